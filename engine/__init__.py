@@ -1,0 +1,1 @@
+"""The storage engine: disk groups, subdisks, plexes and volumes over real LUNs. No Qt anywhere."""
