@@ -1,0 +1,315 @@
+"""The configuration: an immutable value of records with its indexes, and edits that make a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeVar, cast
+
+from engine.records import AnyRecord, Disk, Group, Kind, Plex, Record, Ref, Subdisk, Task, Volume
+
+R = TypeVar("R", bound=Record)
+
+# kind -> fields by which its records hang under another record
+PARENT_FIELDS: dict[Kind, tuple[str, ...]] = {
+    Kind.DISK: ("group", "enclosure"),
+    Kind.VOLUME: ("group",),
+    Kind.PLEX: ("volume",),
+    Kind.SUBDISK: ("plex", "disk", "replaces"),
+    Kind.TASK: ("group",),
+    Kind.CONNECTION: ("volume",),
+}
+
+
+class Extent(NamedTuple):
+    """A range of a disk, from the first byte of the LUN."""
+
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+class Config:
+    """All records of a host with lookups. Never changed: `Edit` makes the next one, sharing what it does not touch."""
+
+    __slots__ = ("_children", "_free", "_kinds", "_names")
+
+    def __init__(self) -> None:
+        self._kinds: dict[Kind, dict[Ref, Record]] = {kind: {} for kind in Kind}
+        self._children: dict[tuple[Kind, str], dict[Ref, frozenset[Ref]]] = {
+            (kind, field): {} for kind, fields in PARENT_FIELDS.items() for field in fields
+        }
+        self._names: dict[Kind, dict[tuple[Ref | None, str], Ref]] = {kind: {} for kind in Kind}
+        self._free: dict[Ref, tuple[Extent, ...]] = {}
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Config:
+        """A settled configuration of these records."""
+        edit = Edit(cls())
+        for record in records:
+            edit.put(record)
+        return edit.result()[0]
+
+    def get(self, ref: Ref | None) -> AnyRecord | None:
+        """The record, or None when there is none (any more)."""
+        return None if ref is None else cast("AnyRecord | None", self._kinds[ref.kind].get(ref))
+
+    def __getitem__(self, ref: Ref) -> AnyRecord:
+        return cast(AnyRecord, self._kinds[ref.kind][ref])
+
+    def __contains__(self, ref: Ref) -> bool:
+        return ref in self._kinds[ref.kind]
+
+    def __iter__(self) -> Iterator[AnyRecord]:
+        for kind in Kind:
+            yield from cast("Iterable[AnyRecord]", self._kinds[kind].values())
+
+    def __len__(self) -> int:
+        return sum(len(records) for records in self._kinds.values())
+
+    def all(self, kind: Kind, record_type: type[R]) -> list[R]:
+        """Every record of a kind, in order of name."""
+        return sorted(cast("Iterable[R]", self._kinds[kind].values()), key=lambda record: natural(record.name))
+
+    # --- by reference, checked ---
+    def disk(self, ref: Ref) -> Disk:
+        return cast(Disk, self._kinds[Kind.DISK][ref])
+
+    def group(self, ref: Ref) -> Group:
+        return cast(Group, self._kinds[Kind.GROUP][ref])
+
+    def volume(self, ref: Ref) -> Volume:
+        return cast(Volume, self._kinds[Kind.VOLUME][ref])
+
+    def plex(self, ref: Ref) -> Plex:
+        return cast(Plex, self._kinds[Kind.PLEX][ref])
+
+    def subdisk(self, ref: Ref) -> Subdisk:
+        return cast(Subdisk, self._kinds[Kind.SUBDISK][ref])
+
+    def task(self, ref: Ref) -> Task:
+        return cast(Task, self._kinds[Kind.TASK][ref])
+
+    # --- what hangs under what ---
+    def children(self, parent: Ref, kind: Kind, field: str) -> list[Record]:
+        """Records of `kind` whose `field` is `parent`, unordered."""
+        records = self._kinds[kind]
+        return [records[ref] for ref in self._children[kind, field].get(parent, ())]
+
+    def disks_of(self, group: Ref) -> list[Disk]:
+        return _by_name(cast("list[Disk]", self.children(group, Kind.DISK, "group")))
+
+    def disks_in(self, enclosure: Ref) -> list[Disk]:
+        return _by_name(cast("list[Disk]", self.children(enclosure, Kind.DISK, "enclosure")))
+
+    def volumes_of(self, group: Ref) -> list[Volume]:
+        return _by_name(cast("list[Volume]", self.children(group, Kind.VOLUME, "group")))
+
+    def plexes_of(self, volume: Ref) -> list[Plex]:
+        return _by_name(cast("list[Plex]", self.children(volume, Kind.PLEX, "volume")))
+
+    def subdisks_of(self, plex: Ref) -> list[Subdisk]:
+        """All subdisks of a plex, those being moved to included, by column and offset."""
+        found = cast("list[Subdisk]", self.children(plex, Kind.SUBDISK, "plex"))
+        return sorted(found, key=lambda sd: (sd.column, sd.plex_offset, sd.replaces is not None, sd.ref.id))
+
+    def subdisks_on(self, disk: Ref) -> list[Subdisk]:
+        """By offset on the disk."""
+        found = cast("list[Subdisk]", self.children(disk, Kind.SUBDISK, "disk"))
+        return sorted(found, key=lambda sd: sd.disk_offset)
+
+    def replacements_of(self, subdisk: Ref) -> list[Subdisk]:
+        """Where a subdisk is being moved to, by offset in its column; empty when it is not."""
+        found = cast("list[Subdisk]", self.children(subdisk, Kind.SUBDISK, "replaces"))
+        return sorted(found, key=lambda sd: sd.plex_offset)
+
+    def tasks_of(self, group: Ref) -> list[Task]:
+        found = cast("list[Task]", self.children(group, Kind.TASK, "group"))
+        return sorted(found, key=lambda task: int(task.ref.id))
+
+    def connections_of(self, volume: Ref) -> list[Record]:
+        return _by_name(self.children(volume, Kind.CONNECTION, "volume"))
+
+    def volume_of(self, subdisk: Subdisk) -> Volume:
+        return self.volume(self.plex(subdisk.plex).volume)
+
+    def find(self, kind: Kind, name: str, group: Ref | None = None) -> AnyRecord | None:
+        """By name: within a group for what belongs to one (volumes, plexes, subdisks), else on the host."""
+        ref = self._names[kind].get((group, name))
+        return self.get(ref)
+
+    def group_of(self, record: Record) -> Ref | None:
+        """The group whose configuration holds this record; the group's own Ref for a group."""
+        match record:
+            case Group():
+                return record.ref
+            case Disk() | Volume() | Task():
+                return record.group
+            case Plex():
+                volume = self.get(record.volume)
+                return self.group_of(volume) if volume is not None else None
+            case Subdisk():
+                plex = self.get(record.plex)
+                return self.group_of(plex) if plex is not None else None
+        return None
+
+    def free(self, disk: Ref) -> tuple[Extent, ...]:
+        """The unallocated ranges of a disk's public region, ascending; empty for a disk of no group."""
+        known = self._free.get(disk)
+        if known is None:
+            known = self._free[disk] = tuple(self._gaps(disk))
+        return known
+
+    def _gaps(self, disk: Ref) -> Iterator[Extent]:
+        record = self.disk(disk)
+        position, end = record.public_offset, record.public_offset + record.public_length
+        for subdisk in self.subdisks_on(disk):
+            if subdisk.disk_offset > position:
+                yield Extent(position, subdisk.disk_offset)
+            position = max(position, subdisk.disk_offset + subdisk.length)
+        if position < end:
+            yield Extent(position, end)
+
+
+class Edit:
+    """Changes to a configuration. Remembers what was touched, so that its cost is that of the change."""
+
+    def __init__(self, base: Config) -> None:
+        self.base = base
+        self._next = _fork(base)
+        self._owned: set[object] = set()
+        self.touched: dict[Ref, None] = {}  # in order of touching
+
+    @property
+    def config(self) -> Config:
+        """What the edit has made so far, not yet settled."""
+        return self._next
+
+    def put(self, record: Record) -> None:
+        """Add a record, or replace the one with the same `Ref`."""
+        ref = record.ref
+        old = self._next._kinds[ref.kind].get(ref)
+        if old == record:
+            return
+        if old is not None:
+            self._unlink(old)
+        self._own_kind(ref.kind)[ref] = record
+        self._link(record)
+        self.touched[ref] = None
+
+    def drop(self, ref: Ref) -> None:
+        """Remove a record. Its children are the caller's business."""
+        old = self._own_kind(ref.kind).pop(ref)
+        self._unlink(old)
+        self.touched[ref] = None
+
+    def result(self) -> tuple[Config, frozenset[Ref]]:
+        """The new configuration, settled upwards from what was touched, and everything that differs."""
+        from engine.states import settle  # settle needs Edit's type, and nothing else of this module does
+
+        settle(self)
+        old, new = self.base, self._next
+        return new, frozenset(ref for ref in self.touched if old.get(ref) != new.get(ref))
+
+    def _own_kind(self, kind: Kind) -> dict[Ref, Record]:
+        if kind not in self._owned:
+            self._owned.add(kind)
+            self._next._kinds[kind] = dict(self._next._kinds[kind])
+        return self._next._kinds[kind]
+
+    def _own_children(self, key: tuple[Kind, str]) -> dict[Ref, frozenset[Ref]]:
+        if key not in self._owned:
+            self._owned.add(key)
+            self._next._children[key] = dict(self._next._children[key])
+        return self._next._children[key]
+
+    def _own_names(self, kind: Kind) -> dict[tuple[Ref | None, str], Ref]:
+        if ("names", kind) not in self._owned:
+            self._owned.add(("names", kind))
+            self._next._names[kind] = dict(self._next._names[kind])
+        return self._next._names[kind]
+
+    def _link(self, record: Record) -> None:
+        ref = record.ref
+        for field in PARENT_FIELDS.get(ref.kind, ()):
+            parent = getattr(record, field)
+            if parent is not None:
+                index = self._own_children((ref.kind, field))
+                index[parent] = index.get(parent, frozenset()) | {ref}
+        self._own_names(ref.kind)[self._scope(record), record.name] = ref
+        self._forget_free(record)
+
+    def _unlink(self, record: Record) -> None:
+        ref = record.ref
+        for field in PARENT_FIELDS.get(ref.kind, ()):
+            parent = getattr(record, field)
+            if parent is not None:
+                index = self._own_children((ref.kind, field))
+                left = index.get(parent, frozenset()) - {ref}
+                if left:
+                    index[parent] = left
+                else:
+                    index.pop(parent, None)
+        names, key = self._own_names(ref.kind), (self._scope(record), record.name)
+        if names.get(key) == ref:
+            del names[key]
+        self._forget_free(record)
+
+    def _scope(self, record: Record) -> Ref | None:
+        """The group within which a name is unique; None for what is named on the host."""
+        match record:
+            case Volume():
+                return record.group
+            case Plex():
+                volume = self.base.get(record.volume) or self._next.get(record.volume)
+                return volume.group if isinstance(volume, Volume) else None
+            case Subdisk():
+                disk = self.base.get(record.disk) or self._next.get(record.disk)
+                return disk.group if isinstance(disk, Disk) else None
+        return None
+
+    def _forget_free(self, record: Record) -> None:
+        disk = record.disk if isinstance(record, Subdisk) else record.ref if isinstance(record, Disk) else None
+        if disk is not None:
+            self._next._free.pop(disk, None)
+
+
+def _fork(base: Config) -> Config:
+    config = Config.__new__(Config)
+    config._kinds = dict(base._kinds)
+    config._children = dict(base._children)
+    config._names = dict(base._names)
+    config._free = dict(base._free)
+    return config
+
+
+def _by_name(records: list[R]) -> list[R]:
+    return sorted(records, key=lambda record: natural(record.name))
+
+
+def natural(name: str) -> tuple[object, ...]:
+    """Sort key that puts Harddisk10 behind Harddisk9."""
+    parts: list[object] = []
+    digits = ""
+    text = ""
+    for char in name:
+        if char.isdigit() and char.isascii():
+            if text:
+                parts.append((1, text, 0))
+                text = ""
+            digits += char
+        else:
+            if digits:
+                parts.append((0, "", int(digits)))
+                digits = ""
+            text += char.casefold()
+    parts.append((0, "", int(digits)) if digits else (1, text, 0))
+    return tuple(parts)
+
+
+def difference(old: Config, new: Config) -> Mapping[Ref, AnyRecord | None]:
+    """Every record that differs, None for those gone: the full comparison that tests hold an edit's events against."""
+    refs = {record.ref for record in old} | {record.ref for record in new}
+    return {ref: new.get(ref) for ref in sorted(refs) if old.get(ref) != new.get(ref)}

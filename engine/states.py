@@ -1,0 +1,214 @@
+"""Derived states. `settle` walks up from what an edit touched: subdisk -> plex -> volume, subdisk -> disk -> group."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.records import (
+    Disk,
+    DiskStatus,
+    Group,
+    GroupState,
+    Kind,
+    Plex,
+    PlexLayout,
+    PlexState,
+    Ref,
+    Subdisk,
+    Volume,
+    VolumeLayout,
+    VolumeStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.config import Config, Edit
+
+COMPLETE = frozenset({PlexState.CLEAN, PlexState.ACTIVE})
+"""States in which a plex holds every byte of its volume."""
+
+PLEX_MAY_BECOME: dict[PlexState, frozenset[PlexState]] = {
+    PlexState.EMPTY: frozenset({PlexState.CLEAN, PlexState.ACTIVE, PlexState.FILLING}),
+    PlexState.CLEAN: frozenset({PlexState.ACTIVE, PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE}),
+    PlexState.ACTIVE: frozenset(
+        {PlexState.CLEAN, PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE, PlexState.FILLING}
+    ),
+    PlexState.FILLING: frozenset({PlexState.ACTIVE, PlexState.CLEAN, PlexState.STALE, PlexState.IOFAIL}),
+    PlexState.STALE: frozenset({PlexState.FILLING, PlexState.OFFLINE}),
+    PlexState.IOFAIL: frozenset({PlexState.FILLING, PlexState.STALE, PlexState.OFFLINE}),
+    PlexState.OFFLINE: frozenset({PlexState.STALE, PlexState.FILLING}),
+}
+"""Which plex state may follow which."""
+
+_LAYOUTS = {
+    (PlexLayout.CONCAT, False): VolumeLayout.CONCAT,
+    (PlexLayout.CONCAT, True): VolumeLayout.MIRROR,
+    (PlexLayout.STRIPE, False): VolumeLayout.STRIPE,
+    (PlexLayout.STRIPE, True): VolumeLayout.MIRROR_STRIPE,
+}
+
+
+def settle(edit: Edit) -> None:
+    """Derive every state that the edit's changes reach, bottom up."""
+    touched = list(edit.touched)
+    disks = _reached(edit, touched, Kind.DISK, {Kind.SUBDISK: "disk"})
+    plexes = _reached(edit, touched, Kind.PLEX, {Kind.SUBDISK: "plex"})
+    groups_first = [ref for ref in touched if ref.kind is Kind.GROUP]
+    for group in groups_first:
+        disks.update({disk.ref: None for disk in edit.config.disks_of(group)})
+    for ref in disks:
+        _settle_disk(edit, ref)
+        plexes.update({sd.plex: None for sd in edit.config.subdisks_on(ref)} if ref in edit.touched else {})
+    for ref in plexes:
+        _settle_plex(edit, ref)
+    volumes = _reached(edit, list(edit.touched) + list(plexes), Kind.VOLUME, {Kind.PLEX: "volume"})
+    for group in groups_first:
+        volumes.update({volume.ref: None for volume in edit.config.volumes_of(group)})
+    for ref in volumes:
+        _settle_volume(edit, ref)
+    groups = _reached(edit, list(edit.touched), Kind.GROUP, {Kind.VOLUME: "group", Kind.DISK: "group"})
+    for ref in groups:
+        _settle_group(edit, ref)
+
+
+def _reached(edit: Edit, touched: Iterable[Ref], kind: Kind, upward: dict[Kind, str]) -> dict[Ref, None]:
+    """Refs of `kind` that are touched, or are the parent (before or after) of something touched."""
+    found: dict[Ref, None] = {}
+    for ref in touched:
+        if ref.kind is kind:
+            found[ref] = None
+        field = upward.get(ref.kind)
+        for config in (edit.base, edit.config) if field else ():
+            record = config.get(ref)
+            parent = getattr(record, field, None) if field else None
+            if parent is not None:
+                found[parent] = None
+    return found
+
+
+def _settle_disk(edit: Edit, ref: Ref) -> None:
+    disk = edit.config.get(ref)
+    if not isinstance(disk, Disk):
+        return
+    free = edit.config.free(ref)
+    edit.put(
+        msgspec.structs.replace(
+            disk,
+            status=disk_status(edit.config, disk),
+            free=sum(extent.length for extent in free),
+            largest_free=max((extent.length for extent in free), default=0),
+        )
+    )
+
+
+def disk_status(config: Config, disk: Disk) -> DiskStatus:
+    """The status text of a disk."""
+    if not disk.present:
+        return DiskStatus.MISSING
+    group = config.get(disk.group)
+    if not isinstance(group, Group):
+        return DiskStatus.FOREIGN if disk.content else DiskStatus.ONLINE
+    if group.state is GroupState.FOREIGN:
+        return DiskStatus.FOREIGN
+    if group.state is GroupState.DEPORTED:
+        return DiskStatus.DEPORTED
+    return DiskStatus.FAILING if disk.failing else DiskStatus.IMPORTED
+
+
+def _settle_plex(edit: Edit, ref: Ref) -> None:
+    plex = edit.config.get(ref)
+    if not isinstance(plex, Plex):
+        return
+    subdisks = [sd for sd in edit.config.subdisks_of(ref) if sd.replaces is None]
+    present = all(_present(edit.config, sd) for sd in subdisks)
+    edit.put(
+        msgspec.structs.replace(
+            plex,
+            complete=plex.state in COMPLETE and present,
+            length=plex_length(plex, subdisks),
+        )
+    )
+
+
+def plex_length(plex: Plex, subdisks: Iterable[Subdisk]) -> int:
+    """Bytes of volume that the subdisks of a plex hold from offset 0 on without a gap."""
+    ends = [0] * plex.columns
+    for subdisk in sorted(subdisks, key=lambda sd: (sd.column, sd.plex_offset)):
+        if subdisk.plex_offset == ends[subdisk.column]:
+            ends[subdisk.column] += subdisk.length
+    return min(ends) * plex.columns
+
+
+def _present(config: Config, subdisk: Subdisk) -> bool:
+    disk = config.get(subdisk.disk)
+    return isinstance(disk, Disk) and disk.present
+
+
+def _settle_volume(edit: Edit, ref: Ref) -> None:
+    volume = edit.config.get(ref)
+    if not isinstance(volume, Volume):
+        return
+    plexes = edit.config.plexes_of(ref)
+    edit.put(
+        msgspec.structs.replace(
+            volume,
+            layout=volume_layout(plexes),
+            status=volume_status(edit.config, volume, plexes),
+            copies=sum(plex.complete for plex in plexes),
+        )
+    )
+
+
+def volume_layout(plexes: list[Plex]) -> VolumeLayout:
+    """The layout of a volume with these plexes."""
+    if not plexes:
+        return VolumeLayout.CONCAT
+    striped = any(plex.layout is PlexLayout.STRIPE for plex in plexes)
+    return _LAYOUTS[PlexLayout.STRIPE if striped else PlexLayout.CONCAT, len(plexes) > 1]
+
+
+def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeStatus:
+    """The status text of a volume: the first rule that holds."""
+    group = config.get(volume.group)
+    complete = sum(plex.complete for plex in plexes)
+    filling = any(plex.state is PlexState.FILLING for plex in plexes) or volume.source is not None
+    lost = any(plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes)
+    lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in plexes)
+    rules = (
+        (isinstance(group, Group) and group.state is not GroupState.IMPORTED, VolumeStatus.STOPPED),
+        (volume.size == 0, VolumeStatus.INITIALIZING),
+        (complete == 0 and _all_missing(config, plexes), VolumeStatus.MISSING),
+        (complete == 0 or bool(volume.fenced), VolumeStatus.FAILED),
+        (not volume.started, VolumeStatus.STOPPED),
+        (filling, VolumeStatus.RESYNCHING),
+        (lost, VolumeStatus.FAILED_REDUNDANCY),
+        (_at_risk(config, plexes), VolumeStatus.AT_RISK),
+    )
+    return next((status for holds, status in rules if holds), VolumeStatus.HEALTHY)
+
+
+def _all_missing(config: Config, plexes: list[Plex]) -> bool:
+    return all(not _present(config, sd) for plex in plexes for sd in config.subdisks_of(plex.ref))
+
+
+def _at_risk(config: Config, plexes: list[Plex]) -> bool:
+    return any(config.disk(sd.disk).failing for plex in plexes for sd in config.subdisks_of(plex.ref))
+
+
+def _settle_group(edit: Edit, ref: Ref) -> None:
+    group = edit.config.get(ref)
+    if not isinstance(group, Group):
+        return
+    disks = edit.config.disks_of(ref)
+    edit.put(
+        msgspec.structs.replace(
+            group,
+            disks=len(disks),
+            volumes=len(edit.config.volumes_of(ref)),
+            size=sum(disk.public_length for disk in disks),
+            free=sum(disk.free for disk in disks),
+        )
+    )
