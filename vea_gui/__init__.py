@@ -1,0 +1,1 @@
+"""The console: Qt windows over the engine's front door."""
