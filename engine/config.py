@@ -213,6 +213,10 @@ class Edit:
         old, new = self.base, self._next
         return new, frozenset(ref for ref in self.touched if old.get(ref) != new.get(ref))
 
+    def unsettled(self) -> Config:
+        """The new configuration as it is: for a mirror whose records arrive settled."""
+        return self._next
+
     def _own_kind(self, kind: Kind) -> dict[Ref, Record]:
         if kind not in self._owned:
             self._owned.add(kind)
