@@ -1,0 +1,192 @@
+"""A device behind an open file descriptor: what image files, kernel block devices and memory have in common."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from engine.devices.base import SECTOR, BaseDevice, Data, check_range
+from engine.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_KEEP_SIZE = 0x01
+_PUNCH_HOLE = 0x02
+_ZERO_RANGE = 0x10
+_ZEROS = memoryview(bytes(1 << 20))
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno.ENOTTY})
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_libc.fallocate.restype = ctypes.c_int
+
+_preadv = os.preadv
+_pwrite = os.pwrite
+_lseek = os.lseek
+_SEEK_END = os.SEEK_END
+
+
+def allocate(descriptor: int, mode: int, offset: int, length: int) -> None:
+    """The system call fallocate with a mode, which `os` does not offer. OSError as ever."""
+    while _libc.fallocate(descriptor, mode, offset, length):
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+
+
+class DescriptorDevice(BaseDevice):
+    """Reads and writes through one descriptor that stays open for the device's life.
+
+    Losing that descriptor would lose the kernel's memory of failed write-back, and the OFD lock with it.
+    """
+
+    _nowait = os.RWF_NOWAIT
+
+    def __init__(self, name: str, fd: int, size: int, block_size: int = SECTOR, reopen: str | None = None) -> None:
+        super().__init__(name, size, block_size)
+        self.fd = fd
+        self.losses = 0
+        self._reopen = reopen
+        self._sync_fd = -1
+        self._dsync = os.RWF_DSYNC
+
+    def close(self) -> None:
+        """Give the descriptor back, and every lock with it. Calling it again does nothing."""
+        for descriptor in (self._sync_fd, self.fd):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.fd = self._sync_fd = -1
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        length = len(into)
+        if offset < 0 or offset + length > self.size:
+            check_range(self.name, self.size, offset, length)
+        try:
+            done = _preadv(self.fd, (into,), offset)
+            while done < length:
+                got = _preadv(self.fd, (into[done:],), offset + done)
+                if not got:
+                    raise OSError(errno.EIO, "the end came early")
+                done += got
+        except OSError as error:
+            raise self._failed(error, "Reading") from error
+
+    def try_read(self, offset: int, into: memoryview) -> bool:
+        length = len(into)
+        if offset < 0 or offset + length > self.size:
+            check_range(self.name, self.size, offset, length)
+        try:
+            return _preadv(self.fd, (into,), offset, self._nowait) == length
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                return False
+            raise self._failed(error, "Reading") from error
+
+    def write(self, offset: int, data: Data, *, durable: bool = False) -> None:
+        length = len(data)
+        if offset < 0 or offset + length > self.size:
+            check_range(self.name, self.size, offset, length)
+        try:
+            if _lseek(self.fd, 0, _SEEK_END) < offset + length:
+                raise OSError(errno.EIO, "it has become shorter")
+            if durable:
+                self._write_durable(offset, data)
+                return
+            done = _pwrite(self.fd, data, offset)
+            if done < length:
+                self._write_rest(offset, memoryview(data), done, 0)
+        except OSError as error:
+            raise self._failed(error, "Writing") from error
+
+    def zero(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        check_range(self.name, self.size, offset, length)
+        try:
+            self._check_end(offset + length)
+            if not self._allocate_zeros(offset, length, may_unmap):
+                self._write_zeros(offset, length)
+        except OSError as error:
+            raise self._failed(error, "Zeroing") from error
+
+    def discard(self, offset: int, length: int) -> None:
+        check_range(self.name, self.size, offset, length)
+        try:
+            self._check_end(offset + length)
+            if self.discard_zeroes and not self._punch(offset, length):
+                self.discard_zeroes = False
+        except OSError as error:
+            raise self._failed(error, "Discarding") from error
+
+    def flush(self) -> None:
+        try:
+            os.fdatasync(self.fd)
+        except OSError as error:
+            self.losses += 1
+            raise self._failed(error, "Flushing") from error
+
+    def _failed(self, error: OSError, doing: str) -> DeviceError:
+        return DeviceError(error.errno or errno.EIO, self.name, doing)
+
+    def _check_end(self, end: int) -> None:
+        if _lseek(self.fd, 0, _SEEK_END) < end:
+            raise OSError(errno.EIO, "it has become shorter")
+
+    def _write_rest(self, offset: int, data: memoryview, done: int, flags: int) -> None:
+        while done < len(data):
+            put = os.pwritev(self.fd, (data[done:],), offset + done, flags)
+            if not put:
+                raise OSError(errno.EIO, "nothing more was taken")
+            done += put
+
+    def _write_durable(self, offset: int, data: Data) -> None:
+        """A failed synchronous write uses up the kernel's one report of failed write-back: count it as a loss."""
+        try:
+            if self._dsync:
+                self._write_rest(offset, memoryview(data), 0, self._dsync)
+            else:
+                self._write_synced(offset, memoryview(data))
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED or not self._dsync:
+                self.losses += 1
+                raise
+            self._dsync = 0
+            self._write_durable(offset, data)
+
+    def _write_synced(self, offset: int, data: memoryview) -> None:
+        """Without RWF_DSYNC: a second, synchronous descriptor, which leaves the first one's error report alone."""
+        if self._sync_fd < 0 and self._reopen is not None:
+            self._sync_fd = os.open(self._reopen, os.O_WRONLY | os.O_DSYNC | os.O_CLOEXEC)
+        descriptor = self._sync_fd if self._sync_fd >= 0 else self.fd
+        done = 0
+        while done < len(data):
+            done += os.pwrite(descriptor, data[done:], offset + done)
+        if self._sync_fd < 0:
+            os.fdatasync(self.fd)
+
+    def _allocate_zeros(self, offset: int, length: int, may_unmap: bool) -> bool:
+        return (may_unmap and self._punch(offset, length)) or self._try(
+            lambda: allocate(self.fd, _ZERO_RANGE | _KEEP_SIZE, offset, length)
+        )
+
+    def _punch(self, offset: int, length: int) -> bool:
+        return self._try(lambda: allocate(self.fd, _PUNCH_HOLE | _KEEP_SIZE, offset, length))
+
+    def _try(self, operation: Callable[[], None]) -> bool:
+        try:
+            operation()
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            return False
+        return True
+
+    def _write_zeros(self, offset: int, length: int) -> None:
+        end = offset + length
+        while offset < end:
+            chunk = _ZEROS[: min(len(_ZEROS), end - offset)]
+            self._write_rest(offset, chunk, 0, 0)
+            offset += len(chunk)
