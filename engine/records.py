@@ -216,8 +216,8 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     source: Ref | None = None  # the one plex to believe while the others are made identical to it
     # host
     fenced: str = ""  # why writes and flushes fail until the operator has acted
-    serving: bool = False  # exported right now
     # derived
+    serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT
     status: VolumeStatus = VolumeStatus.HEALTHY
     copies: int = 0  # complete plexes
@@ -319,7 +319,7 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
 HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("lun", "enclosure", "block_size", "present", "failing", "content", "paths"),
     Kind.GROUP: ("owner", "frozen"),
-    Kind.VOLUME: ("fenced", "serving"),
+    Kind.VOLUME: ("fenced",),
     Kind.TASK: (
         "state",
         "finished_at",
@@ -333,7 +333,7 @@ HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
 DERIVED_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("status", "free", "largest_free"),
     Kind.GROUP: ("disks", "volumes", "size", "free"),
-    Kind.VOLUME: ("layout", "status", "copies"),
+    Kind.VOLUME: ("layout", "status", "copies", "serving"),
     Kind.PLEX: ("complete", "length"),
 }
 PERSISTED_KINDS = frozenset({Kind.GROUP, Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.TASK})

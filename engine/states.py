@@ -152,12 +152,14 @@ def _settle_volume(edit: Edit, ref: Ref) -> None:
     if not isinstance(volume, Volume):
         return
     plexes = edit.config.plexes_of(ref)
+    status, copies = volume_status(edit.config, volume, plexes), sum(plex.complete for plex in plexes)
     edit.put(
         msgspec.structs.replace(
             volume,
             layout=volume_layout(plexes),
-            status=volume_status(edit.config, volume, plexes),
-            copies=sum(plex.complete for plex in plexes),
+            status=status,
+            copies=copies,
+            serving=volume.started and volume.size > 0 and copies > 0 and status is not VolumeStatus.STOPPED,
         )
     )
 

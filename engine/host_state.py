@@ -1,0 +1,135 @@
+"""What a host remembers by itself, in its state folder: who it is, which LUNs it knows, counters, and two logs."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import EngineBusy, EngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.records import Alert, Task
+
+_LOG_BYTES_MAX = 4 << 20
+_FLUSH_NUMBERS = 64
+
+
+class KnownLun(msgspec.Struct, frozen=True):
+    """A LUN by its path, with the disk name that it keeps while it belongs to no group."""
+
+    path: str
+    name: str
+    enclosure: str = ""
+
+
+class _Saved(msgspec.Struct):
+    host_id: str
+    name: str
+    luns: list[KnownLun] = []
+    next_number: int = 1  # of tasks and alerts: never used twice, also after a crash
+
+
+class HostState:
+    """The state folder of one host, held by one engine at a time. Writes are atomic and durable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _hold(folder / "lock")
+        self._path = folder / "host.json"
+        self._saved = self._load()
+        self._number = self._saved.next_number
+        self.save()
+
+    @property
+    def host_id(self) -> str:
+        return self._saved.host_id
+
+    @property
+    def host_name(self) -> str:
+        return self._saved.name
+
+    @property
+    def luns(self) -> tuple[KnownLun, ...]:
+        return tuple(self._saved.luns)
+
+    def remember_luns(self, luns: list[KnownLun]) -> None:
+        """Replace the list of known LUNs."""
+        if luns != self._saved.luns:
+            self._saved.luns = luns
+            self.save()
+
+    def number(self) -> int:
+        """The next number for a task or an alert. A block of numbers is reserved on disk before one is used."""
+        number, self._number = self._number, self._number + 1
+        if self._number >= self._saved.next_number:
+            self.save()
+        return number
+
+    def save(self) -> None:
+        """Write the state through a new file, so that a crash leaves the old one or the new one."""
+        self._saved.next_number = self._number + _FLUSH_NUMBERS
+        temporary = self._path.with_suffix(".new")
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode(self._saved))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+
+    def log_task(self, task: Task) -> None:
+        """Append an ended task to the task log."""
+        self._append("tasks.jsonl", msgspec.json.encode(task))
+
+    def log_alert(self, alert: Alert) -> None:
+        """Append an alert to the alert log."""
+        self._append("alerts.jsonl", msgspec.json.encode(alert))
+
+    def read_log(self, name: str) -> Iterator[bytes]:
+        """The lines of `tasks` or `alerts`, oldest first, the previous file's before."""
+        for file in (f"{name}.jsonl.1", f"{name}.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                yield from (self.folder / file).read_bytes().splitlines()
+
+    def close(self) -> None:
+        """Let another engine use the folder."""
+        self._saved.next_number = self._number
+        os.close(self._lock)
+
+    def _append(self, name: str, line: bytes) -> None:
+        path = self.folder / name
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > _LOG_BYTES_MAX:
+                path.replace(path.with_name(name + ".1"))
+        with path.open("ab") as file:
+            file.write(line + b"\n")
+
+    def _load(self) -> _Saved:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Saved)
+        except FileNotFoundError:
+            return _Saved(host_id=secrets.token_hex(16), name=socket.gethostname())
+        except msgspec.MsgspecError as error:
+            raise EngineError(
+                f"{self._path} is damaged ({error}). Without it this host has no identity: restore the file, or move it "
+                f"away to begin as a new host and import the groups with their host id cleared."
+            ) from error
+
+
+def _hold(path: Path) -> int:
+    """An exclusive lock that ends with the process. EngineBusy when another engine has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise EngineBusy(f"Another engine uses the state folder {path.parent}. Stop it, or give --state.") from error
+    return descriptor

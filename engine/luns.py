@@ -1,0 +1,164 @@
+"""The LUNs that this host knows: their open devices, disk names and enclosures."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.devices.block import KernelBlockDevice
+from engine.devices.file import FileDevice
+from engine.devices.locks import DeviceLock
+from engine.errors import DeviceError, EngineError
+from engine.geometry import LUN_MIN
+from engine.host_state import KnownLun
+from engine.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from engine.host_state import HostState
+    from engine.records import Ref
+
+HostDevice = FileDevice | KernelBlockDevice
+
+
+@dataclass(eq=False, slots=True)
+class Lun:
+    """One LUN. `device` is None while it cannot be opened; once open its descriptor stays for the engine's life."""
+
+    path: str
+    name: str
+    enclosure: str
+    device: HostDevice | None = None
+    lock: DeviceLock | None = None
+    disk: Ref | None = None  # the disk record that stands for it now
+
+    def present(self) -> bool:
+        """Whether the path still leads to what is open here."""
+        return self.device is not None and self.device.present()
+
+
+class LunTable:
+    """All LUNs of a host, by path and by disk."""
+
+    def __init__(self, state: HostState) -> None:
+        self._state = state
+        self._luns: dict[str, Lun] = {}
+        self._by_disk: dict[Ref, Lun] = {}
+        for known in state.luns:
+            self._luns[known.path] = Lun(known.path, known.name, known.enclosure)
+
+    def __iter__(self) -> Iterator[Lun]:
+        return iter(sorted(self._luns.values(), key=lambda lun: (len(lun.name), lun.name)))
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._luns
+
+    def add(self, path: str, enclosure: str = "", taken: Iterable[str] = ()) -> Lun:
+        """Make a LUN known under the next free disk name. EngineError says why it cannot be one."""
+        path = os.path.realpath(path)
+        if path in self._luns:
+            return self._luns[path]
+        device = open_lun(path)
+        lun = Lun(path, self._free_name(set(taken)), enclosure or _enclosure_of(path))
+        lun.device, lun.lock = device, DeviceLock(device)
+        self._luns[path] = lun
+        self._remember()
+        return lun
+
+    def open_all(self) -> None:
+        """Try to open what is not open, and read the sizes of the rest anew."""
+        for lun in self:
+            if lun.device is not None and not lun.present():
+                continue  # its descriptor is kept: the way back may be the same file
+            if lun.device is None:
+                with contextlib.suppress(EngineError):
+                    lun.device = open_lun(lun.path)
+                    lun.lock = DeviceLock(lun.device)
+            else:
+                lun.device.refresh()
+
+    def reopen(self, lun: Lun) -> None:
+        """Another file stands at the path of a LUN that was gone: forget the old one and open what is there."""
+        self._close(lun)
+        lun.device = open_lun(lun.path)
+        lun.lock = DeviceLock(lun.device)
+
+    def bind(self, lun: Lun, disk: Ref, name: str) -> None:
+        """This LUN is that disk from now on."""
+        if lun.disk is not None:
+            self._by_disk.pop(lun.disk, None)
+        lun.disk, lun.name = disk, name
+        self._by_disk[disk] = lun
+
+    def of(self, disk: Ref) -> Lun | None:
+        return self._by_disk.get(disk)
+
+    def device(self, disk: Ref) -> HostDevice:
+        """The open device of a disk. DeviceError (ENXIO) when its LUN is missing."""
+        lun = self._by_disk.get(disk)
+        if lun is None or lun.device is None:
+            raise DeviceError(6, lun.name if lun else "a missing disk", "Opening")
+        return lun.device
+
+    def disk_of(self, device: object) -> Ref | None:
+        """The disk behind a device of the data plane."""
+        return next((lun.disk for lun in self._luns.values() if lun.device is device), None)
+
+    def forget(self, lun: Lun) -> None:
+        """Close a LUN and take it off the list. Nothing on it changes."""
+        self._close(lun)
+        self._luns.pop(lun.path, None)
+        if lun.disk is not None:
+            self._by_disk.pop(lun.disk, None)
+        self._remember()
+
+    def rename(self, lun: Lun, name: str) -> None:
+        lun.name = name
+        self._remember()
+
+    def close(self) -> None:
+        """Close every device, and with it every lock."""
+        self._remember()
+        for lun in self._luns.values():
+            self._close(lun)
+
+    def _close(self, lun: Lun) -> None:
+        if lun.lock is not None:
+            lun.lock.give_up()
+        if lun.device is not None:
+            lun.device.close()
+        lun.device = lun.lock = None
+
+    def _remember(self) -> None:
+        self._state.remember_luns([KnownLun(lun.path, lun.name, lun.enclosure) for lun in self])
+
+    def _free_name(self, taken: set[str]) -> str:
+        taken |= {lun.name for lun in self._luns.values()}
+        return next(name for number in range(1 << 20) if (name := f"Harddisk{number}") not in taken)
+
+
+def open_lun(path: str) -> HostDevice:
+    """Open what stands at a path as a LUN. EngineError in whole sentences when it cannot be one."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise EngineError(f"{path} cannot be a LUN: {error.strerror}. Check the path.") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+        raise EngineError(f"{path} is neither an image file nor a block device. Choose one of these.")
+    device: HostDevice = FileDevice(path) if stat.S_ISREG(mode) else KernelBlockDevice(path)
+    if device.size < LUN_MIN:
+        device.close()
+        raise EngineError(
+            f"{path} has {format_size(device.size)}; a LUN needs at least {format_size(LUN_MIN)}. Choose a larger one."
+        )
+    return device
+
+
+def _enclosure_of(path: str) -> str:
+    """Image files stand in the enclosure named like their folder, devices in the host's own."""
+    return "Host devices" if path.startswith("/dev/") else Path(path).parent.name or "Files"
