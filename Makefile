@@ -15,7 +15,7 @@ lint:           ## style, types, who imports whom
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 
 format:         ## lets ruff mend what it can
 	@.ci/setup test
