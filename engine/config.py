@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar, cast
 
 from engine.records import AnyRecord, Disk, Group, Kind, Plex, Record, Ref, Subdisk, Task, Volume
@@ -97,6 +97,14 @@ class Config:
         """Records of `kind` whose `field` is `parent`, unordered."""
         records = self._kinds[kind]
         return [records[ref] for ref in self._children[kind, field].get(parent, ())]
+
+    def count(self, kind: Kind) -> int:
+        """How many records of a kind there are."""
+        return len(self._kinds[kind])
+
+    def count_children(self, parent: Ref, kind: Kind, field: str) -> int:
+        """How many records `children` would answer."""
+        return len(self._children[kind, field].get(parent, ()))
 
     def disks_of(self, group: Ref) -> list[Disk]:
         return _by_name(cast("list[Disk]", self.children(group, Kind.DISK, "group")))
@@ -193,10 +201,13 @@ class Edit:
         old = self._next._kinds[ref.kind].get(ref)
         if old == record:
             return
-        if old is not None:
+        relinked = old is None or _links(old) != _links(record)
+        if old is not None and relinked:
             self._unlink(old)
         self._own_kind(ref.kind)[ref] = record
-        self._link(record)
+        if relinked:
+            self._link(record)
+        self._forget_free(record)
         self.touched[ref] = None
 
     def drop(self, ref: Ref) -> None:
@@ -212,6 +223,10 @@ class Edit:
         settle(self)
         old, new = self.base, self._next
         return new, frozenset(ref for ref in self.touched if old.get(ref) != new.get(ref))
+
+    def touched_in(self, wanted: Collection[Ref]) -> list[Ref]:
+        """Those of `wanted` in the order in which they were touched: the order of events."""
+        return [ref for ref in self.touched if ref in wanted]
 
     def unsettled(self) -> Config:
         """The new configuration as it is: for a mirror whose records arrive settled."""
@@ -278,6 +293,11 @@ class Edit:
         disk = record.disk if isinstance(record, Subdisk) else record.ref if isinstance(record, Disk) else None
         if disk is not None:
             self._next._free.pop(disk, None)
+
+
+def _links(record: Record) -> tuple[object, ...]:
+    """All that the indexes know of a record: while it stays, a change of the record leaves them alone."""
+    return (record.name, *(getattr(record, field) for field in PARENT_FIELDS.get(record.ref.kind, ())))
 
 
 def _fork(base: Config) -> Config:
