@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar, cast
 
 from engine.records import AnyRecord, Disk, Group, Kind, Plex, Record, Ref, Subdisk, Task, Volume
 
 R = TypeVar("R", bound=Record)
+Index = TypeVar("Index")
+Key = TypeVar("Key")
 
 # kind -> fields by which its records hang under another record
 PARENT_FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -38,10 +41,10 @@ class Config:
 
     def __init__(self) -> None:
         self._kinds: dict[Kind, dict[Ref, Record]] = {kind: {} for kind in Kind}
-        self._children: dict[tuple[Kind, str], dict[Ref, frozenset[Ref]]] = {
+        self._children: dict[tuple[Kind, str], dict[Ref, set[Ref]]] = {
             (kind, field): {} for kind, fields in PARENT_FIELDS.items() for field in fields
         }
-        self._names: dict[Kind, dict[tuple[Ref | None, str], Ref]] = {kind: {} for kind in Kind}
+        self._names: dict[Kind, dict[str, set[Ref]]] = {kind: {} for kind in Kind}
         self._free: dict[Ref, tuple[Extent, ...]] = {}
 
     @classmethod
@@ -71,7 +74,7 @@ class Config:
 
     def all(self, kind: Kind, record_type: type[R]) -> list[R]:
         """Every record of a kind, in order of name."""
-        return sorted(cast("Iterable[R]", self._kinds[kind].values()), key=lambda record: natural(record.name))
+        return _by_name(list(cast("Iterable[R]", self._kinds[kind].values())))
 
     # --- by reference, checked ---
     def disk(self, ref: Ref) -> Disk:
@@ -126,12 +129,12 @@ class Config:
     def subdisks_on(self, disk: Ref) -> list[Subdisk]:
         """By offset on the disk."""
         found = cast("list[Subdisk]", self.children(disk, Kind.SUBDISK, "disk"))
-        return sorted(found, key=lambda sd: sd.disk_offset)
+        return sorted(found, key=lambda sd: (sd.disk_offset, sd.ref))
 
     def replacements_of(self, subdisk: Ref) -> list[Subdisk]:
         """Where a subdisk is being moved to, by offset in its column; empty when it is not."""
         found = cast("list[Subdisk]", self.children(subdisk, Kind.SUBDISK, "replaces"))
-        return sorted(found, key=lambda sd: sd.plex_offset)
+        return sorted(found, key=lambda sd: (sd.plex_offset, sd.ref))
 
     def tasks_of(self, group: Ref) -> list[Task]:
         found = cast("list[Task]", self.children(group, Kind.TASK, "group"))
@@ -145,8 +148,20 @@ class Config:
 
     def find(self, kind: Kind, name: str, group: Ref | None = None) -> AnyRecord | None:
         """By name: within a group for what belongs to one (volumes, plexes, subdisks), else on the host."""
-        ref = self._names[kind].get((group, name))
-        return self.get(ref)
+        found = [ref for ref in self._names[kind].get(name, ()) if self._scope(ref) == group]
+        return self.get(min(found)) if found else None
+
+    def _scope(self, ref: Ref) -> Ref | None:
+        """The group within which a name is unique; None for what is named on the host."""
+        match self.get(ref):
+            case Volume(group=group):
+                return group
+            case Plex(volume=volume):
+                return self._scope(volume)
+            case Subdisk(disk=disk):
+                holder = self.get(disk)
+                return holder.group if isinstance(holder, Disk) else None
+        return None
 
     def group_of(self, record: Record) -> Ref | None:
         """The group whose configuration holds this record; the group's own Ref for a group."""
@@ -172,6 +187,8 @@ class Config:
 
     def _gaps(self, disk: Ref) -> Iterator[Extent]:
         record = self.disk(disk)
+        if record.group is None:
+            return
         position, end = record.public_offset, record.public_offset + record.public_length
         for subdisk in self.subdisks_on(disk):
             if subdisk.disk_offset > position:
@@ -187,7 +204,9 @@ class Edit:
     def __init__(self, base: Config) -> None:
         self.base = base
         self._next = _fork(base)
-        self._owned: set[object] = set()
+        self._owned: set[Kind] = set()
+        self._owned_indexes: set[object] = set()
+        self._owned_entries: set[tuple[object, object]] = set()
         self.touched: dict[Ref, None] = {}  # in order of touching
 
     @property
@@ -201,19 +220,14 @@ class Edit:
         old = self._next._kinds[ref.kind].get(ref)
         if old == record:
             return
-        relinked = old is None or _links(old) != _links(record)
-        if old is not None and relinked:
-            self._unlink(old)
+        self._relink(ref, old, record)
         self._own_kind(ref.kind)[ref] = record
-        if relinked:
-            self._link(record)
-        self._forget_free(record)
         self.touched[ref] = None
 
     def drop(self, ref: Ref) -> None:
         """Remove a record. Its children are the caller's business."""
         old = self._own_kind(ref.kind).pop(ref)
-        self._unlink(old)
+        self._relink(ref, old, None)
         self.touched[ref] = None
 
     def result(self) -> tuple[Config, frozenset[Ref]]:
@@ -238,66 +252,54 @@ class Edit:
             self._next._kinds[kind] = dict(self._next._kinds[kind])
         return self._next._kinds[kind]
 
-    def _own_children(self, key: tuple[Kind, str]) -> dict[Ref, frozenset[Ref]]:
-        if key not in self._owned:
-            self._owned.add(key)
-            self._next._children[key] = dict(self._next._children[key])
-        return self._next._children[key]
-
-    def _own_names(self, kind: Kind) -> dict[tuple[Ref | None, str], Ref]:
-        if ("names", kind) not in self._owned:
-            self._owned.add(("names", kind))
-            self._next._names[kind] = dict(self._next._names[kind])
-        return self._next._names[kind]
-
-    def _link(self, record: Record) -> None:
-        ref = record.ref
+    def _relink(self, ref: Ref, old: Record | None, new: Record | None) -> None:
+        """Bring the indexes from the old record (None: it is new) to the new one (None: it goes)."""
         for field in PARENT_FIELDS.get(ref.kind, ()):
-            parent = getattr(record, field)
-            if parent is not None:
-                index = self._own_children((ref.kind, field))
-                index[parent] = index.get(parent, frozenset()) | {ref}
-        self._own_names(ref.kind)[self._scope(record), record.name] = ref
-        self._forget_free(record)
+            index = self._next._children
+            self._move(index, (ref.kind, field), getattr(old, field, None), getattr(new, field, None), ref)
+        before, after = (old.name if old else None), (new.name if new else None)
+        self._move(self._next._names, ref.kind, before, after, ref)
+        if _space(old) != _space(new):
+            for disk in filter(None, (_disk_of(old), _disk_of(new))):
+                self._next._free.pop(disk, None)
 
-    def _unlink(self, record: Record) -> None:
-        ref = record.ref
-        for field in PARENT_FIELDS.get(ref.kind, ()):
-            parent = getattr(record, field)
-            if parent is not None:
-                index = self._own_children((ref.kind, field))
-                left = index.get(parent, frozenset()) - {ref}
-                if left:
-                    index[parent] = left
-                else:
-                    index.pop(parent, None)
-        names, key = self._own_names(ref.kind), (self._scope(record), record.name)
-        if names.get(key) == ref:
-            del names[key]
-        self._forget_free(record)
+    def _move(
+        self, indexes: dict[Index, dict[Key, set[Ref]]], index: Index, old: Key | None, new: Key | None, ref: Ref
+    ) -> None:
+        if old == new:
+            return
+        if old is not None:
+            entry = self._own_entry(indexes, index, old)
+            entry.discard(ref)
+            if not entry:
+                del indexes[index][old]
+        if new is not None:
+            self._own_entry(indexes, index, new).add(ref)
 
-    def _scope(self, record: Record) -> Ref | None:
-        """The group within which a name is unique; None for what is named on the host."""
-        match record:
-            case Volume():
-                return record.group
-            case Plex():
-                volume = self.base.get(record.volume) or self._next.get(record.volume)
-                return volume.group if isinstance(volume, Volume) else None
-            case Subdisk():
-                disk = self.base.get(record.disk) or self._next.get(record.disk)
-                return disk.group if isinstance(disk, Disk) else None
-        return None
-
-    def _forget_free(self, record: Record) -> None:
-        disk = record.disk if isinstance(record, Subdisk) else record.ref if isinstance(record, Disk) else None
-        if disk is not None:
-            self._next._free.pop(disk, None)
+    def _own_entry(self, indexes: dict[Index, dict[Key, set[Ref]]], index: Index, key: Key) -> set[Ref]:
+        """The set under a key, copied at its first change in this edit: what `base` sees never changes."""
+        if index not in self._owned_indexes:
+            self._owned_indexes.add(index)
+            indexes[index] = dict(indexes[index])
+        entries = indexes[index]
+        if (index, key) not in self._owned_entries or key not in entries:
+            self._owned_entries.add((index, key))
+            entries[key] = set(entries.get(key, ()))
+        return entries[key]
 
 
-def _links(record: Record) -> tuple[object, ...]:
-    """All that the indexes know of a record: while it stays, a change of the record leaves them alone."""
-    return (record.name, *(getattr(record, field) for field in PARENT_FIELDS.get(record.ref.kind, ())))
+def _disk_of(record: Record | None) -> Ref | None:
+    return record.disk if isinstance(record, Subdisk) else record.ref if isinstance(record, Disk) else None
+
+
+def _space(record: Record | None) -> tuple[object, ...]:
+    """What the free ranges of a disk depend on."""
+    match record:
+        case Subdisk():
+            return record.disk, record.disk_offset, record.length
+        case Disk():
+            return record.group, record.public_offset, record.public_length
+    return ()
 
 
 def _fork(base: Config) -> Config:
@@ -310,9 +312,10 @@ def _fork(base: Config) -> Config:
 
 
 def _by_name(records: list[R]) -> list[R]:
-    return sorted(records, key=lambda record: natural(record.name))
+    return sorted(records, key=lambda record: (natural(record.name), record.ref))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def natural(name: str) -> tuple[object, ...]:
     """Sort key that puts Harddisk10 behind Harddisk9."""
     parts: list[object] = []

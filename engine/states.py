@@ -197,7 +197,8 @@ def _all_missing(config: Config, plexes: list[Plex]) -> bool:
 
 
 def _at_risk(config: Config, plexes: list[Plex]) -> bool:
-    return any(config.disk(sd.disk).failing for plex in plexes for sd in config.subdisks_of(plex.ref))
+    disks = (config.get(sd.disk) for plex in plexes for sd in config.subdisks_of(plex.ref))
+    return any(isinstance(disk, Disk) and disk.failing for disk in disks)
 
 
 def _settle_group(edit: Edit, ref: Ref) -> None:
