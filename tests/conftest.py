@@ -22,6 +22,7 @@ SOAK = bool(os.environ.get("VEA_SOAK"))
 
 # Before anything imports Qt. A walk from outside starts the console in a process and with a display of its own.
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("VEA_TEST_PLATFORM", "offscreen")
+os.environ.setdefault("DBUS_SESSION_BUS_ADDRESS", "disabled:")  # else Qt launches a bus that outlives the run
 
 hypothesis.settings.register_profile(
     "ci",
