@@ -32,7 +32,7 @@ screenshots:    ## writes screenshots/ from the real console
 
 soak:           ## the random tests, long and from new seeds
 	@.ci/setup test
-	VEA_SOAK=1 $(PYTHON_IN_VENV) -m pytest --timeout=3600 $(SOAK)
+	VEA_SOAK=1 $(PYTHON_IN_VENV) -m pytest --timeout=3600 -o faulthandler_timeout=3500 $(SOAK)
 
 clean:          ## forgets the set-up; the lab stays
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
