@@ -1,0 +1,76 @@
+"""What the data plane tells the control thread, which alone decides."""
+
+from __future__ import annotations
+
+import enum
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import DeviceError, RangeError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from engine.dataplane.request import Op
+    from engine.devices.base import BlockDevice
+
+LEG_ERRORS = (DeviceError, RangeError)
+"""What a leg raises when it fails; a RangeError is one too, as a LUN may have shrunk under its subdisks."""
+
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class FaultKind(enum.StrEnum):
+    """LEG: an operation on one leg failed, its request is parked. FLUSH: what was written to `device` since the last
+    good flush is in doubt; FLUSHes are parked. NO_SPACE: the client has had its ENOSPC, the legs may differ in the
+    range. FIRST_WRITE: the record on disk still says clean, writes are parked. DEFECT: a bug in here; the client has
+    had its EIO.
+    """
+
+    LEG = "leg"
+    FLUSH = "flush"
+    NO_SPACE = "enospc"
+    FIRST_WRITE = "first-write"
+    DEFECT = "defect"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. `offset` and `length` are the volume's; `plex` is the key of the plex and `piece` of the piece, if it
+    was one that is being filled; `number` is the errno."""
+
+    volume: str
+    kind: FaultKind
+    op: Op | None = None
+    device: BlockDevice | None = None
+    plex: Hashable = None
+    piece: Hashable = None
+    number: int = 0
+    offset: int = 0
+    length: int = 0
+
+    @property
+    def cause(self) -> tuple[object, ...]:
+        """Faults with the same cause need one decision only."""
+        return (self.kind, self.device, self.plex, self.piece)
+
+
+class LegFailed(DeviceError):
+    """A fault met by work that is not a client's: whoever does that work decides."""
+
+    def __init__(self, fault: Fault) -> None:
+        name = fault.device.name if fault.device else fault.volume
+        super().__init__(fault.number, name, "Copying" if fault.op is None else fault.op.name.capitalize())
+        self.fault = fault
+
+
+def errno_of(error: Exception) -> int:
+    """The system's number behind a leg's error; EIO where it has none."""
+    number = getattr(error, "errno", None)
+    return number if isinstance(number, int) and number else errno.EIO
+
+
+def kind_of(number: int, *, writing: bool) -> FaultKind:
+    """A full thin LUN is no broken disk."""
+    return FaultKind.NO_SPACE if writing and number in _NO_SPACE else FaultKind.LEG

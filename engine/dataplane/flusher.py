@@ -1,0 +1,108 @@
+"""Group commit: one thread answers the FLUSHes of all volumes with one flush a device."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from engine.dataplane.fault import LEG_ERRORS, errno_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from engine.dataplane.request import Request, Sink
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+    from engine.runtime import Runtime
+
+
+class Flusher:
+    """Takes all waiting FLUSHes, flushes each distinct device that their volumes have written, and answers them.
+
+    A flush that fails is told to every volume with unflushed writes on that device, and is never tried again and then
+    believed. The same holds when somebody else's flush or durable write failed, which `losses` of the device tells.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._changed = runtime.condition()
+        self._waiting: list[tuple[VolumeIo, Request, Sink]] = []
+        self._volumes: list[VolumeIo] = []
+        self._losses: dict[BlockDevice, int] = {}
+        self._closing = False
+        self._thread = runtime.thread("vea-flush", self._work)
+
+    def put(self, volume: VolumeIo, request: Request, sink: Sink) -> None:
+        """Answer `request` once everything that `volume` had written is stable."""
+        with self._changed:
+            self._waiting.append((volume, request, sink))
+            self._changed.notify()
+
+    def register(self, volume: VolumeIo, devices: Iterable[BlockDevice]) -> None:
+        """From now on `volume` hears of losses, and those of `devices` are counted from here."""
+        with self._changed:
+            if volume not in self._volumes:
+                self._volumes.append(volume)
+            for device in devices:
+                self._losses.setdefault(device, device.losses)
+
+    def forget(self, volume: VolumeIo) -> None:
+        """`volume` is closed."""
+        with self._changed:
+            self._volumes.remove(volume)
+
+    def forget_device(self, device: BlockDevice) -> None:
+        """`device` is about to be closed; no volume has written it since its last FLUSH."""
+        with self._changed:
+            self._losses.pop(device, None)
+
+    def lost(self, device: BlockDevice, number: int) -> None:
+        """A flush or durable write failed: what any volume has written there since its last good FLUSH is in doubt."""
+        with self._changed:
+            self._losses[device] = device.losses
+            volumes = [volume for volume in self._volumes if device in volume.written]
+        for volume in volumes:
+            volume.written.discard(device)
+            volume.suspect(device, number)
+
+    def close(self) -> None:
+        """Answer what is waiting and end the thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._waiting) or self._closing)
+                batch, self._waiting = self._waiting, []
+            if not batch:
+                return
+            self._flush({volume: None for volume, _, _ in batch})
+            for volume, request, sink in batch:
+                volume.flushed(request, sink)
+
+    def _flush(self, volumes: Iterable[VolumeIo]) -> None:
+        """Flush once each device that any of `volumes` has written, having taken it off their lists first: what is
+        written from then on is for the next FLUSH."""
+        owners: dict[BlockDevice, list[VolumeIo]] = {}
+        for volume in volumes:
+            for device in list(volume.written):
+                owners.setdefault(device, []).append(volume)
+        for device in sorted(owners, key=lambda device: device.name):
+            for volume in owners[device]:
+                volume.written.discard(device)
+            number = self._sync(device)
+            if number:
+                for volume in owners[device]:
+                    volume.suspect(device, number)
+                self.lost(device, number)
+
+    def _sync(self, device: BlockDevice) -> int:
+        """0 when everything written so far is stable, else an errno: also when somebody else met the failure."""
+        known = self._losses.get(device, 0)
+        try:
+            device.flush()
+        except LEG_ERRORS as error:
+            return errno_of(error)
+        return errno.EIO if device.losses != known else 0

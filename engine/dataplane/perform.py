@@ -1,0 +1,161 @@
+"""What each verb does to the legs of a table. One request at a time, inside of the gate."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, TypeAlias
+
+from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of, kind_of
+from engine.dataplane.request import Op
+from engine.dataplane.table import REGION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.dataplane.request import Request
+    from engine.dataplane.table import PlexMap, Segment, Table
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+
+Verdict: TypeAlias = "int | Fault"
+"""How a request fared: DONE, an errno for the client, WAITS or FLUSHES, or the fault that parks it."""
+
+DONE = 0
+WAITS = -1
+FLUSHES = -2
+
+CHUNK = 16 << 20
+"""A ZERO or DISCARD of more bytes than this goes to the pool and there in such steps: a swap never waits for all."""
+
+
+def perform(
+    volume: VolumeIo, table: Table, request: Request, *, may_wait: bool, start: int = 0, length: int = -1
+) -> Verdict:
+    """Run one request, or of a long ZERO or DISCARD the `length` bytes from `start` on. Waits only if `may_wait`."""
+    if request.offset < 0 or request.length < 0 or request.offset + request.length > table.size:
+        return DONE if request.op is Op.FLUSH else errno.EINVAL
+    if request.op is Op.READ:
+        return _read(volume, table, request, may_wait)
+    if volume.fenced:
+        return errno.EIO
+    if request.op is Op.FLUSH:
+        return FLUSHES
+    if not table.writable:
+        return Fault(volume.name, FaultKind.FIRST_WRITE, request.op, offset=request.offset, length=request.length)
+    if request.op is Op.WRITE:
+        return _write(volume, table, request)
+    if length < 0:
+        if request.length > CHUNK and not may_wait:
+            return WAITS
+        length = request.length
+    verdict = _clear(volume, table, request, request.offset + start, length)
+    return FLUSHES if verdict == DONE and request.durable else verdict
+
+
+def leg_fault(volume: VolumeIo, request: Request, plex: PlexMap, device: BlockDevice, number: int) -> Fault:
+    """The fault of one leg, for the request that met it."""
+    return Fault(
+        volume.name,
+        kind_of(number, writing=request.op is not Op.READ),
+        request.op,
+        device,
+        plex.key,
+        plex.piece,
+        number,
+        request.offset,
+        request.length,
+    )
+
+
+def read_plan(segment: Segment, offset: int, length: int) -> Iterator[tuple[PlexMap, int, int]]:
+    """The range cut at regions where several plexes share the reading: (reader, offset, length)."""
+    if len(segment.readers) == 1:
+        yield segment.readers[0], offset, length
+        return
+    stop = offset + length
+    while offset < stop:
+        size = min(stop - offset, REGION - offset % REGION)
+        yield segment.reader(offset), offset, size
+        offset += size
+
+
+def _read(volume: VolumeIo, table: Table, request: Request, may_wait: bool) -> Verdict:
+    buffer = request.buffer
+    if buffer is None or len(buffer) != request.length:
+        return errno.EINVAL
+    for segment, start, size in table.parts(request.offset, request.length):
+        if not segment.readers:
+            return errno.EIO
+        for reader, at, length in read_plan(segment, start, size):
+            base = at - request.offset
+            for device, place, begin, count in reader.runs(at, length):
+                into = buffer[base + begin : base + begin + count]
+                try:
+                    if may_wait:
+                        device.read_into(place, into)
+                    elif not device.try_read(place, into):
+                        return WAITS
+                except LEG_ERRORS as error:
+                    return leg_fault(volume, request, reader, device, errno_of(error))
+    return DONE
+
+
+def _write(volume: VolumeIo, table: Table, request: Request) -> Verdict:
+    buffer = request.buffer
+    if buffer is None or len(buffer) != request.length:
+        return errno.EINVAL
+    for segment, at, size in table.parts(request.offset, request.length):
+        begin = at - request.offset
+        data = buffer if size == request.length else buffer[begin : begin + size]
+        if segment.shared:
+            with volume.regions.hold(at, size):
+                verdict = _write_legs(volume, segment, request, at, data)
+        else:
+            verdict = _write_legs(volume, segment, request, at, data)
+        if verdict != DONE:
+            return verdict
+    return DONE
+
+
+def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, data: memoryview) -> Verdict:
+    """Write one segment's part on every leg. A device counts as written once the data has gone to it, not before:
+    a flush that begins in between must leave it to the next one."""
+    if not segment.writers:
+        return errno.EIO
+    durable, written = request.durable, volume.written
+    for writer in segment.writers:
+        for device, place, begin, count in writer.runs(at, len(data)):
+            try:
+                device.write(place, data[begin : begin + count], durable=durable)
+            except LEG_ERRORS as error:
+                written.add(device)
+                return leg_fault(volume, request, writer, device, errno_of(error))
+            if not durable:
+                written.add(device)
+    return DONE
+
+
+def _clear(volume: VolumeIo, table: Table, request: Request, offset: int, length: int) -> Verdict:
+    for segment, at, size in table.parts(offset, length):
+        if not segment.writers:
+            return errno.EIO
+        if request.op is Op.DISCARD and not segment.discards:
+            continue  # on all legs or on none, so that they stay equal
+        with volume.regions.hold(at, size):
+            verdict = _clear_legs(volume, segment, request, at, size)
+        if verdict != DONE:
+            return verdict
+    return DONE
+
+
+def _clear_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, size: int) -> Verdict:
+    may_unmap = request.may_unmap or request.op is Op.DISCARD
+    for writer in segment.writers:
+        for _, run in writer.spans(at, size):
+            try:
+                run.device.zero(run.offset, run.length, may_unmap=may_unmap)
+            except LEG_ERRORS as error:
+                volume.written.add(run.device)
+                return leg_fault(volume, request, writer, run.device, errno_of(error))
+            volume.written.add(run.device)
+    return DONE

@@ -1,0 +1,153 @@
+"""The flat, immutable map that I/O runs on: volume range -> legs."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from engine.dataplane.stripes import column_offset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from engine.devices.base import BlockDevice
+
+REGION_SHIFT = 20
+"""Regions are 1 MiB: a block is always read from the same good plex, and locks cover whole regions."""
+
+REGION = 1 << REGION_SHIFT
+
+
+class Leg(NamedTuple):
+    """One column inside of a segment: byte `x` of the column lies at `x + delta` of `device`."""
+
+    device: BlockDevice
+    delta: int
+
+
+class Run(NamedTuple):
+    """Bytes that are one piece on a device; `start` is their place in the caller's buffer."""
+
+    device: BlockDevice
+    offset: int
+    start: int
+    length: int
+
+
+Port: TypeAlias = "tuple[Callable[[int, memoryview], bool], int, PlexMap]"
+
+
+class PlexMap:
+    """Where one plex, or a piece that is being filled beside it, keeps the bytes of one segment.
+
+    `key` names the plex and `piece` the piece where the map is of a piece only. Columns without bytes here are None.
+    A map that is not `readable` takes writes but is not complete yet.
+    """
+
+    __slots__ = ("columns", "key", "piece", "readable", "unit")
+
+    def __init__(
+        self, key: Hashable, piece: Hashable, unit: int, columns: tuple[Leg | None, ...], *, readable: bool
+    ) -> None:
+        self.key = key
+        self.piece = piece
+        self.unit = unit
+        self.columns = columns
+        self.readable = readable
+
+    def runs(self, offset: int, length: int) -> Iterator[Run]:
+        """The pieces on devices of the volume range; the range must lie in this map's segment."""
+        columns, unit = self.columns, self.unit
+        count = len(columns)
+        if count == 1:
+            leg = columns[0]
+            if leg is not None:
+                yield Run(leg.device, leg.delta + offset, 0, length)
+            return
+        at, stop = offset, offset + length
+        while at < stop:
+            turn, inside = divmod(at, unit)
+            row, column = divmod(turn, count)
+            size = min(unit - inside, stop - at)
+            leg = columns[column]
+            if leg is not None:
+                yield Run(leg.device, leg.delta + row * unit + inside, at - offset, size)
+            at += size
+
+    def spans(self, offset: int, length: int) -> Iterator[tuple[int, Run]]:
+        """The volume range by columns: (column, run); `start` of a run means nothing, as the bytes are interleaved."""
+        for column, leg in enumerate(self.columns):
+            first = column_offset(self.unit, len(self.columns), column, offset)
+            size = column_offset(self.unit, len(self.columns), column, offset + length) - first
+            if leg is not None and size:
+                yield column, Run(leg.device, leg.delta + first, 0, size)
+
+    def devices(self) -> Iterator[BlockDevice]:
+        """The devices of the columns that have bytes here."""
+        return (leg.device for leg in self.columns if leg is not None)
+
+
+class Segment:
+    """A volume range `start <= x < end` in which each column of each plex lies in one subdisk.
+
+    `ports` is there for the short path: when every reader has one column it holds (try_read, delta, reader) of each,
+    else it is empty. `shared` says that a write touches more than one leg of the same bytes.
+    """
+
+    __slots__ = ("discards", "end", "ports", "readers", "shared", "start", "writers")
+
+    def __init__(self, start: int, end: int, readers: tuple[PlexMap, ...], writers: tuple[PlexMap, ...]) -> None:
+        self.start = start
+        self.end = end
+        self.readers = readers
+        self.writers = writers
+        self.shared = len(writers) > 1
+        self.discards = all(device.discard_zeroes for writer in writers for device in writer.devices())
+        self.ports = _ports(readers)
+
+    def reader(self, offset: int) -> PlexMap:
+        """The map that the region of `offset` is read from; IndexError never, as `readers` is checked before."""
+        readers = self.readers
+        return readers[0] if len(readers) == 1 else readers[(offset >> REGION_SHIFT) % len(readers)]
+
+
+def _ports(readers: tuple[PlexMap, ...]) -> tuple[Port, ...]:
+    if any(len(reader.columns) != 1 for reader in readers):
+        return ()
+    return tuple((leg.device.try_read, leg.delta, reader) for reader in readers for leg in reader.columns if leg)
+
+
+class Table:
+    """All segments of a volume, in order and without gaps. Never changed; swapped as a whole.
+
+    `transaction` is the configuration's number that made it. While `writable` is False the record on disk still says
+    that all plexes are equal and clean: writes are parked until that has been changed.
+    """
+
+    __slots__ = ("segments", "size", "starts", "transaction", "writable")
+
+    def __init__(
+        self, segments: tuple[Segment, ...], size: int, transaction: int = 0, *, writable: bool = True
+    ) -> None:
+        self.segments = segments
+        self.starts = [segment.start for segment in segments]
+        self.size = size
+        self.transaction = transaction
+        self.writable = writable
+
+    def find(self, offset: int) -> Segment:
+        """The segment of the byte at `offset`, which must lie inside of the volume."""
+        return self.segments[bisect_right(self.starts, offset) - 1]
+
+    def parts(self, offset: int, length: int) -> Iterator[tuple[Segment, int, int]]:
+        """The range cut at segments: (segment, offset, length) of each."""
+        stop = offset + length
+        while offset < stop:
+            segment = self.find(offset)
+            size = min(segment.end, stop) - offset
+            yield segment, offset, size
+            offset += size
+
+    def devices(self) -> set[BlockDevice]:
+        """Every device that any segment reads or writes."""
+        return {device for segment in self.segments for plex in segment.writers for device in plex.devices()}

@@ -1,0 +1,287 @@
+"""A started volume: its table behind its gate, and everything that happens to a request besides the quick case."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.dataplane.call import Call
+from engine.dataplane.execute import execute
+from engine.dataplane.fault import Fault, FaultKind
+from engine.dataplane.gate import Gate, Slot
+from engine.dataplane.parking import Parking
+from engine.dataplane.perform import CHUNK, DONE, FLUSHES, WAITS, Verdict, perform
+from engine.dataplane.regions import RegionLocks
+from engine.dataplane.request import Op, Request
+from engine.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from engine.dataplane.flusher import Flusher
+    from engine.dataplane.pool import Pool
+    from engine.dataplane.request import Sink
+    from engine.dataplane.table import Table
+    from engine.devices.base import BlockDevice
+    from engine.runtime import Runtime
+
+_STEPPED = (Op.ZERO, Op.DISCARD)
+
+
+class Totals(NamedTuple):
+    """What a volume has done since it was started. `busy_s` sums the seconds that each request took."""
+
+    reads: int = 0
+    writes: int = 0
+    bytes_read: int = 0
+    bytes_written: int = 0
+    busy_s: float = 0.0
+
+
+class VolumeIo:
+    """The data path of one volume.
+
+    `faults` hears of everything that needs a decision; it is called on data threads outside of the gate and must return
+    at once. The control thread answers with `swap` (parked requests run again from their beginning on the new table),
+    `release` (they run again on this one), `fail_parked` or `fence`. `written` has the devices written since the last
+    good FLUSH, those that have left the table meanwhile included.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        faults: Callable[[Fault], None],
+        pool: Pool,
+        flusher: Flusher,
+        runtime: Runtime,
+    ) -> None:
+        self.name = name
+        self.gate = Gate(name, table, runtime)
+        self.regions = RegionLocks(runtime)
+        self.written: set[BlockDevice] = set()
+        self.fenced = False
+        self.now = runtime.now
+        self._pool = pool
+        self._flusher = flusher
+        self._runtime = runtime
+        self._parking = Parking(name, faults, runtime)
+        self._changed = runtime.condition()
+        self._late = 0
+        self._spare: list[Slot] = []
+        self._retired = Totals()
+        flusher.register(self, table.devices())
+
+    @property
+    def table(self) -> Table:
+        """The newest table."""
+        return self.gate.latest
+
+    @property
+    def size(self) -> int:
+        """The volume's size, in bytes."""
+        return self.gate.latest.size
+
+    @property
+    def parked(self) -> int:
+        """How many requests wait for a decision."""
+        return len(self._parking)
+
+    # What a connection does.
+
+    def slot(self, name: str) -> Slot:
+        """A place at the gate for one thread, which alone uses it; `retire` it in the end."""
+        return self.gate.slot(name)
+
+    def retire(self, slot: Slot) -> None:
+        """Give a slot back; what it counted stays counted."""
+        with self._changed:
+            self.gate.retire(slot)
+            self._retired = _sum((self._retired, _totals(slot)))
+
+    def execute(self, batch: Sequence[Request], slot: Slot, sink: Sink) -> None:
+        """Run a batch on the calling thread; each request ends in `sink`, now or later."""
+        execute(self, batch, slot, sink)
+
+    def statistics(self) -> Totals:
+        """The counters of all slots, summed."""
+        with self._changed:
+            return _sum((self._retired, *map(_totals, self.gate.slots)))
+
+    # What the engine itself reads and writes. DeviceError with the errno that a client would get.
+
+    def read(self, offset: int, length: int) -> bytearray:
+        """Read as a client does; waits."""
+        buffer = bytearray(length)
+        self._call(Request(Op.READ, offset, length, memoryview(buffer)))
+        return buffer
+
+    def write(self, offset: int, data: bytes | bytearray | memoryview, *, durable: bool = False) -> None:
+        """Write as a client does; waits."""
+        self._call(Request(Op.WRITE, offset, len(data), memoryview(data), durable=durable))
+
+    def zero(self, offset: int, length: int, *, may_unmap: bool = True) -> None:
+        """Zero as a client does; waits."""
+        self._call(Request(Op.ZERO, offset, length, may_unmap=may_unmap))
+
+    def discard(self, offset: int, length: int) -> None:
+        """Discard as a client does; waits."""
+        self._call(Request(Op.DISCARD, offset, length))
+
+    def flush(self) -> None:
+        """Flush as a client does; waits."""
+        self._call(Request(Op.FLUSH))
+
+    def _call(self, request: Request) -> None:
+        call = Call(self._runtime)
+        self.hand_to_pool(request, call)
+        number = call.wait()
+        if number:
+            raise DeviceError(number, self.name, request.op.name.capitalize())
+
+    # What the control thread does.
+
+    def swap(self, table: Table) -> None:
+        """Make `table` the volume's, wait until nobody runs on an older one, run parked requests again."""
+        devices = table.devices()
+        self._flusher.register(self, devices)
+        self.gate.swap(table)
+        self._parking.acquit(devices)
+        self.release()
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Nobody is inside while this lasts, new batches wait."""
+        return self.gate.hold()
+
+    def release(self) -> None:
+        """Run parked requests again, and tell the next fault of any cause anew."""
+        for request, sink in self._parking.take():
+            self.hand_to_pool(request, sink)
+
+    def fail_parked(self, number: int = errno.EIO) -> None:
+        """End every parked request with this errno."""
+        for request, sink in self._parking.take():
+            sink.finish(request, number)
+
+    def fence(self) -> None:
+        """No complete plex can be trusted: writes and FLUSHes fail with EIO until `unfence`, reads go on."""
+        self.fenced = True
+        self._parking.acquit(())
+        self.release()
+
+    def unfence(self) -> None:
+        """The operator has verified or restored the volume."""
+        self.fenced = False
+        self.release()
+
+    def close(self) -> None:
+        """Let nobody in any more, end parked requests with ESHUTDOWN and wait for what is under way."""
+        for request, sink in self._parking.close():
+            sink.finish(request, errno.ESHUTDOWN)
+        self.gate.close()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._late)
+        self._flusher.forget(self)
+
+    # What the executor, the pool and the flusher hand back.
+
+    def settle(self, request: Request, sink: Sink, verdict: Verdict, table: Table) -> None:
+        """What comes after the gate for a request that `table` gave this verdict."""
+        if isinstance(verdict, Fault):
+            self._meet(request, sink, verdict, table)
+        elif verdict == WAITS:
+            self.hand_to_pool(request, sink)
+        elif verdict == FLUSHES:
+            self._hand_to_flusher(request, sink)
+        else:
+            sink.finish(request, verdict)
+
+    def hand_to_pool(self, request: Request, sink: Sink) -> None:
+        """Run the request soon, from its beginning, on a thread that may wait."""
+        self._count_late(1)
+        self._pool.put(self, request, sink)
+
+    def run_late(self, request: Request, sink: Sink) -> None:
+        """Run one request on a thread of the pool, which may wait."""
+        slot = self._borrow()
+        table = self.gate.latest
+        try:
+            verdict, table = self._run_steps(request, slot)
+            if verdict == DONE:
+                slot.count(request)
+                slot.busy_s += self.now() - request.started_s if request.started_s else 0.0
+        except DeviceError:
+            verdict = errno.ESHUTDOWN
+        except Exception:
+            self._parking.tell(Fault(self.name, FaultKind.DEFECT, request.op, number=errno.EIO))
+            verdict = errno.EIO
+        finally:
+            self._spare.append(slot)
+        self.settle(request, sink, verdict, table)
+        self._count_late(-1)
+
+    def suspect(self, device: BlockDevice, number: int) -> None:
+        """The flusher says that what this volume had written to `device` is in doubt."""
+        self._parking.suspect(device, number, used=device in self.gate.latest.devices())
+
+    def flushed(self, request: Request, sink: Sink) -> None:
+        """The flusher has done what `request` asked for; a device may have become suspect by it."""
+        if not self._parking.park_flush(request, sink):
+            sink.finish(request, self._flush_outcome())
+        self._count_late(-1)
+
+    def _flush_outcome(self) -> int:
+        return errno.EIO if self.fenced else DONE
+
+    def _hand_to_flusher(self, request: Request, sink: Sink) -> None:
+        if not self._parking.park_flush(request, sink):
+            self._count_late(1)
+            self._flusher.put(self, request, sink)
+
+    def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
+        """A durable write that failed used up the device's report of lost writes: all volumes on it must hear."""
+        if request.durable and request.op is Op.WRITE and fault.device is not None:
+            self._flusher.lost(fault.device, fault.number)
+        if fault.kind is FaultKind.NO_SPACE:
+            self._parking.tell(fault)
+            sink.finish(request, errno.ENOSPC)
+        elif not self._parking.park(request, sink, fault, lambda: self.gate.latest is table):
+            if self._parking.closed:
+                sink.finish(request, errno.ESHUTDOWN)
+            else:
+                self.hand_to_pool(request, sink)
+
+    def _run_steps(self, request: Request, slot: Slot) -> tuple[Verdict, Table]:
+        """Run a request with waiting, a long ZERO or DISCARD step by step so that a swap comes in between."""
+        done = 0
+        while True:
+            step = min(CHUNK, request.length - done) if request.op in _STEPPED else request.length
+            table = self.gate.enter(slot)
+            try:
+                verdict = perform(self, table, request, may_wait=True, start=done, length=step)
+            finally:
+                self.gate.leave(slot)
+            done += step
+            if done >= request.length or verdict not in (DONE, FLUSHES):
+                return verdict, table
+
+    def _borrow(self) -> Slot:
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return self.gate.slot("pool")
+
+    def _count_late(self, change: int) -> None:
+        with self._changed:
+            self._late += change
+            if not self._late:
+                self._changed.notify_all()
+
+
+def _totals(slot: Slot) -> Totals:
+    return Totals(slot.reads, slot.writes, slot.bytes_read, slot.bytes_written, slot.busy_s)
+
+
+def _sum(totals: Iterable[Totals]) -> Totals:
+    return Totals(*map(sum, zip(*totals, strict=True)))
