@@ -32,8 +32,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False, tag=True):
     writes: int = 0
     read_bytes: int = 0
     write_bytes: int = 0
-    read_s: float = 0.0  # summed service times
-    write_s: float = 0.0
+    busy_s: float = 0.0  # summed service times of all requests: divided by their number, the latency
     cpu_percent: float = 0.0  # of the host, for the host
 
 

@@ -1,0 +1,216 @@
+"""The one commit path: edit -> settle -> persist -> swap the live tables -> free what was dropped -> publish."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.assemble import assemble
+from engine.config import Config, Edit
+from engine.errors import GroupFrozen
+from engine.events import Batch, Remove, Upsert
+from engine.records import PERSISTED_KINDS, Alert, Disk, Kind, PlexState, Record, Ref, Severity, Volume
+from engine.states import COMPLETE
+from engine.store.group_store import persistent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine.dataplane.table import Table
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+    from engine.events import Event, Listener
+    from engine.host_state import HostState
+    from engine.luns import LunTable
+    from engine.store.group_store import GroupStore
+
+Change = dict[Ref, Record | None]
+_ALERTS_MAX = 500
+
+
+class Committer:
+    """Keeper of the configuration and of everything that must move in step with it.
+
+    `lock` is the control lock. `stores` holds the imported groups, `ios` the volumes of these. Nobody else changes
+    the configuration, and nobody else tells listeners.
+    """
+
+    def __init__(self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo]) -> None:
+        self.lock = threading.RLock()
+        self.config = Config()
+        self.stores: dict[Ref, GroupStore] = {}
+        self.ios: dict[Ref, VolumeIo] = {}
+        self.sequence = 0
+        self._state = state
+        self._luns = luns
+        self._make_io = make_io
+        self._listeners: list[Listener] = []
+        self._transactions: dict[Ref, int] = {}  # the highest number ever tried, durable or not
+
+    # --- listeners ---
+    def attach(self, listener: Listener) -> tuple[int, Config]:
+        """From the returned configuration on, `listener` gets every change."""
+        with self.lock:
+            self._listeners.append(listener)
+            return self.sequence, self.config
+
+    def detach(self, listener: Listener) -> None:
+        with self.lock:
+            self._listeners.remove(listener)
+
+    def publish(self, events: Iterable[Event]) -> None:
+        """Tell all listeners, in order. Only commits and traffic samples come here."""
+        told = tuple(events)
+        with self.lock:
+            if told:
+                self.sequence += 1
+                batch = Batch(self.sequence, told)
+                for listener in self._listeners:
+                    listener(batch)
+
+    # --- the path ---
+    def commit(self, change: Callable[[Edit], None]) -> Config:
+        """Make a change true: on disk, in the live tables, for the listeners.
+
+        Raises GroupFrozen, with nothing changed in memory, when no majority of a group's copies can be written.
+        """
+        with self.lock:
+            edit = Edit(self.config)
+            change(edit)
+            new, touched = edit.result()
+            for group, changes in sorted(self._persisted_changes(new, touched).items()):
+                self._persist(edit, group, changes)
+            new, touched = edit.result()
+            old, self.config = self.config, new
+            self._swap_tables(old, new, touched)
+            self.publish(Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched))
+            return new
+
+    def alert(
+        self, severity: Severity, text: str, *, about: Ref | None = None, cause: str = "", remedy: str = ""
+    ) -> None:
+        """Record something that the operator should know; the alert log keeps it."""
+        number = self._state.number()
+        ref = Ref(Kind.ALERT, str(number), self._state.host_id)
+        record = Alert(
+            ref=ref, name=text, severity=severity, time=time.time(), object=about, cause=cause, remedy=remedy
+        )
+        self._state.log_alert(record)
+
+        def change(edit: Edit) -> None:
+            edit.put(record)
+            alerts = sorted(edit.config.all(Kind.ALERT, Alert), key=lambda alert: int(alert.ref.id))
+            for old in alerts[:-_ALERTS_MAX]:
+                edit.drop(old.ref)
+
+        self.commit(change)
+
+    def forget_transactions(self, group: Ref, transaction: int) -> None:
+        """Numbers of a group go on from here: it was made or imported just now."""
+        self._transactions[group] = transaction
+
+    # --- persist ---
+    def _persisted_changes(self, new: Config, touched: Iterable[Ref]) -> dict[Ref, Change]:
+        changes: dict[Ref, Change] = {}
+        for ref in sorted(touched):
+            if ref.kind not in PERSISTED_KINDS:
+                continue
+            before, after = self.config.get(ref), new.get(ref)
+            was_in = self.config.group_of(before) if before else None
+            is_in = new.group_of(after) if after else None
+            if is_in in self.stores and (was_in != is_in or persistent(before) != persistent(after)):
+                changes.setdefault(is_in, {})[ref] = after
+            if was_in in self.stores and was_in != is_in:
+                changes.setdefault(was_in, {})[ref] = None
+        return changes
+
+    def _persist(self, edit: Edit, group: Ref, changes: Change) -> None:
+        """Write until a majority holds it; a disk that fails is detached in the very transaction it failed."""
+        while True:
+            number = max(self._transactions.get(group, 0), self.config.group(group).transaction) + 1
+            self._transactions[group] = number
+            record = msgspec.structs.replace(edit.config.group(group), transaction=number, frozen="")
+            edit.put(record)
+            changes[group] = edit.config.group(group)
+            outcome = self.stores[group].commit(changes, number, edit.config)
+            if outcome.durable and not outcome.failed:
+                return
+            if not outcome.durable:
+                self._freeze(group, outcome.reason)
+            lost = [ref for ref in outcome.failed if not edit.config.disk(ref).failing]
+            if not lost:
+                return
+            for disk in lost:
+                changes.update(detach_disk(edit, disk))
+
+    def _freeze(self, group: Ref, reason: str) -> None:
+        edit = Edit(self.config)
+        edit.put(msgspec.structs.replace(self.config.group(group), frozen=reason))
+        self.config, touched = edit.result()
+        self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
+        raise GroupFrozen(reason)
+
+    # --- swap ---
+    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
+        for ref in sorted(_volumes_reached(old, new, touched)):
+            volume = new.get(ref)
+            if not isinstance(volume, Volume) or volume.group not in self.stores:
+                io = self.ios.pop(ref, None)
+                if io is not None:
+                    io.close()
+                continue
+            table = assemble(new, volume, lambda disk: self._device(new, disk))
+            if ref in self.ios:
+                self.ios[ref].swap(table)
+            else:
+                self.ios[ref] = self._make_io(volume, table)
+
+    def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
+        lun = self._luns.of(disk)
+        return lun.device if lun is not None and config.disk(disk).present else None
+
+
+def detach_disk(edit: Edit, disk: Ref) -> Change:
+    """A disk failed: mark it, and take its plexes out where another complete plex stays. Answers what changed."""
+    changed: Change = {}
+    record = msgspec.structs.replace(edit.config.disk(disk), failing=True)
+    edit.put(record)
+    changed[disk] = record
+    for subdisk in edit.config.subdisks_on(disk):
+        plex = edit.config.plex(subdisk.plex)
+        if plex.state not in COMPLETE or subdisk.replaces is not None:
+            continue
+        others = [other for other in edit.config.plexes_of(plex.volume) if other.ref != plex.ref]
+        volume = edit.config.volume(plex.volume)
+        if any(other.state in COMPLETE and other.complete for other in others) and volume.source != plex.ref:
+            record_plex = msgspec.structs.replace(plex, state=PlexState.IOFAIL)
+            edit.put(record_plex)
+            changed[plex.ref] = record_plex
+    return changed
+
+
+def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Ref]:
+    """Volumes whose tables may differ: themselves, their plexes, subdisks or disks are touched."""
+    found: set[Ref] = set()
+    for ref in touched:
+        for config in (old, new):
+            record = config.get(ref)
+            if record is None:
+                continue
+            if ref.kind is Kind.VOLUME:
+                found.add(ref)
+            elif ref.kind is Kind.PLEX:
+                found.add(record.volume)  # type: ignore[union-attr]
+            elif ref.kind is Kind.SUBDISK:
+                found.add(config.plex(record.plex).volume)  # type: ignore[union-attr]
+            elif ref.kind is Kind.DISK and _reachability(old, ref) != _reachability(new, ref):
+                found.update(config.plex(sd.plex).volume for sd in config.subdisks_on(ref))
+    return found
+
+
+def _reachability(config: Config, disk: Ref) -> tuple[object, ...]:
+    record = config.get(disk)
+    return (record.present, record.lun, record.size) if isinstance(record, Disk) else ()

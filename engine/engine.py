@@ -1,0 +1,220 @@
+"""The engine of one host: the five verbs, and the order in which everything under them begins and ends."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import sys
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine import commands
+from engine.api import Snapshot
+from engine.commit import Committer
+from engine.dataplane.flusher import Flusher
+from engine.dataplane.pool import Pool
+from engine.dataplane.volume_io import VolumeIo
+from engine.device_work import DeviceWork
+from engine.errors import CommandRejected
+from engine.export.server import NbdServer
+from engine.faults import FaultKeeper
+from engine.luns import LunTable
+from engine.plans import Problem
+from engine.planners import plan as make_plan
+from engine.records import Host, Kind, Ref, Task, TaskState, TaskType, new_ref
+from engine.runtime import ThreadRuntime
+from engine.serving import VolumeExports
+from engine.task_host import EngineTaskHost
+from engine.tasks.runner import TaskRunner
+from engine.traffic import TrafficSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from engine.commands import Command
+    from engine.config import Config, Edit
+    from engine.dataplane.table import Table
+    from engine.events import Listener
+    from engine.host_state import HostState
+    from engine.plans import Plan
+    from engine.records import Volume
+    from engine.runtime import Runtime
+
+VERSION = "0.1.0"
+SWITCH_INTERVAL_S = 0.0001
+_PLANS_REMEMBERED = 256
+_CONTROL = (commands.PauseTask, commands.ResumeTask, commands.AbortTask, commands.ThrottleTask)
+
+
+class Engine:
+    """An engine in this process. `start` finds its groups and serves them; `close` stops everything in order."""
+
+    def __init__(
+        self,
+        state: HostState,
+        *,
+        luns: Sequence[tuple[str, str]] = (),
+        nbd: Path | None = None,
+        runtime: Runtime | None = None,
+    ) -> None:
+        self.state = state
+        self.host = Ref(Kind.HOST, state.host_id, state.host_id)
+        self.runtime = runtime or ThreadRuntime()
+        self._luns = LunTable(state)
+        self._flusher = Flusher(self.runtime)
+        self._pool = Pool(self.runtime)
+        self.committer = Committer(state, self._luns, self._make_io)
+        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, state, self.runtime))
+        self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
+        self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
+        self._work = DeviceWork(self.committer, state, self._luns, self._runner, self._nbd, self.runtime)
+        self._traffic: TrafficSampler | None = None
+        self._first_luns = tuple(luns)
+        self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
+        self._nbd_path = str(nbd or "")
+
+    def start(self) -> None:
+        """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self.committer.commit(self._put_host)
+        self._work.discover(self._first_luns)
+        if self._nbd is not None:
+            self._nbd.start()
+        self._traffic = TrafficSampler(self.host, self.committer, self._luns, self.runtime)
+        self._work.resume_tasks()
+        gc.freeze()
+
+    # --- the five verbs ---
+    def attach(self, listener: Listener) -> Snapshot:
+        sequence, config = self.committer.attach(listener)
+        return Snapshot(self.host, sequence, tuple(config))
+
+    def detach(self, listener: Listener) -> None:
+        self.committer.detach(listener)
+
+    def plan(self, command: Command) -> Plan:
+        plan = self._plan(self.committer.config, command)
+        self._remember_shown(command, plan)
+        return plan
+
+    def submit(self, command: Command, basis: int | None = None) -> Ref:
+        self._check(command, self._plan(self.committer.config, command), basis)
+        if isinstance(command, _CONTROL):
+            return self._work.control_task(command)
+        self._work.prepare(command)
+        with self.committer.lock:
+            plan = self._plan(self.committer.config, command)
+            self._check(command, plan, basis)
+            return self._carry_out(command, plan)
+
+    def wait(self, task: Ref, timeout_s: float | None = None) -> bool:
+        """Whether a task has ended, after waiting for it."""
+        return self._runner.wait(task, timeout_s)
+
+    def close(self) -> None:
+        """End clients, tasks, volumes and threads, in this order; what runs is taken up at the next start."""
+        if self._nbd is not None:
+            self._nbd.stop()
+        self._runner.close()
+        if self._traffic is not None:
+            self._traffic.close()
+        self._work.settle_down()
+        self._faults.close()
+        self._flusher.close()
+        self._pool.close()
+        self._luns.close()
+        self.state.close()
+
+    # --- carrying out ---
+    def _plan(self, config: Config, command: Command) -> Plan:
+        return make_plan(config, command, self._ids)
+
+    def _ids(self, kind: Kind) -> Ref:
+        return new_ref(kind, self.state.host_id)
+
+    def _carry_out(self, command: Command, plan: Plan) -> Ref:
+        task = self._numbered(command, plan)
+        more = self._work.before(command, plan)
+
+        def change(edit: Edit) -> None:
+            for ref in plan.drops:
+                edit.drop(ref)
+            for record in plan.puts:
+                edit.put(record)
+            more(edit)
+            edit.put(task)
+
+        self.committer.commit(change)
+        self._work.after(command, plan, task.ref)
+        if task.state is TaskState.COMPLETED:
+            self.state.log_task(task)
+        else:
+            self._runner.start(task.ref)
+        return task.ref
+
+    def _numbered(self, command: Command, plan: Plan) -> Task:
+        """The task with its number: the plan's own, or one that is completed at once."""
+        ref = Ref(Kind.TASK, str(self.state.number()), self.state.host_id)
+        now = time.time()
+        if plan.task is not None:
+            return msgspec.structs.replace(plan.task, ref=ref, started_at=now, undo=plan.undo)
+        return Task(
+            ref=ref,
+            name=plan.title,
+            type=TaskType.COMMAND,
+            object=next((record.ref for record in plan.puts), None),
+            state=TaskState.COMPLETED,
+            started_at=now,
+            finished_at=now,
+            undo=plan.undo,
+        )
+
+    def _check(self, command: Command, plan: Plan, basis: int | None) -> None:
+        if plan.problems:
+            raise CommandRejected(plan.problems)
+        if basis is None or basis == plan.basis:
+            return
+        if self._shown.get((commands.encode(command), basis)) != _effect(plan):
+            text = "Meanwhile the disk group has changed, and this would now act otherwise than was shown."
+            raise CommandRejected((Problem(text, "Look at the new plan and decide again."),), plan)
+
+    def _remember_shown(self, command: Command, plan: Plan) -> None:
+        with self.committer.lock:
+            self._shown[commands.encode(command), plan.basis] = _effect(plan)
+            while len(self._shown) > _PLANS_REMEMBERED:
+                self._shown.popitem(last=False)
+
+    # --- parts ---
+    def _make_io(self, volume: Volume, table: Table) -> VolumeIo:
+        ref = volume.ref
+        return VolumeIo(
+            volume.name,
+            table,
+            lambda fault: self._faults.tell(ref, fault),
+            self._pool,
+            self._flusher,
+            self.runtime,
+        )
+
+    def _put_host(self, edit: Edit) -> None:
+        edit.put(
+            Host(
+                ref=self.host,
+                name="localhost",
+                system=f"{platform.system()} {platform.release()}",
+                version=VERSION,
+                nbd_socket=self._nbd_path,
+                process_id=os.getpid(),
+            )
+        )
+
+
+def _effect(plan: Plan) -> tuple[object, ...]:
+    """What the operator agreed to: where space comes from, what is copied, what is destroyed."""
+    return (plan.allocates, plan.frees, plan.destroys, plan.copies_bytes, plan.zeroes_bytes)
+

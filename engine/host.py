@@ -1,0 +1,111 @@
+"""Opens the engine of this host: the one that already serves the control socket, or a new one in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.engine import Engine
+from engine.host_state import HostState
+from engine.lab import Lab, create_lab, mark_furnished, open_lab
+from engine.lab_content import furnish
+from engine.remote.client import RemoteEngine
+from engine.remote.server import ControlServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.api import EngineApi
+
+
+@dataclass
+class OpenedHost:
+    """An engine to talk to. `owned` says that it runs in this process and ends with `close`."""
+
+    api: EngineApi
+    owned: bool
+    socket: Path
+    nbd: Path
+    state: Path
+    on_show: Callable[[], None] = field(default=lambda: None)
+    _closers: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def show(self) -> None:
+        """Somebody started the console again while this one serves without windows."""
+        self.on_show()
+
+    def close(self) -> None:
+        """Leave the engine; one in this process stops its volumes in order."""
+        self._closers.close()
+
+
+def state_folder(given: str | None) -> Path:
+    """`--state`, or the XDG state folder."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return Path(given) if given else Path(base, "vea-console")
+
+
+def runtime_folder() -> Path:
+    """Where sockets stand by default: the XDG runtime folder, or a folder of this user's own."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(base, "vea-console") if base else Path(f"/tmp/vea-console-{os.getuid()}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(f"{folder} must belong to you alone. Correct its owner and mode, or give --socket.")
+    return folder
+
+
+def control_socket(given: str | None) -> Path:
+    """`--socket`, VEA_SOCKET, or the default place."""
+    named = given or os.environ.get("VEA_SOCKET")
+    return Path(named) if named else runtime_folder() / "control.sock"
+
+
+def nbd_socket(given: str | None, control: Path) -> Path:
+    """`--nbd`, or `nbd.sock` beside the control socket."""
+    return Path(given) if given else control.with_name("nbd.sock")
+
+
+def open_host(
+    *, lab: str | None = None, state: str | None = None, socket: str | None = None, nbd: str | None = None
+) -> OpenedHost:
+    """Attach to the engine that serves the control socket, else start one. EngineError says why it cannot."""
+    control = control_socket(socket)
+    running = RemoteEngine.connect(control) if control.exists() else None
+    if running is not None:
+        opened = OpenedHost(running, False, control, nbd_socket(nbd, control), state_folder(state))
+        opened._closers.callback(running.close)
+        return opened
+    return start_host(lab=lab, state=state, socket=socket, nbd=nbd)
+
+
+def start_host(
+    *, lab: str | None = None, state: str | None = None, socket: str | None = None, nbd: str | None = None
+) -> OpenedHost:
+    """Start an engine in this process and serve its control socket. EngineBusy when another one serves it."""
+    control = control_socket(socket)
+    opened_lab = _lab(Path(lab)) if lab else None
+    luns = opened_lab.paths(Path(lab)) if opened_lab and lab else []
+    with contextlib.ExitStack() as undo:
+        host_state = HostState(state_folder(state))
+        nbd_path = nbd_socket(nbd, control)
+        engine = Engine(host_state, luns=luns, nbd=nbd_path)
+        opened = OpenedHost(engine, True, control, nbd_path, host_state.folder)
+        undo.callback(engine.close)
+        server = ControlServer(control, engine, engine.runtime, show=opened.show)
+        engine.start()
+        if opened_lab is not None and lab is not None and not opened_lab.furnished:
+            furnish(engine)
+            mark_furnished(Path(lab), opened_lab)
+        server.start()
+        undo.callback(server.close)
+        opened._closers = undo.pop_all()
+    return opened
+
+
+def _lab(folder: Path) -> Lab:
+    return open_lab(folder) or create_lab(folder, Lab())

@@ -1,0 +1,94 @@
+"""What the NBD server may serve: every started volume, as GROUP/VOLUME."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.export.source import ExportFacts
+from engine.records import Connection, Group, Kind, Ref, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.commit import Committer
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.export.source import ClientInfo
+
+
+class VolumeSource:
+    """A volume's data path in the words of the export."""
+
+    def __init__(self, io: VolumeIo) -> None:
+        self._io = io
+        self.slot = io.slot
+        self.release = io.retire
+        self.execute = io.execute
+
+    @property
+    def size(self) -> int:
+        return self._io.size
+
+
+class OpenedVolume:
+    """A volume in use by one client; its Connection record lives as long."""
+
+    read_only = False
+
+    def __init__(self, committer: Committer, io: VolumeIo, connection: Ref) -> None:
+        self.source = VolumeSource(io)
+        self._committer = committer
+        self._connection = connection
+
+    def close(self) -> None:
+        self._committer.commit(
+            lambda edit: edit.drop(self._connection) if self._connection in edit.config else None
+        )
+
+
+class VolumeExports:
+    """The engine's side of the NBD server."""
+
+    def __init__(self, committer: Committer, host: str) -> None:
+        self._committer = committer
+        self._host = host
+
+    def names(self) -> Sequence[str]:
+        config = self._committer.config
+        volumes = config.all(Kind.VOLUME, Volume)
+        return [export_name(config.group(volume.group), volume) for volume in volumes if self._serves(volume)]
+
+    def describe(self, name: str) -> ExportFacts | None:
+        volume = self._find(name)
+        return ExportFacts(volume.size, description=f"{volume.layout} volume") if volume is not None else None
+
+    def open(self, name: str, client: ClientInfo) -> OpenedVolume | None:
+        with self._committer.lock:
+            volume = self._find(name)
+            if volume is None:
+                return None
+            ref = Ref(Kind.CONNECTION, str(client.id), self._host)
+            record = Connection(
+                ref=ref,
+                name=f"{client.program or 'a program'} (process {client.pid})",
+                volume=volume.ref,
+                since=client.since_s,
+                process_id=client.pid,
+                user_id=client.uid,
+            )
+            self._committer.commit(lambda edit: edit.put(record))
+            return OpenedVolume(self._committer, self._committer.ios[volume.ref], ref)
+
+    def _find(self, name: str) -> Volume | None:
+        config = self._committer.config
+        group_name, _, volume_name = name.partition("/")
+        group = config.find(Kind.GROUP, group_name)
+        volume = config.find(Kind.VOLUME, volume_name, group.ref) if isinstance(group, Group) else None
+        return volume if isinstance(volume, Volume) and self._serves(volume) else None
+
+    def _serves(self, volume: Volume) -> bool:
+        return volume.serving and volume.ref in self._committer.ios
+
+
+def export_name(group: Group, volume: Volume) -> str:
+    """The NBD export's name of a volume."""
+    return f"{group.name}/{volume.name}"

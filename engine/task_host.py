@@ -1,0 +1,93 @@
+"""The engine as its tasks see it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.commit import detach_disk
+from engine.records import TASK_ENDED, Kind, Severity, Task, TaskState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.commit import Committer
+    from engine.config import Config, Edit
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+    from engine.errors import DeviceError
+    from engine.host_state import HostState
+    from engine.luns import LunTable
+    from engine.records import Ref
+    from engine.runtime import Runtime
+
+
+class EngineTaskHost:
+    """Implements `engine.tasks.host.TaskHost` on the committer and the LUN table."""
+
+    def __init__(self, committer: Committer, luns: LunTable, state: HostState, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self._committer = committer
+        self._luns = luns
+        self._state = state
+
+    def config(self) -> Config:
+        return self._committer.config
+
+    def commit(self, change: Callable[[Edit], None]) -> None:
+        """As the committer does; a task that ends by it is logged and its failure becomes an alert."""
+        with self._committer.lock:
+            before = self._committer.config
+            after = self._committer.commit(change)
+        for task in after.all(Kind.TASK, Task):
+            if task.state in TASK_ENDED and _running(before, task):
+                self._ended(task)
+
+    def volume(self, ref: Ref) -> VolumeIo:
+        return self._committer.ios[ref]
+
+    def device(self, disk: Ref) -> BlockDevice:
+        return self._luns.device(disk)
+
+    def fault(self, disk: Ref | None, error: DeviceError, *, writing: bool) -> None:
+        """A LUN failed under a task: mark its disk and spare the volumes that can do without it."""
+        config = self._committer.config
+        if disk is None or disk not in config or config.disk(disk).failing:
+            return
+        self._committer.commit(lambda edit: detach_disk(edit, disk) and None)
+        self._committer.alert(
+            Severity.ERROR,
+            f"{config.disk(disk).name} is failing.",
+            about=disk,
+            cause=str(error),
+            remedy="Move its subdisks to other disks, or replace the LUN and resynchronize the volumes.",
+        )
+
+    def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
+        def change(edit: Edit) -> None:
+            record = edit.config.get(task)
+            if isinstance(record, Task) and record.state is TaskState.RUNNING:
+                edit.put(
+                    msgspec.structs.replace(
+                        record, bytes_done=done, bytes_copied=copied, eta_low_s=eta_low_s, eta_high_s=eta_high_s
+                    )
+                )
+
+        self._committer.commit(change)
+
+    def wall(self) -> float:
+        return time.time()
+
+    def _ended(self, task: Task) -> None:
+        self._state.log_task(task)
+        if task.state is TaskState.FAILED:
+            self._committer.alert(
+                Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy="See the task's log."
+            )
+
+
+def _running(config: Config, task: Task) -> bool:
+    record = config.get(task.ref)
+    return isinstance(record, Task) and record.state not in TASK_ENDED

@@ -1,0 +1,94 @@
+"""Once a second: what went through each volume and each disk, as samples for whoever listens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+
+from engine.events import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.commit import Committer
+    from engine.luns import LunTable
+    from engine.records import Ref
+    from engine.runtime import Runtime
+
+INTERVAL_S = 1.0
+
+
+class Counters(NamedTuple):
+    """Totals since the beginning; the order is that of `Sample`'s fields."""
+
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    write_bytes: int = 0
+    busy_s: float = 0.0
+
+
+class TrafficSampler:
+    """A thread that turns counters into `Sample` events. What is idle and was idle before is left out."""
+
+    def __init__(self, host: Ref, committer: Committer, luns: LunTable, runtime: Runtime) -> None:
+        self._host = host
+        self._committer = committer
+        self._luns = luns
+        self._last: dict[Ref, Counters] = {}
+        self._busy: set[Ref] = set()
+        self._ending = runtime.condition()
+        self._ended = False
+        self._process = psutil.Process()
+        self._thread = runtime.thread("traffic", self._run)
+
+    def close(self) -> None:
+        with self._ending:
+            self._ended = True
+            self._ending.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        last = time.monotonic()
+        while not self._wait():
+            now = time.monotonic()
+            samples = list(self._samples(time.time(), now - last))
+            last = now
+            self._committer.publish(samples)
+
+    def _wait(self) -> bool:
+        with self._ending:
+            return self._ending.wait_for(lambda: self._ended, INTERVAL_S)
+
+    def _samples(self, at: float, seconds: float) -> Iterator[Sample]:
+        total = Counters()
+        for ref, counters in self._totals():
+            delta = _minus(counters, self._last.get(ref, counters))
+            self._last[ref] = counters
+            if ref.kind == "volume":
+                total = _plus(total, delta)
+            if any(delta) or ref in self._busy:
+                yield Sample(ref, at, seconds, *delta)
+            (self._busy.add if any(delta) else self._busy.discard)(ref)
+        yield Sample(self._host, at, seconds, *total, cpu_percent=self._process.cpu_percent())
+
+    def _totals(self) -> Iterator[tuple[Ref, Counters]]:
+        with self._committer.lock:
+            ios = list(self._committer.ios.items())
+        for ref, io in ios:
+            yield ref, Counters(*io.statistics())
+        for lun in list(self._luns):
+            if lun.disk is not None and lun.device is not None:
+                yield lun.disk, Counters(*lun.device.counters())
+
+
+def _minus(a: Counters, b: Counters) -> Counters:
+    return Counters(*(x - y for x, y in zip(a, b, strict=True)))
+
+
+def _plus(a: Counters, b: Counters) -> Counters:
+    return Counters(*(x + y for x, y in zip(a, b, strict=True)))
+
+
