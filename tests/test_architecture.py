@@ -26,9 +26,16 @@ PLANTED = [
     ("pure-planners", "engine/planners", "from engine.store import planted"),
     ("pure-planners", "engine/planners", "import threading"),
     ("pure-planners", "engine/planners", "from engine.devices import planted"),
+    ("pure-planners", "engine/allocate", "import socket"),
+    ("pure-planners", "engine/allocate", "import engine.tasks.planted"),
+    ("pure-planners", "engine/allocate", "import engine.planners"),
     ("front-door", "vea_gui", "from engine.store import planted"),
     ("front-door", "vea_gui/views", "import engine.brand_new"),
     ("qt-free", "vea_gui", "from PySide6.QtCore import QObject"),
+    ("console-layers", "vea_gui/views", "import vea_gui.actions.planted"),
+    ("console-layers", "vea_gui/models", "import vea_gui.wizards.planted"),
+    ("one-bridge", "vea_gui", "import threading"),
+    ("one-bridge", "vea_gui/models", "from concurrent.futures import ThreadPoolExecutor"),
 ]
 
 
@@ -53,13 +60,18 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+BESIDE = ("engine/devices", "engine/store", "engine/tasks", "vea_gui/actions", "vea_gui/wizards")
+"""Packages in which a planted line may find something to import."""
+
+
 def plant(folder: Path, place: str, line: str) -> Path:
     """A line in a file, or in a new module of a package; what it imports is made when it isn't there."""
-    for missing in ("engine/brand_new.py", *(f"engine/{name}/planted.py" for name in ("devices", "store", "tasks"))):
-        (folder / missing).touch()
+    (folder / "engine/brand_new.py").touch()
+    for package in BESIDE:
+        (folder / package).mkdir(exist_ok=True)
+        (folder / package / "__init__.py").touch()
+        (folder / package / "planted.py").touch()
     target = folder / place
-    if target.suffix != ".py" and not target.is_dir() and target.with_suffix(".py").exists():
-        target = target.with_suffix(".py")
     if target.suffix != ".py":
         target.mkdir(exist_ok=True)
         (target / "__init__.py").touch()
