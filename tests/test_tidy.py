@@ -32,18 +32,20 @@ PYTHON = [source for source in TREE if source.path.endswith(".py")]
 @pytest.mark.parametrize("rule", tidy.PYTHON_RULES, ids=lambda rule: rule.__name__)
 def test_python_rule(rule: tidy.Rule) -> None:
     assert PYTHON
-    assert [complaint for source in PYTHON for complaint in rule(source)] == []
+    complaints = [complaint for source in PYTHON for complaint in rule(source)]
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.mark.parametrize("rule", tidy.TEXT_RULES, ids=lambda rule: rule.__name__)
 def test_text_rule(rule: tidy.Rule) -> None:
     sources = PYTHON if rule is tidy.short_file else TREE
-    assert [complaint for source in sources for complaint in rule(source)] == []
+    complaints = [complaint for source in sources for complaint in rule(source)]
+    assert not complaints, "\n".join(complaints)
 
 
 def test_every_module_is_reached_from_an_entry_point() -> None:
     left = tidy.unreachable(PYTHON, tidy.entry_points(ROOT)) - FOR_TESTS_AND_LABS
-    assert sorted(left) == []
+    assert not left, "nothing leads to:\n" + "\n".join(sorted(left))
 
 
 def test_every_entry_point_exists() -> None:
