@@ -6,6 +6,7 @@ that a client's write comes wholly before or wholly after it, on the source and 
 
 from __future__ import annotations
 
+import errno
 import mmap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import numpy as np
 from engine.dataplane.fault import LEG_ERRORS, Fault, LegFailed, errno_of, kind_of
 from engine.dataplane.perform import read_plan
 from engine.dataplane.request import Op
+from engine.errors import DeviceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -42,7 +44,8 @@ def copy_range(volume: VolumeIo, slot: Slot, target: Hashable, offset: int, leng
     def fill(segment: Segment, at: int, size: int) -> int:
         return sum(_fill(volume, segment, writer, at, size, buffer) for writer in _targets(segment, target))
 
-    return _each_step(volume, slot, offset, length, len(buffer), fill)
+    columns = max((len(writer.columns) for writer in _targets(volume.table.find(offset), target)), default=1)
+    return _each_step(volume, slot, offset, length, len(buffer) * columns, fill)
 
 
 def zero_range(
@@ -109,6 +112,33 @@ def _fill(volume: VolumeIo, segment: Segment, writer: PlexMap, at: int, size: in
     source = next((reader for reader in like if reader.key == writer.key), next(iter(like), None))
     if source is not None:
         return _fill_columns(volume, source, writer, at, size, buffer)
+    if not segment.readers:
+        raise DeviceError(errno.EIO, volume.name, "Reading a complete plex")
+    step = len(buffer)
+    return sum(
+        _fill_in_order(volume, segment, writer, begin, min(step, at + size - begin), buffer)
+        for begin in range(at, at + size, step)
+    )
+
+
+def _fill_columns(volume: VolumeIo, source: PlexMap, writer: PlexMap, at: int, size: int, buffer: memoryview) -> int:
+    """Neighbours in a column are neighbours on both devices: long transfers, whatever the stripe unit is."""
+    origins = dict(source.spans(at, size))
+    copied = 0
+    for column, run in writer.spans(at, size):
+        for done in range(0, run.length, len(buffer)):
+            chunk = buffer[: run.length - done]
+            with _blame(volume, source, origins[column].device, Op.READ, at, size):
+                origins[column].device.read_into(origins[column].offset + done, chunk)
+            with _blame(volume, writer, run.device, Op.WRITE, at, size):
+                run.device.write(run.offset + done, chunk)
+        volume.written.add(run.device)
+        copied += run.length
+    return copied
+
+
+def _fill_in_order(volume: VolumeIo, segment: Segment, writer: PlexMap, at: int, size: int, buffer: memoryview) -> int:
+    """From a plex of another shape: what the volume has in the range is gathered, then spread over the columns."""
     for reader, begin, count in read_plan(segment, at, size):
         _gather(volume, reader, begin, count, buffer[begin - at :])
     copied = 0
@@ -117,22 +147,6 @@ def _fill(volume: VolumeIo, segment: Segment, writer: PlexMap, at: int, size: in
             device.write(place, buffer[start : start + count])
         volume.written.add(device)
         copied += count
-    return copied
-
-
-def _fill_columns(volume: VolumeIo, source: PlexMap, writer: PlexMap, at: int, size: int, buffer: memoryview) -> int:
-    """Bytes of one column that are neighbours in it are so on both devices: long transfers, whatever the unit is."""
-    places = {column: run for column, run in source.spans(at, size)}
-    copied = 0
-    for column, run in writer.spans(at, size):
-        chunk = buffer[: run.length]
-        origin = places[column]
-        with _blame(volume, source, origin.device, Op.READ, at, size):
-            origin.device.read_into(origin.offset, chunk)
-        with _blame(volume, writer, run.device, Op.WRITE, at, size):
-            run.device.write(run.offset, chunk)
-        volume.written.add(run.device)
-        copied += run.length
     return copied
 
 
