@@ -1,1 +1,1 @@
-"""."""
+"""Long work: generators of steps, and the runner that executes them."""

@@ -1,0 +1,185 @@
+"""Copies and comparisons on a volume's own table: inside of its gate, under the locks of the regions concerned.
+
+So no copy ever undoes a client's write, and no table is dropped under a copy. The maps of the table carry the `Ref` of
+their plex as `key`, and that of a subdisk that is being filled as `piece`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.dataplane.fault import LEG_ERRORS
+from engine.dataplane.stripes import column_offset, volume_offset
+from engine.tasks.failure import StepFailed
+from engine.tasks.steps import TaskFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from engine.dataplane.table import Leg, PlexMap, Segment, Table
+    from engine.devices.base import BlockDevice
+    from engine.records import Plex, Ref, Subdisk
+    from engine.tasks.steps import Compare, CopyPlex
+
+    WhichDisk = Callable[[BlockDevice], Ref | None]
+    Told = Callable[[StepFailed], None]
+    Writing = Callable[[BlockDevice], None]
+
+
+class Copier:
+    """One worker's way to copy. `which_disk` names the disk of a device, `told` hears of sources that failed but could
+    be done without, `writing` of each device before it is written to."""
+
+    def __init__(self, which_disk: WhichDisk, told: Told, writing: Writing) -> None:
+        self._which_disk = which_disk
+        self._told = told
+        self._writing = writing
+
+    def copy_plex(self, table: Table, step: CopyPlex, buffer: memoryview) -> int:
+        """Copy a volume range to plexes; answers the bytes written."""
+        end = min(step.offset + step.length, table.size)
+        for segment, at, size in table.parts(step.offset, max(end - step.offset, 0)):
+            self.read(segment, step.source, step.targets, at, buffer[:size])
+            for target in step.targets:
+                self._write_plex(segment, target, at, buffer[:size])
+        return (end - step.offset) * len(step.targets)
+
+    def copy_subdisk(self, table: Table, plex: Plex, target: Subdisk, start: int, into: memoryview) -> int:
+        """Copy the column range from `start`, as long as `into`, to a subdisk that is being filled.
+
+        Answers how many of the bytes lie in the volume; the rest, behind its end, is the caller's.
+        """
+        unit, columns, column, stop = plex.stripe_unit, plex.columns, target.column, start + len(into)
+        low, high = volume_offset(unit, columns, column, start), volume_offset(unit, columns, column, stop)
+        done = start
+        for segment, at, size in table.parts(low, max(min(high, table.size) - low, 0)):
+            upto = min(column_offset(unit, columns, column, at + size), stop)
+            if upto <= done:
+                continue
+            leg = _leg(segment, target)
+            data = into[done - start : upto - start]
+            self._read_column(segment, plex, column, done, data)
+            self._writing(leg.device)
+            try:
+                leg.device.write(leg.delta + done, data)
+            except LEG_ERRORS as error:
+                raise StepFailed(error, target.disk, writing=True) from error
+            done = upto
+        return done - start
+
+    def compare(self, table: Table, step: Compare, buffer: memoryview, other: memoryview) -> int:
+        """The first offset at which complete plexes differ, or -1."""
+        for segment, at, size in table.parts(step.offset, min(step.length, table.size - step.offset)):
+            first, *others = _readable(segment, None, ())
+            self._read_map(first, at, buffer[:size])
+            for plex in others:
+                self._read_map(plex, at, other[:size])
+                if bytes(buffer[:size]) != bytes(other[:size]):
+                    return at + _first_difference(buffer[:size], other[:size])
+        return -1
+
+    def read(self, segment: Segment, source: Ref | None, targets: tuple[Ref, ...], at: int, into: memoryview) -> None:
+        """Read from `source`, or from the complete plexes in turn, each region from its own, until one answers."""
+        sources = _readable(segment, source, targets)
+        turn = (at >> 20) % len(sources)
+        failure: StepFailed | None = None
+        for plex in sources[turn:] + sources[:turn]:
+            try:
+                self._read_map(plex, at, into)
+            except StepFailed as error:
+                if failure is not None:
+                    self._told(failure)
+                failure = error
+            else:
+                if failure is not None:
+                    self._told(failure)
+                return
+        if failure is not None:
+            raise failure
+
+    def _read_map(self, plex: PlexMap, at: int, into: memoryview) -> None:
+        for device, place, begin, count in plex.runs(at, len(into)):
+            try:
+                device.read_into(place, into[begin : begin + count])
+            except LEG_ERRORS as error:
+                raise StepFailed(error, self._which_disk(device), writing=False) from error
+
+    def _write_plex(self, segment: Segment, target: Ref, at: int, data: memoryview) -> None:
+        """Every map of the plex, a place that one of its subdisks is moving to included."""
+        left = len(data)
+        for plex in segment.writers:
+            if plex.key != target:
+                continue
+            for device, place, begin, count in plex.runs(at, len(data)):
+                self._writing(device)
+                try:
+                    device.write(place, data[begin : begin + count])
+                except LEG_ERRORS as error:
+                    raise StepFailed(error, self._which_disk(device), writing=True) from error
+                left -= count if plex.piece is None else 0
+        if left:
+            raise TaskFailed("A plex was detached or removed while it was being filled.")
+
+    def _read_column(self, segment: Segment, plex: Plex, column: int, start: int, into: memoryview) -> None:
+        """From the subdisk that is replaced, if that fails from any other complete plex."""
+        for found in segment.writers:
+            leg = found.columns[column] if found.key == plex.ref and found.piece is None else None
+            if leg is None:
+                continue
+            try:
+                leg.device.read_into(leg.delta + start, into)
+            except LEG_ERRORS as error:
+                failure = StepFailed(error, self._which_disk(leg.device), writing=False)
+                if not _others(segment, plex.ref):
+                    raise failure from error
+                self._told(failure)
+                break
+            return
+        for at, begin, count in _units(plex, column, start, len(into)):
+            self.read(segment, None, (plex.ref,), at, into[begin : begin + count])
+
+
+def _leg(segment: Segment, target: Subdisk) -> Leg:
+    for plex in segment.writers:
+        leg = plex.columns[target.column] if plex.piece == target.ref else None
+        if leg is not None:
+            return leg
+    raise TaskFailed("The plex was detached, or the subdisk removed, while it was being moved.")
+
+
+def _others(segment: Segment, but: Ref) -> list[PlexMap]:
+    return [plex for plex in segment.writers if plex.readable and plex.piece is None and plex.key != but]
+
+
+def _readable(segment: Segment, source: Ref | None, targets: tuple[Ref, ...]) -> list[PlexMap]:
+    """The maps that a copy may read: of complete plexes only, of `source` only when that is given."""
+    found = [plex for plex in segment.writers if plex.readable and plex.piece is None and plex.key not in targets]
+    if source is not None:
+        found = [plex for plex in found if plex.key == source]
+    if not found:
+        raise TaskFailed("No complete plex is left to copy from. Restore one first.")
+    return found
+
+
+def _units(plex: Plex, column: int, start: int, length: int) -> Iterator[tuple[int, int, int]]:
+    """The column range cut at stripe units: (volume offset, place in the range, length)."""
+    if plex.columns == 1:
+        yield start, 0, length
+        return
+    unit, at = plex.stripe_unit, start
+    while at < start + length:
+        row, inside = divmod(at, unit)
+        count = min(unit - inside, start + length - at)
+        yield (row * plex.columns + column) * unit + inside, at - start, count
+        at += count
+
+
+def _first_difference(one: memoryview, other: memoryview) -> int:
+    low, high = 0, len(one)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if bytes(one[low:middle]) != bytes(other[low:middle]):
+            high = middle
+        else:
+            low = middle
+    return low

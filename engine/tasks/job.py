@@ -1,0 +1,252 @@
+"""One task under way: what its two workers do, and the way it ends."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from engine.errors import GroupFrozen
+from engine.records import TASK_ENDED, Task, TaskState
+from engine.tasks.belt import Belt
+from engine.tasks.failure import StepFailed
+from engine.tasks.kinds import KINDS
+from engine.tasks.ledger import Ledger
+from engine.tasks.pace import Pace, Progress
+from engine.tasks.steps import Begin, Commit, Flush, Save, TaskFailed
+from engine.tasks.worker import VolumeClosed, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.config import Edit
+    from engine.records import Ref
+    from engine.tasks.belt import Ticket
+    from engine.tasks.host import TaskHost
+
+_log = logging.getLogger(__name__)
+
+FROZEN_RETRY_S = 2.0
+"""A group that cannot be written is tried again after this time: nothing is lost by waiting."""
+
+
+class Wish(enum.Enum):
+    """What a task is asked to do."""
+
+    GO = "go"
+    PAUSE = "pause"
+    ABORT = "abort"
+    CLOSE = "close"  # stop in order and leave the record as it is: it goes on at the next start
+
+
+class Job:
+    """One run of a task, from `begin` until `over` is called on its last thread."""
+
+    def __init__(self, host: TaskHost, ref: Ref, wish: Wish, over: Callable[[Job], None]) -> None:
+        self.ref = ref
+        self._host = host
+        self._over = over
+        self._wish = wish
+        self._decided = False
+        self._ended = False
+        self._changed = host.runtime.condition()
+        self._ledger = Ledger(host)
+        self._told: set[Ref | None] = set()
+        self._belt: Belt | None = None
+
+    def begin(self) -> None:
+        """Start its first thread."""
+        self.thread = self._host.runtime.thread(f"task {self.ref.id} copy 1", self._run)
+
+    def ask(self, wish: Wish) -> bool:
+        """Tell it how to end. False when it ends already, or when it would have to turn back."""
+        with self._changed:
+            if self._decided or self._wish is Wish.CLOSE or wish is Wish.GO:
+                return wish is self._wish and not self._decided
+            self._wish = wish
+            if self._belt is not None:
+                self._belt.stop()
+            self._changed.notify_all()
+            return True
+
+    def set_iodelay(self, delay_ms: int) -> None:
+        """Change the pace now."""
+        with self._changed:
+            if self._belt is not None:
+                self._belt.set_iodelay(delay_ms)
+
+    def _run(self) -> None:
+        try:
+            self._conduct()
+        except Exception as error:  # a task must not seem to run for ever
+            _log.exception("task %s met a defect", self.ref.id)
+            said = f"It met a defect in the engine ({error}). What it had begun is left as it is."
+            self._commit(lambda edit: self._put(edit, **self._ending(TaskState.FAILED, said)))
+        finally:
+            self._over(self)
+
+    def _conduct(self) -> None:
+        task = self._host.config().get(self.ref)
+        if not isinstance(task, Task) or task.state in TASK_ENDED:
+            return
+        failure = self._work(task) if self._wish is Wish.GO else None
+        with self._changed:
+            self._decided = True
+            wish = self._wish
+        if self._ended:
+            return
+        if failure is not None:
+            self._fail(failure)
+        elif wish is Wish.ABORT:
+            self._give_up(TaskState.ABORTED, "Aborted.")
+        elif wish is Wish.GO:
+            self._commit(lambda edit: self._put(edit, **self._ending(TaskState.COMPLETED, "")))
+        else:
+            self._stop(wish)
+
+    def _work(self, task: Task) -> TaskFailed | StepFailed | None:
+        """Both workers, until there is nothing more to do or they are stopped."""
+        steps = KINDS[task.type].steps(self._host.config(), task)
+        try:
+            begin = next(steps)
+        except TaskFailed as failure:
+            return failure
+        if not isinstance(begin, Begin):
+            raise TypeError(f"A task begins with its position, not with {begin!r}.")
+        running = {"state": TaskState.RUNNING, "paused": False, "result": "", "bytes_total": begin.total}
+        self._commit(lambda edit: self._put(edit, **running))
+        copied = max(task.bytes_copied, begin.position if KINDS[task.type].copies else 0)
+        progress = Progress(begin.position, begin.total, copied)
+        with self._changed:
+            self._belt = belt = Belt(self._host.runtime, steps, progress, Pace(self._task().iodelay_ms))
+            if self._wish is not Wish.GO:
+                return None
+        name = f"task {self.ref.id} copy"
+        second = self._host.runtime.thread(f"{name} 2", lambda: self._hands(belt, f"{name} 2"))
+        try:
+            self._hands(belt, f"{name} 1")
+        finally:
+            second.join()
+        steps.close()
+        return belt.failure
+
+    def _hands(self, belt: Belt, name: str) -> None:
+        worker = Worker(self._host, name, self._ledger, self._tell)
+        try:
+            while (ticket := belt.take()) is not None:
+                self._do(belt, worker, ticket)
+        finally:
+            worker.close()
+
+    def _do(self, belt: Belt, worker: Worker, ticket: Ticket) -> None:
+        result = (0, -1)
+        try:
+            match ticket.step:
+                case Save():
+                    self._save(belt, wait=False)
+                case Flush(disks):
+                    self._ledger.flush(disks)
+                case Commit():
+                    self._change(belt, ticket.step)
+                case _:
+                    result = worker.do(ticket.step)
+        except (TaskFailed, StepFailed) as failure:
+            belt.fail(ticket, failure)
+        except VolumeClosed:
+            self.ask(Wish.CLOSE)
+            belt.drop(ticket)
+        except Exception as error:
+            _log.exception("task %s met a defect", self.ref.id)
+            belt.fail(ticket, TaskFailed(f"It met a defect in the engine ({error})."))
+        else:
+            report = belt.give_back(ticket, *result)
+            if report is not None and not self._ended:
+                self._host.progress(self.ref, *report)
+
+    def _save(self, belt: Belt, *, wait: bool, **fields: object) -> None:
+        """A checkpoint: everything below the watermark is on stable storage before the record says so."""
+        position = belt.watermark()
+        self._ledger.flush()
+        self._commit(lambda edit: self._put(edit, checkpoint=position, **self._counts(), **fields), wait=wait)
+
+    def _change(self, belt: Belt, step: Commit) -> None:
+        position = belt.watermark()
+
+        def change(edit: Edit) -> None:
+            step.change(edit)
+            if step.last:
+                self._put(edit, **self._ending(TaskState.COMPLETED, step.result))
+            else:
+                self._put(edit, checkpoint=position, **self._counts())
+
+        if not self._commit(change):
+            raise VolumeClosed
+        self._ended = step.last
+
+    def _stop(self, wish: Wish) -> None:
+        """Orderly: what has been done stays done."""
+        paused = {"state": TaskState.PAUSED, "paused": True} if wish is Wish.PAUSE else {}
+        try:
+            if self._belt is not None:
+                self._save(self._belt, wait=wish is Wish.PAUSE, **paused)
+            elif paused:
+                self._commit(lambda edit: self._put(edit, **paused))
+        except StepFailed as failure:
+            if wish is Wish.PAUSE:
+                self._fail(failure)  # a close keeps the last checkpoint, which is true still
+
+    def _fail(self, failure: TaskFailed | StepFailed) -> None:
+        if isinstance(failure, TaskFailed):
+            self._give_up(TaskState.FAILED, str(failure))
+            return
+        self._tell(failure)
+        self._give_up(TaskState.FAILED, failure.sentence(self._host.config()))
+
+    def _give_up(self, state: TaskState, why: str) -> None:
+        """Return everything that is not final, and end, in one transaction."""
+
+        def change(edit: Edit) -> None:
+            task = edit.config.task(self.ref)
+            left = KINDS[task.type].undo(edit, task)
+            self._put(edit, **self._ending(state, f"{why} {left}".strip()))
+
+        self._commit(change)
+
+    def _tell(self, failure: StepFailed) -> None:
+        """Mark the disk once a run; a host without space is no fault of a disk."""
+        if failure.no_space or (failure.disk in self._told):
+            return
+        self._told.add(failure.disk)
+        self._host.fault(failure.disk, failure.error, writing=failure.writing)
+
+    def _commit(self, change: Callable[[Edit], None], *, wait: bool = True) -> bool:
+        """Commit; while the group is frozen try again, if `wait`, until the task is to close. Whether it was done."""
+        while True:
+            try:
+                self._host.commit(change)
+            except GroupFrozen:
+                with self._changed:
+                    closing = self._changed.wait_for(lambda: not wait or self._wish is Wish.CLOSE, FROZEN_RETRY_S)
+                if closing:
+                    return False
+            else:
+                return True
+
+    def _task(self) -> Task:
+        return self._host.config().task(self.ref)
+
+    def _put(self, edit: Edit, **fields: object) -> None:
+        edit.put(replace(edit.config.task(self.ref), **fields))
+
+    def _counts(self) -> dict[str, object]:
+        if self._belt is None:
+            return {"eta_low_s": -1.0, "eta_high_s": -1.0}
+        report = self._belt.state()
+        times = {"eta_low_s": report.low_s, "eta_high_s": report.high_s}
+        return {"bytes_done": report.done, "bytes_copied": report.copied, **times}
+
+    def _ending(self, state: TaskState, result: str) -> dict[str, object]:
+        times = {"finished_at": self._host.wall(), "eta_low_s": -1.0, "eta_high_s": -1.0}
+        return {**self._counts(), **times, "state": state, "paused": False, "result": result}

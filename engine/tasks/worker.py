@@ -1,0 +1,148 @@
+"""Executes bulk steps on one thread: its buffers, and its places at the gates of the volumes that it works on."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from engine.dataplane.fault import LEG_ERRORS
+from engine.dataplane.stripes import volume_offset
+from engine.errors import DeviceError
+from engine.tasks.copying import Copier
+from engine.tasks.failure import StepFailed
+from engine.tasks.steps import COPY_BYTES, Compare, CopyPlex, CopySubdisk, TaskFailed, Zero
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from engine.dataplane.gate import Slot
+    from engine.dataplane.table import Table
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+    from engine.records import Ref
+    from engine.tasks.host import TaskHost
+    from engine.tasks.ledger import Ledger
+    from engine.tasks.steps import Bulk
+
+
+class VolumeClosed(Exception):
+    """The volume has been taken out of service under a task: it goes on when the volume is back."""
+
+
+class Worker:
+    """A pair of hands. `close` gives everything back; until then the slots stay at their gates."""
+
+    def __init__(
+        self,
+        host: TaskHost,
+        name: str,
+        ledger: Ledger,
+        told: Callable[[StepFailed], None],
+    ) -> None:
+        self.name = name
+        self._host = host
+        self._ledger = ledger
+        self._touched: dict[BlockDevice, None] = {}
+        self._copier = Copier(ledger.disk_of, told, self._writing)
+        self._memory = mmap.mmap(-1, 2 * COPY_BYTES)  # page-aligned, as unbuffered LUNs want it
+        self._view = memoryview(self._memory)
+        self._slots: dict[Ref, tuple[VolumeIo, Slot]] = {}
+
+    def close(self) -> None:
+        """Leave every gate for good and free the buffers."""
+        for volume, slot in self._slots.values():
+            volume.retire(slot)
+        self._slots.clear()
+        self._view.release()
+        self._memory.close()
+
+    def do(self, step: Bulk) -> tuple[int, int]:
+        """Execute a step. Answers the bytes copied, and the offset of the first difference that it found or -1.
+
+        Raises StepFailed, TaskFailed or VolumeClosed.
+        """
+        self._touched.clear()
+        try:
+            return self._do(step)
+        finally:
+            self._ledger.written(self._touched)
+
+    def _do(self, step: Bulk) -> tuple[int, int]:
+        match step:
+            case CopyPlex():
+                with self._inside(step.volume, step.offset, step.length) as table:
+                    return self._copier.copy_plex(table, step, self._view), -1
+            case CopySubdisk():
+                return self._copy_subdisk(step), -1
+            case Zero():
+                self._zero(step)
+                return 0, -1
+            case Compare():
+                with self._inside(step.volume, step.offset, step.length) as table:
+                    first, second = self._view[:COPY_BYTES], self._view[COPY_BYTES:]
+                    return 0, self._copier.compare(table, step, first, second)
+
+    @contextmanager
+    def _inside(self, ref: Ref, offset: int, length: int) -> Iterator[Table]:
+        """Gate first, region locks second: the order of every client."""
+        volume, slot = self._place(ref)
+        try:
+            table = volume.gate.enter(slot)
+        except DeviceError as error:
+            if error.errno == errno.ESHUTDOWN:
+                raise VolumeClosed from error
+            raise
+        try:
+            with self._regions(volume, offset, length):
+                yield table
+        finally:
+            volume.gate.leave(slot)
+
+    def _regions(self, volume: VolumeIo, offset: int, length: int) -> AbstractContextManager[object]:
+        return volume.regions.hold(offset, length)
+
+    def _place(self, ref: Ref) -> tuple[VolumeIo, Slot]:
+        place = self._slots.get(ref)
+        if place is None:
+            try:
+                volume = self._host.volume(ref)
+            except KeyError as error:
+                raise TaskFailed("The volume was removed.") from error
+            place = self._slots[ref] = volume, volume.slot(self.name)
+        return place
+
+    def _copy_subdisk(self, step: CopySubdisk) -> int:
+        config = self._host.config()
+        if step.target not in config:
+            raise TaskFailed("The subdisk was removed while it was being moved.")
+        target = config.subdisk(step.target)
+        plex = config.plex(target.plex)
+        start = target.plex_offset + step.offset
+        low, high = (
+            volume_offset(plex.stripe_unit, plex.columns, target.column, at) for at in (start, start + step.length)
+        )
+        with self._inside(step.volume, low, high - low) as table:
+            done = self._copier.copy_subdisk(table, plex, target, start, self._view[: step.length])
+            if done < step.length:  # behind the volume's end: always zero, for the day that it grows
+                self._zero(Zero(step.target, step.offset + done, step.length - done))
+        return step.length
+
+    def _zero(self, step: Zero) -> None:
+        config = self._host.config()
+        if step.subdisk not in config:
+            raise TaskFailed("A subdisk was removed while it was being zeroed.")
+        subdisk = config.subdisk(step.subdisk)
+        try:
+            device = self._host.device(subdisk.disk)
+            self._writing(device)
+            device.zero(subdisk.disk_offset + step.offset, step.length, may_unmap=True)
+        except LEG_ERRORS as error:
+            raise StepFailed(error, subdisk.disk, writing=True) from error
+
+    def _writing(self, device: BlockDevice) -> None:
+        if device not in self._touched:
+            self._ledger.begin(device)
+            self._touched[device] = None
