@@ -49,6 +49,7 @@ class DescriptorDevice(BaseDevice):
         super().__init__(name, size, block_size)
         self.fd = fd
         self.losses = 0
+        self.reads = self.writes = self.bytes_read = self.bytes_written = 0
         self._reopen = reopen
         self._sync_fd = -1
         self._dsync = os.RWF_DSYNC
@@ -73,19 +74,29 @@ class DescriptorDevice(BaseDevice):
                 done += got
         except OSError as error:
             raise self._failed(error, "Reading") from error
+        self.reads += 1
+        self.bytes_read += length
+
+    def counters(self) -> tuple[int, int, int, int]:
+        """Reads, writes, bytes read, bytes written since it was opened; threads that count at once may lose a few."""
+        return self.reads, self.writes, self.bytes_read, self.bytes_written
 
     def try_read(self, offset: int, into: memoryview) -> bool:
         length = len(into)
         if offset < 0 or offset + length > self.size:
             check_range(self.name, self.size, offset, length)
         try:
-            return _preadv(self.fd, (into,), offset, self._nowait) == length
+            if _preadv(self.fd, (into,), offset, self._nowait) != length:
+                return False
         except BlockingIOError:
             return False
         except OSError as error:
             if error.errno == errno.EOPNOTSUPP:
                 return False
             raise self._failed(error, "Reading") from error
+        self.reads += 1
+        self.bytes_read += length
+        return True
 
     def write(self, offset: int, data: Data, *, durable: bool = False) -> None:
         length = len(data)
@@ -94,6 +105,8 @@ class DescriptorDevice(BaseDevice):
         try:
             if _lseek(self.fd, 0, _SEEK_END) < offset + length:
                 raise OSError(errno.EIO, "it has become shorter")
+            self.writes += 1
+            self.bytes_written += length
             if durable:
                 self._write_durable(offset, data)
                 return
