@@ -42,7 +42,7 @@ class Copier:
             self.read(segment, step.source, step.targets, at, buffer[:size])
             for target in step.targets:
                 self._write_plex(segment, target, at, buffer[:size])
-        return (end - step.offset) * len(step.targets)
+        return max(end - step.offset, 0) * len(step.targets)
 
     def copy_subdisk(self, table: Table, plex: Plex, target: Subdisk, start: int, into: memoryview) -> int:
         """Copy the column range from `start`, as long as `into`, to a subdisk that is being filled.

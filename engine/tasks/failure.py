@@ -6,6 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from engine.errors import DeviceError
 from engine.records import Disk
 
 if TYPE_CHECKING:
@@ -20,15 +21,14 @@ class StepFailed(Exception):
 
     def __init__(self, error: Exception, disk: Ref | None, *, writing: bool) -> None:
         super().__init__(str(error))
-        self.error = error
+        self.error = error if isinstance(error, DeviceError) else DeviceError(errno.EIO, "", str(error))
         self.disk = disk
         self.writing = writing
 
     @property
     def number(self) -> int:
         """The system's error number; EIO where there is none."""
-        number = getattr(self.error, "errno", None)
-        return number if isinstance(number, int) and number else errno.EIO
+        return self.error.errno or errno.EIO
 
     @property
     def no_space(self) -> bool:
@@ -39,11 +39,12 @@ class StepFailed(Exception):
         """Which LUN, why, and what would help."""
         disk = config.get(self.disk)
         name = disk.name if isinstance(disk, Disk) else "a disk"
-        lun = disk.lun if isinstance(disk, Disk) and disk.lun else getattr(self.error, "device", "")
+        lun = disk.lun if isinstance(disk, Disk) and disk.lun else self.error.device
         where = f"{name} ({lun})" if lun else name
         if self.no_space:
             return (
                 f"The host has no space left for {where}. Free space in the file system that holds it and start again."
             )
         doing = "Writing to" if self.writing else "Reading from"
-        return f"{doing} {where} failed: {os.strerror(self.number)}. Check the LUN, or choose another disk, and start again."
+        why = os.strerror(self.number)
+        return f"{doing} {where} failed: {why}. Check the LUN, or choose another disk, and start again."

@@ -238,7 +238,9 @@ class Job:
         return self._host.config().task(self.ref)
 
     def _put(self, edit: Edit, **fields: object) -> None:
-        edit.put(replace(edit.config.task(self.ref), **fields))
+        task = edit.config.get(self.ref)
+        if isinstance(task, Task):  # else its group has left this host, and the record with it
+            edit.put(replace(task, **fields))
 
     def _counts(self) -> dict[str, object]:
         if self._belt is None:

@@ -78,5 +78,5 @@ class Ledger:
         except LEG_ERRORS as error:
             raise StepFailed(error, self.disk_of(device), writing=True) from error
         if device.losses != self._losses.get(device, device.losses):
-            error = DeviceError(errno.EIO, device.name, "Flushing")
-            raise StepFailed(error, self.disk_of(device), writing=True)
+            lost = DeviceError(errno.EIO, device.name, "Flushing")
+            raise StepFailed(lost, self.disk_of(device), writing=True)

@@ -48,7 +48,7 @@ def _finished(config: Config, task: Task) -> bool:
 
 def _attach(edit: Edit, task: Task) -> None:
     volume = task.params.volume
-    if volume not in edit.config or volume is None:
+    if volume is None or volume not in edit.config:
         raise TaskFailed("The volume was removed while a mirror was being added.")
     state = state_of_others(edit.config, volume, task.params.plexes)
     for ref in task.params.plexes:

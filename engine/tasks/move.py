@@ -69,7 +69,7 @@ def take_over(edit: Edit, targets: tuple[Ref, ...]) -> None:
     by_source: dict[Ref, list[Subdisk]] = {}
     for ref in targets:
         target = edit.config.get(ref)
-        if not isinstance(target, Subdisk) or target.replaces not in edit.config or target.replaces is None:
+        if not isinstance(target, Subdisk) or target.replaces is None or target.replaces not in edit.config:
             raise TaskFailed("A subdisk was removed while it was being moved.")
         by_source.setdefault(target.replaces, []).append(target)
     for source, found in by_source.items():

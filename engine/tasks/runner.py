@@ -91,12 +91,14 @@ class TaskRunner:
     def _ask(self, task: Ref, wish: Wish) -> None:
         with self._changed:
             job = self._jobs.get(task)
-            if self._closed or (job is not None and job.ask(wish)):
+            if self._closed:
                 return
-            if job is not None:
-                self._next[task] = wish
-            else:
+            if job is None:
                 self._begin(task, wish)
+            elif job.ask(wish):
+                self._next.pop(task, None)
+            else:
+                self._next[task] = wish
 
     def _begin(self, task: Ref, wish: Wish) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]

@@ -32,10 +32,8 @@ def steps(config: Config, task: Task) -> Steps:
             f"resynchronize it."
         )
     copies = len([plex for plex in config.plexes_of(volume.ref) if plex.complete])
-    said = (
-        f"All {copies} plexes of {volume.name} are equal." if copies > 1 else f"{volume.name} can be read throughout."
-    )
-    yield Commit(_nothing, result=said)
+    equal, readable = f"All {copies} plexes of {volume.name} are equal.", f"{volume.name} can be read throughout."
+    yield Commit(_nothing, result=equal if copies > 1 else readable)
 
 
 def undo(edit: Edit, task: Task) -> str:
