@@ -56,15 +56,6 @@ class Fault:
         return (self.kind, self.device, self.plex, self.piece)
 
 
-class LegFailed(DeviceError):
-    """A fault met by work that is not a client's: whoever does that work decides."""
-
-    def __init__(self, fault: Fault) -> None:
-        name = fault.device.name if fault.device else fault.volume
-        super().__init__(fault.number, name, "Copying" if fault.op is None else fault.op.name.capitalize())
-        self.fault = fault
-
-
 def errno_of(error: Exception) -> int:
     """The system's number behind a leg's error; EIO where it has none."""
     number = getattr(error, "errno", None)

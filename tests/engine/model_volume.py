@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from engine.dataplane.call import Call
-from engine.dataplane.copying import compare_range, copy_range
 from engine.dataplane.flusher import Flusher
 from engine.dataplane.fold import Piece, PlexLayout, fold
 from engine.dataplane.pool import Pool
 from engine.dataplane.request import Op, Request
-from engine.dataplane.stripes import column_offset
+from engine.dataplane.stripes import column_offset, volume_offset
 from engine.dataplane.volume_io import VolumeIo
 from engine.devices.concat import Concat
 from engine.devices.memory import MemoryDevice
@@ -21,6 +21,7 @@ from engine.devices.slice import Slice
 from engine.devices.stripe import Stripe
 from engine.devices.wrapper import Wrapper
 from engine.runtime import ThreadRuntime
+from engine.tasks.copying import Copier
 from engine.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ def data_plane(devices: int = 4) -> Iterator[DataPlane]:
         plane.close()
 
 
+def _refuse(failure: Exception) -> None:
+    raise AssertionError("no source fails here") from failure
+
+
 class Space:
     """Hands out ranges of devices, each once, with junk in them: nothing may rely on zeros."""
 
@@ -95,12 +100,13 @@ class Space:
 
 @dataclass
 class Filling:
-    """A plex or a piece that takes writes and is copied bit by bit: the range `at` to `end` of the volume is left."""
+    """A plex or a piece that takes writes and is copied bit by bit. `at` to `end` is left: of the volume when a plex is
+    filled, of the column when it is a piece, which then takes the place of `old`."""
 
     key: object
     at: int
     end: int
-    piece: Piece | None = None
+    old: Piece | None = None
 
 
 def random_pieces(random: Random, space: Space, columns: int, column_size: int) -> tuple[Piece, ...]:
@@ -149,7 +155,8 @@ class VolumeModel:
         self.fillings: list[Filling] = []
         self.prefer: object = None
         self.number = len(columns)
-        self.buffers = (memoryview(bytearray(256 * KIB)), memoryview(bytearray(256 * KIB)))
+        self.buffers = (memoryview(bytearray(9 * MIB)), memoryview(bytearray(9 * MIB)))
+        self.copier = Copier(lambda device: None, _refuse, lambda device: None)
         self.runtime = plane.runtime
         self.volume = plane.volume(self._table())
         self.slot = self.volume.slot("model")
@@ -184,8 +191,11 @@ class VolumeModel:
         if not self.fillings:
             return
         filling = self.random.choice(self.fillings)
-        length = min(filling.end - filling.at, self.random.randrange(1, self.size))
-        copy_range(self.volume, self.worker, filling.key, filling.at, length, self.buffers[0])
+        length = min(filling.end - filling.at, self.random.randrange(1, len(self.buffers[0])))
+        if filling.old is None:
+            self._copy_plex(filling.key, filling.at, length)
+        else:
+            self._copy_piece(filling, length)
         filling.at += length
         if filling.at == filling.end:
             self.fillings.remove(filling)
@@ -211,7 +221,7 @@ class VolumeModel:
         device, offset = self.space.take(old.length)
         new = replace(old, device=device, device_offset=offset, readable=False, key=object())
         self.plexes[index] = replace(plex, pieces=(*plex.pieces, new))
-        self.fillings.append(Filling(new.key, 0, self.size, old))
+        self.fillings.append(Filling(new.key, old.column_offset, old.column_offset + old.length, old))
         self._swap()
 
     def do_drop_plex(self) -> None:
@@ -254,7 +264,8 @@ class VolumeModel:
                 stack.read_into(0, found)
                 assert found == self.expected, f"{plex.key} differs"
         if not self.fillings:
-            assert compare_range(self.volume, self.worker, 0, self.size, self.buffers) == 0
+            with self._inside(0, self.size) as table:
+                assert self.copier.compare(table, SimpleNamespace(offset=0, length=self.size), *self.buffers) == -1
 
     def run(self, steps: int) -> None:
         """So many random steps, mostly I/O."""
@@ -272,6 +283,30 @@ class VolumeModel:
         self.volume.retire(self.slot)
         self.volume.retire(self.worker)
 
+    @contextmanager
+    def _inside(self, offset: int, length: int) -> Iterator[Table]:
+        """Gate first, region locks second: the order of every client."""
+        table = self.volume.gate.enter(self.worker)
+        try:
+            with self.volume.regions.hold(offset, length):
+                yield table
+        finally:
+            self.volume.gate.leave(self.worker)
+
+    def _copy_plex(self, key: object, at: int, length: int) -> None:
+        step = SimpleNamespace(source=None, targets=(key,), offset=at, length=length)
+        with self._inside(at, length) as table:
+            self.copier.copy_plex(table, step, self.buffers[0])
+
+    def _copy_piece(self, filling: Filling, length: int) -> None:
+        plex = next(plex for plex in self.plexes if filling.old in plex.pieces)
+        column = filling.old.column
+        shape = SimpleNamespace(ref=plex.key, columns=plex.columns, stripe_unit=plex.unit)
+        target = SimpleNamespace(ref=filling.key, column=column, disk=None)
+        low, high = (volume_offset(plex.unit, plex.columns, column, edge) for edge in (filling.at, filling.at + length))
+        with self._inside(low, high - low) as table:
+            self.copier.copy_subdisk(table, shape, target, filling.at, self.buffers[0][:length])
+
     def _one(
         self, op: Op, offset: int, length: int, buffer: memoryview | None = None, *, durable: bool = False
     ) -> None:
@@ -284,7 +319,7 @@ class VolumeModel:
         """Sizes of all magnitudes, aligned and not, often across the edge of a region or of a subdisk."""
         length = min(self.random.choice((1, 512, 4096, 4096, 65536, 300_000, MIB + 5)), self.size)
         length = self.random.randrange(1, length + 1) if self.random.random() < 0.5 else length
-        edges = self.volume.table.starts + [MIB, 2 * MIB]
+        edges = [*self.volume.table.starts, MIB, 2 * MIB]
         offset = self.random.choice(edges) - self.random.randrange(0, length + 1)
         if self.random.random() < 0.5:
             offset = self.random.randrange(0, self.size)
@@ -300,14 +335,14 @@ class VolumeModel:
         for index, plex in enumerate(self.plexes):
             if plex.key == filling.key:
                 self.plexes[index] = replace(plex, readable=True)
-            elif filling.piece in plex.pieces:
-                kept = tuple(piece for piece in plex.pieces if piece != filling.piece)
+            elif filling.old in plex.pieces:
+                kept = tuple(piece for piece in plex.pieces if piece != filling.old)
                 ready = tuple(replace(piece, readable=piece.readable or piece.key == filling.key) for piece in kept)
                 self.plexes[index] = replace(plex, pieces=ready)
                 self._swap()
                 # What the old place held is of no interest any more: scribble on it.
-                assert filling.piece is not None
-                filling.piece.device.write(filling.piece.device_offset, self.random.randbytes(filling.piece.length))
+                assert filling.old is not None
+                filling.old.device.write(filling.old.device_offset, self.random.randbytes(filling.old.length))
         self._swap()
 
     def _longer(self, plex: PlexLayout, size: int) -> PlexLayout:

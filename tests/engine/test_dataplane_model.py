@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.dataplane import copying, perform
+from engine.dataplane import perform
 from engine.dataplane.fold import fold
 from engine.dataplane.table import PlexMap, Run
 from tests.conftest import SOAK
@@ -67,10 +68,8 @@ def _drop_one_leg(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = perform._write_legs
 
     def lazy(volume: object, segment: object, request: object, at: int, data: memoryview) -> object:
-        class Shorter:
-            writers = segment.writers[:-1] or segment.writers
-
-        return honest(volume, Shorter, request, at, data)
+        fewer = SimpleNamespace(writers=segment.writers[:-1] or segment.writers)
+        return honest(volume, fewer, request, at, data)
 
     monkeypatch.setattr(perform, "_write_legs", lazy)
 
@@ -86,7 +85,7 @@ def _drop_offset_in_unit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PlexMap, "runs", sloppy)
 
 
-def _copy_the_first_column_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clear_the_first_column_only(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = PlexMap.spans
     monkeypatch.setattr(PlexMap, "spans", lambda self, offset, length: list(honest(self, offset, length))[:1])
 
@@ -95,21 +94,15 @@ def _forget_zeroing_unfinished_plexes(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = perform._clear_legs
 
     def lazy(volume: object, segment: object, request: object, at: int, size: int) -> object:
-        class Complete:
-            writers = [writer for writer in segment.writers if writer.readable]
-
-        return honest(volume, Complete, request, at, size)
+        complete = SimpleNamespace(writers=[writer for writer in segment.writers if writer.readable])
+        return honest(volume, complete, request, at, size)
 
     monkeypatch.setattr(perform, "_clear_legs", lazy)
 
 
-def _stop_copies_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = copying._each_step
-    monkeypatch.setattr(
-        copying,
-        "_each_step",
-        lambda volume, slot, offset, length, *rest: honest(volume, slot, offset, length - 1, *rest),
-    )
+def _copy_a_plex_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = VolumeModel._copy_plex
+    monkeypatch.setattr(VolumeModel, "_copy_plex", lambda self, key, at, length: honest(self, key, at, length - 1))
 
 
 @pytest.mark.parametrize(
@@ -117,9 +110,9 @@ def _stop_copies_early(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (_drop_one_leg, (1, 1)),
         (_drop_offset_in_unit, (3,)),
-        (_copy_the_first_column_only, (2, 2)),
+        (_clear_the_first_column_only, (2, 2)),
         (_forget_zeroing_unfinished_plexes, (1, 1)),
-        (_stop_copies_early, (1,)),
+        (_copy_a_plex_short, (1,)),
     ],
 )
 def test_planted_bugs_are_found(
