@@ -1,0 +1,379 @@
+"""What is shown of each kind: one list of columns feeds tables, property sheets, search and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.config import Config, natural
+from engine.records import (
+    Alert,
+    Connection,
+    Disk,
+    DiskUsage,
+    Enclosure,
+    Group,
+    Host,
+    Kind,
+    Plex,
+    PlexLayout,
+    Record,
+    Ref,
+    Subdisk,
+    Task,
+    Volume,
+)
+from engine.units import format_exact, format_size
+from vea_gui.mirror import Mirror
+from vea_gui.words import PLEX_WORDS, Tone, percent_done, status_text, time_left, tone_of
+
+Text = Callable[[Mirror, Any], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One thing to show of a record. `text` is what is read; the rest says how it is shown and ordered."""
+
+    id: str
+    title: str
+    text: Text
+    sort: Callable[[Mirror, Any], Any] | None = None  # default: the text, numbers in it by value
+    tip: Text | None = None
+    bar: Callable[[Mirror, Any], float | None] | None = None  # a share to draw, 0 to 1
+    tone: Callable[[Mirror, Any], Tone] | None = None
+    right: bool = False
+    shown: bool = True  # from the start; the column chooser has the rest
+    width: int = 16  # letters
+
+    def key(self, mirror: Mirror, record: Record) -> Any:
+        """By what rows are ordered."""
+        return self.sort(mirror, record) if self.sort is not None else natural(self.text(mirror, record))
+
+
+def size(column_id: str, title: str, read: Callable[[Mirror, Any], int], shown: bool = True) -> Column:
+    """A size in the one style, its exact bytes in the tooltip."""
+    return Column(
+        column_id,
+        title,
+        lambda mirror, record: format_size(read(mirror, record)),
+        read,
+        tip=lambda mirror, record: format_exact(read(mirror, record)),
+        right=True,
+        shown=shown,
+        width=10,
+    )
+
+
+def number(column_id: str, title: str, read: Callable[[Mirror, Any], int], shown: bool = True) -> Column:
+    return Column(
+        column_id, title, lambda mirror, record: f"{read(mirror, record):,}", read, right=True, shown=shown, width=8
+    )
+
+
+def moment(column_id: str, title: str, read: Callable[[Any], float]) -> Column:
+    """A time of day, in this machine's time zone."""
+
+    def text(_: Mirror, record: Any) -> str:
+        when = read(record)
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
+
+    return Column(column_id, title, text, lambda _, record: read(record), width=18)
+
+
+def status(title: str = "Status", tip: Text | None = None) -> Column:
+    return Column("status", title, status_text, tip=tip, tone=lambda _, record: tone_of(record), width=20)
+
+
+NAME = Column("name", "Name", lambda _, record: record.name, width=18)
+
+
+def _name_of(config: Config, ref: Ref | None) -> str:
+    record = config.get(ref)
+    return record.name if record is not None else ""
+
+
+def _used(free: int, whole: int) -> float | None:
+    return None if whole <= 0 else min(1.0, max(0.0, 1 - free / whole))
+
+
+def _share(title: str, read: Callable[[Any], float | None]) -> Column:
+    """A share as a bar; its words are what a screen reader says."""
+
+    def text(_: Mirror, record: Any) -> str:
+        share = read(record)
+        return "" if share is None else f"{round(share * 100)} %"
+
+    return Column("used", title, text, lambda _, r: read(r) or 0.0, bar=lambda _, r: read(r), width=12)
+
+
+# --- volumes ---
+def _clients(mirror: Mirror, volume: Volume) -> str:
+    return ", ".join(client.name for client in mirror.config.connections_of(volume.ref))
+
+
+def _volume_disks(mirror: Mirror, volume: Volume) -> str:
+    config = mirror.config
+    disks = {sd.disk for plex in config.plexes_of(volume.ref) for sd in config.subdisks_of(plex.ref)}
+    return ", ".join(sorted((_name_of(config, disk) for disk in disks), key=natural))
+
+
+def _copies(mirror: Mirror, volume: Volume) -> str:
+    """`2`, or `2 (+1)` while one more is being filled."""
+    more = mirror.config.count_children(volume.ref, Kind.PLEX, "volume") - volume.copies
+    return f"{volume.copies} (+{more})" if more > 0 else str(volume.copies)
+
+
+def _reads_from(mirror: Mirror, volume: Volume) -> str:
+    return _name_of(mirror.config, volume.preferred) or "Based on layouts"
+
+
+def _volume_tip(mirror: Mirror, volume: Volume) -> str:
+    return volume.fenced or status_text(mirror, volume)
+
+
+VOLUME = (
+    NAME,
+    status(tip=_volume_tip),
+    Column("layout", "Layout", lambda _, v: str(v.layout), width=15),
+    size("size", "Size", lambda _, v: v.size),
+    Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=8),
+    Column("group", "Disk Group", lambda m, v: _name_of(m.config, v.group), width=12),
+    Column("clients", "In use by", _clients, width=22),
+    Column("disks", "Disks", _volume_disks, shown=False, width=24),
+    Column("reads", "Volume Usage", _reads_from, shown=False),
+    Column("serving", "Exported", lambda _, v: "Yes" if v.serving else "No", shown=False, width=9),
+)
+
+# --- disks ---
+USAGES = {DiskUsage.NORMAL: "Normal", DiskUsage.SPARE: "Spare", DiskUsage.RESERVED: "Reserved for manual use"}
+
+
+def _disk_status(mirror: Mirror, disk: Disk) -> str:
+    return f"{status_text(mirror, disk)}: carries {disk.content}" if disk.content else status_text(mirror, disk)
+
+
+DISK = (
+    NAME,
+    status(tip=_disk_status),
+    Column("group", "Disk Group", lambda m, d: _name_of(m.config, d.group), width=12),
+    size("size", "Size", lambda _, d: d.size),
+    size("free", "Unallocated Space", lambda _, d: d.free),
+    size("largest", "Largest Free Space", lambda _, d: d.largest_free, shown=False),
+    _share("Used", lambda d: _used(d.free, d.public_length)),
+    Column("enclosure", "Enclosure", lambda m, d: _name_of(m.config, d.enclosure), width=12),
+    Column("usage", "Usage", lambda _, d: USAGES[d.usage], width=12),
+    Column("lun", "LUN", lambda _, d: d.lun or "not there", tip=lambda _, d: d.lun, width=26),
+    Column("content", "Content", lambda _, d: d.content, shown=False, width=20),
+    number("paths", "Paths", lambda _, d: d.paths, shown=False),
+    Column("block", "Block Size", lambda _, d: f"{d.block_size:,} bytes", lambda _, d: d.block_size, shown=False),
+)
+
+# --- groups, enclosures, hosts ---
+GROUP = (
+    NAME,
+    Column("status", "State", status_text, tip=lambda _, g: g.frozen, tone=lambda _, g: tone_of(g), width=16),
+    number("disks", "Disks", lambda _, g: g.disks),
+    number("volumes", "Volumes", lambda _, g: g.volumes),
+    size("free", "Free Space", lambda _, g: g.free),
+    size("size", "Size", lambda _, g: g.size),
+    _share("Used", lambda g: _used(g.free, g.size)),
+    Column("owner", "Owner", lambda _, g: g.owner, shown=False),
+    number("transaction", "Transaction", lambda _, g: g.transaction, shown=False),
+)
+ENCLOSURE = (
+    NAME,
+    Column("vendor", "Vendor", lambda _, e: e.vendor),
+    Column("product", "Product", lambda _, e: e.product),
+    number("disks", "Disks", lambda m, e: m.config.count_children(e.ref, Kind.DISK, "enclosure")),
+    size("size", "Size", lambda m, e: sum(disk.size for disk in m.config.disks_in(e.ref))),
+)
+HOST = (
+    NAME,
+    Column("system", "Operating System", lambda _, h: h.system, width=30),
+    Column("version", "Version", lambda _, h: h.version),
+    number("groups", "Disk Groups", lambda m, _: m.config.count(Kind.GROUP)),
+    number("disks", "Disks", lambda m, _: m.config.count(Kind.DISK)),
+    number("volumes", "Volumes", lambda m, _: m.config.count(Kind.VOLUME)),
+    Column("nbd", "NBD Socket", lambda _, h: h.nbd_socket, shown=False, width=30),
+    Column("process", "Process", lambda _, h: str(h.process_id), shown=False),
+)
+
+# --- mirrors and subdisks ---
+PLEX_LAYOUTS = {PlexLayout.CONCAT: "Concatenated", PlexLayout.STRIPE: "Striped"}
+
+
+def _plex_disks(mirror: Mirror, plex: Plex) -> str:
+    names = {_name_of(mirror.config, sd.disk) for sd in mirror.config.subdisks_of(plex.ref)}
+    return ", ".join(sorted(names, key=natural))
+
+
+def _subdisk_status(mirror: Mirror, subdisk: Subdisk) -> str:
+    config = mirror.config
+    if subdisk.replaces is not None:
+        return f"Takes over from {_name_of(config, subdisk.replaces)}"
+    targets = config.replacements_of(subdisk.ref)
+    if targets:
+        return f"Moving to {', '.join(_name_of(config, target.disk) for target in targets)}"
+    plex = config.get(subdisk.plex)
+    return PLEX_WORDS[plex.state] if isinstance(plex, Plex) else ""
+
+
+def _subdisk_tone(mirror: Mirror, subdisk: Subdisk) -> Tone:
+    if subdisk.replaces is not None or mirror.config.replacements_of(subdisk.ref):
+        return Tone.WORKING
+    plex = mirror.config.get(subdisk.plex)
+    return tone_of(plex) if isinstance(plex, Plex) else Tone.NONE
+
+
+def _volume_name(mirror: Mirror, subdisk: Subdisk) -> str:
+    plex = mirror.config.get(subdisk.plex)
+    return _name_of(mirror.config, plex.volume) if isinstance(plex, Plex) else ""
+
+
+PLEX = (
+    NAME,
+    status(),
+    Column("layout", "Layout", lambda _, p: PLEX_LAYOUTS[p.layout]),
+    number("columns", "Columns", lambda _, p: p.columns),
+    Column("unit", "Stripe Unit", lambda _, p: format_size(p.stripe_unit) if p.stripe_unit else "", right=True),
+    size("size", "Size", lambda _, p: p.length),
+    Column("disks", "Disks", _plex_disks, width=24),
+    Column("volume", "Volume", lambda m, p: _name_of(m.config, p.volume), shown=False),
+    Column(
+        "preferred",
+        "Preferred",
+        lambda m, p: "Yes" if getattr(m.config.get(p.volume), "preferred", None) == p.ref else "No",
+        shown=False,
+    ),
+)
+SUBDISK = (
+    NAME,
+    Column("volume", "Volume", _volume_name),
+    Column("plex", "Mirror", lambda m, s: _name_of(m.config, s.plex)),
+    Column("disk", "Disk", lambda m, s: _name_of(m.config, s.disk)),
+    size("offset", "Offset", lambda _, s: s.disk_offset),
+    number("column", "Column", lambda _, s: s.column),
+    size("length", "Length", lambda _, s: s.length),
+    Column("status", "Status", _subdisk_status, tone=_subdisk_tone, width=22),
+    size("plex_offset", "Offset in Column", lambda _, s: s.plex_offset, shown=False),
+)
+
+
+# --- tasks, clients, alerts ---
+def _task_progress(_: Mirror, task: Task) -> str:
+    percent = percent_done(task)
+    return "" if percent is None else f"{percent} %"
+
+
+def _task_share(_: Mirror, task: Task) -> float | None:
+    percent = percent_done(task)
+    return None if percent is None else percent / 100
+
+
+def _task_bytes(_: Mirror, task: Task) -> str:
+    return f"{format_exact(task.bytes_done)} of {format_exact(task.bytes_total)}" if task.bytes_total else ""
+
+
+def _throttle(_: Mirror, task: Task) -> str:
+    return f"{task.iodelay_ms} ms" if task.iodelay_ms else "None"
+
+
+TASK = (
+    Column("number", "Task", lambda _, t: t.ref.id, lambda _, t: int(t.ref.id), right=True, shown=False, width=6),
+    Column("name", "Name", lambda _, t: t.name, width=36),
+    Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
+    Column("status", "Status", status_text, tip=lambda _, t: t.result, tone=lambda _, t: tone_of(t), width=14),
+    Column(
+        "progress",
+        "Percent Complete",
+        _task_progress,
+        lambda m, t: _task_share(m, t) or 0.0,
+        tip=_task_bytes,
+        bar=_task_share,
+        width=20,
+    ),
+    Column("left", "Time Left", lambda _, t: time_left(t), lambda _, t: t.eta_high_s, width=14),
+    moment("started", "Start Time", lambda t: t.started_at),
+    Column("throttle", "Throttle", _throttle, lambda _, t: t.iodelay_ms, shown=False),
+    size("copied", "Copied", lambda _, t: t.bytes_copied, shown=False),
+)
+TASK_LOG = (
+    Column("name", "Name", lambda _, t: t.name, width=40),
+    Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
+    status(),
+    moment("started", "Start Time", lambda t: t.started_at),
+    moment("finished", "Finish Time", lambda t: t.finished_at),
+    size("copied", "Copied", lambda _, t: t.bytes_copied),
+    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40),
+)
+CONNECTION = (
+    Column("name", "Client", lambda _, c: c.name, width=28),
+    moment("since", "Since", lambda c: c.since),
+    Column("process", "Process", lambda _, c: str(c.process_id) if c.process_id else "", right=True),
+    Column("volume", "Volume", lambda m, c: _name_of(m.config, c.volume), shown=False),
+)
+ALERT = (
+    Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
+    moment("time", "Date/Time", lambda a: a.time),
+    Column("name", "Message", lambda _, a: a.name, tip=lambda _, a: a.name, width=60),
+    Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=16),
+    Column("remedy", "What to do", lambda _, a: a.remedy, tip=lambda _, a: a.remedy, shown=False, width=40),
+)
+
+COLUMNS: dict[Kind, tuple[Column, ...]] = {
+    Kind.HOST: HOST,
+    Kind.ENCLOSURE: ENCLOSURE,
+    Kind.DISK: DISK,
+    Kind.GROUP: GROUP,
+    Kind.VOLUME: VOLUME,
+    Kind.PLEX: PLEX,
+    Kind.SUBDISK: SUBDISK,
+    Kind.TASK: TASK,
+    Kind.CONNECTION: CONNECTION,
+    Kind.ALERT: ALERT,
+}
+RECORD_OF: dict[Kind, type[Record]] = {
+    Kind.HOST: Host,
+    Kind.ENCLOSURE: Enclosure,
+    Kind.DISK: Disk,
+    Kind.GROUP: Group,
+    Kind.VOLUME: Volume,
+    Kind.PLEX: Plex,
+    Kind.SUBDISK: Subdisk,
+    Kind.TASK: Task,
+    Kind.CONNECTION: Connection,
+    Kind.ALERT: Alert,
+}
+
+
+def properties(mirror: Mirror, record: Record) -> list[tuple[str, str]]:
+    """Everything there is to say about a record: label and value; exact figures beside short ones."""
+    found = []
+    for column in COLUMNS[record.ref.kind]:
+        text = column.text(mirror, record)
+        exact = column.tip(mirror, record) if column.tip is not None else ""
+        found.append((column.title, f"{text} ({exact})" if column.right and exact and exact != text else text))
+    return found
+
+
+def as_csv(mirror: Mirror, columns: Sequence[Column], records: Iterable[Record]) -> str:
+    """A table as comma-separated values with a line of titles; sizes as they are read, exact bytes where known."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([column.title for column in columns])
+    for record in records:
+        writer.writerow([column.text(mirror, record) for column in columns])
+    return out.getvalue()
+
+
+def matches(mirror: Mirror, columns: Sequence[Column], record: Record, wanted: str) -> bool:
+    """Whether each word of a filter stands somewhere in the row."""
+    words = wanted.casefold().split()
+    if not words:
+        return True
+    row = "\n".join(column.text(mirror, record) for column in columns).casefold()
+    return all(word in row for word in words)

@@ -1,0 +1,193 @@
+"""What actions, views and wizards know of the console: one of it for each main window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
+from PySide6.QtWidgets import QDialog, QMenu, QMessageBox, QWidget
+
+from engine.commands import Command
+from engine.config import Config
+from engine.plans import Plan
+from engine.records import Ref
+from vea_gui.actions.book import ActionBook, book
+from vea_gui.mirror import Mirror
+from vea_gui.selection import FreeSpace, Selection
+from vea_gui.sessions import Session
+from vea_gui.settings import Settings
+from vea_gui.views.message import confirm, message
+from vea_gui.words import error_sentence, problem_lines
+
+if TYPE_CHECKING:
+    from vea_gui.tree_shape import Path
+
+
+@dataclass
+class ErrorEntry:
+    """An error dialog that appeared."""
+
+    time: float
+    title: str
+    text: str
+    details: str = ""
+
+
+@dataclass(eq=False)
+class Errors:
+    """All error dialogs of this process, for the Error Console."""
+
+    entries: list[ErrorEntry] = field(default_factory=list)
+    listeners: list[Callable[[], None]] = field(default_factory=list)
+
+    def add(self, entry: ErrorEntry) -> None:
+        self.entries.append(entry)
+        for listener in self.listeners:
+            listener()
+
+
+class Frame(Protocol):
+    """What a console asks of the window around it."""
+
+    def go(self, path: Path) -> None: ...
+    def show_reason(self, text: str) -> None: ...
+
+
+class Console(QObject):
+    """One window's hand on the engine: records, what is picked, and the ways to change anything."""
+
+    changed = Signal(object)  # Change
+    selection_changed = Signal(object)  # Selection
+    place_changed = Signal(object)  # Path: the tree's current place
+    told = Signal(str)  # a reason or a short notice for the status bar
+
+    def __init__(self, session: Session, settings: Settings, errors: Errors | None = None) -> None:
+        super().__init__()
+        self.session = session
+        self.settings = settings
+        self.errors = errors if errors is not None else Errors()
+        self.window: QWidget | None = None
+        self.selection = Selection(self.config)
+        self.path: Path = ()
+        self.app: object | None = None  # who opens more windows, when there is somebody
+        session.bridge.changed.connect(self._changed)
+
+    @property
+    def mirror(self) -> Mirror:
+        return self.session.mirror
+
+    @property
+    def config(self) -> Config:
+        """Today's records."""
+        return self.session.mirror.config
+
+    @property
+    def host(self) -> Ref:
+        return self.session.mirror.host
+
+    @property
+    def actions(self) -> ActionBook:
+        return book()
+
+    # --- picking ---
+    def select(self, refs: Iterable[Ref], free: Iterable[FreeSpace] = (), folder: str = "") -> None:
+        """Pick objects: every view of this window highlights them; none moves."""
+        selection = Selection(self.config, tuple(refs), folder, tuple(free))
+        if selection != self.selection:
+            self.selection = selection
+            self.selection_changed.emit(selection)
+
+    def at(self, *refs: Ref) -> Selection:
+        """A selection for an action on these objects, leaving alone what is picked."""
+        return Selection(self.config, refs)
+
+    # --- asking and doing ---
+    def plan(
+        self,
+        command: Command,
+        then: Callable[[Plan], None],
+        failed: Callable[[BaseException], None] | None = None,
+        topic: str = "",
+    ) -> None:
+        """What the command would do, told to `then` on the GUI thread. A newer question of a `topic` replaces older."""
+        self.session.plan(command, then, failed or self.show_error, topic)
+
+    def submit(
+        self,
+        command: Command,
+        basis: int | None = None,
+        then: Callable[[Ref], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Do it. Without `failed`, an error gets a dialog."""
+        self.session.submit(command, basis, then, failed or self.show_error)
+
+    def carry_out(self, command: Command) -> None:
+        """Plan it, ask when the plan says so, and do it. A refusal shows its reasons."""
+        self.plan(command, lambda plan: self._planned(command, plan))
+
+    def ask(self, name: str, selection: Selection, *more: object) -> QDialog | None:
+        """Open a wizard or dialog by its name in `vea_gui.wizards.REGISTRY`."""
+        from vea_gui.wizards import REGISTRY  # wizards know the console, so the console meets them late
+
+        dialog = REGISTRY[name](self, selection.on(self.config), *more)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
+
+    def trigger(self, action_id: str, selection: Selection | None = None) -> bool:
+        """Run an action when it is possible; else tell why it is not. Answers whether it ran."""
+        row = self.actions.row(action_id)
+        chosen = (selection if selection is not None else self.selection).on(self.config)
+        reason = row.reason(chosen)
+        if reason:
+            self.tell(reason)
+            return False
+        row.run(self, chosen)
+        return True
+
+    def menu_for(self, selection: Selection, parent: QWidget) -> QMenu:
+        """The context menu of what is picked."""
+        from vea_gui.views.menus import context_menu
+
+        return context_menu(self, selection.on(self.config), parent)
+
+    # --- telling ---
+    def tell(self, text: str) -> None:
+        """Into the status bar, and to a screen reader at once."""
+        self.told.emit(text)
+        if text and self.window is not None and QAccessible.isActive():
+            QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self.window, text))
+
+    def show_error(self, error: BaseException | str, title: str = "") -> None:
+        """An error dialog: what happened, why, what would help; Details can be copied. It is kept in the Error Console."""
+        text = error if isinstance(error, str) else error_sentence(error)
+        details = "" if isinstance(error, str) else _details(error)
+        self.errors.add(ErrorEntry(time.time(), title, text, details))
+        message(self.window, QMessageBox.Icon.Warning, title or "VEA console", text, details)
+
+    def _planned(self, command: Command, plan: Plan) -> None:
+        if plan.problems:
+            reasons = [" ".join(filter(None, (problem.text, problem.help))) for problem in plan.problems]
+            self.errors.add(ErrorEntry(time.time(), plan.title, reasons[0], "\n".join(reasons)))
+            details = "\n".join(reasons) if len(reasons) > 1 else ""
+            message(self.window, QMessageBox.Icon.Warning, plan.title, reasons[0], details)
+        elif plan.confirm and (plan.destroys or plan.irreversible or self.settings.preferences.confirm):
+            confirm(self.window, plan, lambda: self.submit(command, plan.basis))
+        else:
+            self.submit(command, plan.basis)
+
+    def _changed(self, change: object) -> None:
+        self.selection = self.selection.on(self.config)
+        self.changed.emit(change)
+
+
+def _details(error: BaseException) -> str:
+    lines = problem_lines(error)
+    if len(lines) > 1:
+        return "\n".join(lines)
+    return "" if lines else f"{type(error).__name__}: {error}"

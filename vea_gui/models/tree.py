@@ -1,0 +1,239 @@
+"""The object tree as a Qt model: branches are made when they are opened, and follow changes by key."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Any
+
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+
+from engine.records import Record, Ref
+from vea_gui import icons, tree_shape
+from vea_gui.mirror import Change, Mirror
+from vea_gui.models.table import runs
+from vea_gui.tree_shape import Folder, Key, Path
+from vea_gui.words import TONE_NAMES, Tone
+
+Index = QModelIndex | QPersistentModelIndex
+Role = Qt.ItemDataRole
+KEY_ROLE = Role.UserRole + 1
+
+
+class Node:
+    """A place that the tree has shown so far. `children` is None until somebody opens it."""
+
+    __slots__ = ("children", "id", "key", "order", "parent", "row")
+
+    def __init__(self, number: int, key: Key, parent: Node | None, order: Any) -> None:
+        self.id = number
+        self.key = key
+        self.parent = parent
+        self.order = order
+        self.row = 0
+        self.children: list[Node] | None = None
+
+
+class ObjectTree(QAbstractItemModel):
+    """localhost > StorageAgent > folders > objects. Indexes carry a number, never a pointer."""
+
+    def __init__(self, mirror: Mirror, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.mirror = mirror
+        self._nodes: dict[int, Node] = {}
+        self._by_key: dict[Key, list[Node]] = {}
+        self._last = 0
+        self._roots: list[Node] = []
+        self._fill()
+
+    # --- what Qt asks ---
+    def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008 - Qt's default
+        siblings = self._children_at(parent)
+        if column != 0 or not 0 <= row < len(siblings):
+            return QModelIndex()
+        return self.createIndex(row, 0, siblings[row].id)
+
+    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
+        node = self.node(index)
+        if node is None or node.parent is None:
+            return QModelIndex()
+        return self.createIndex(node.parent.row, 0, node.parent.id)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return len(self._children_at(parent))
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        return 1
+
+    def hasChildren(self, parent: Index = QModelIndex()) -> bool:  # noqa: B008
+        node = self.node(parent)
+        if node is None:
+            return bool(self._roots)
+        if node.children is not None:
+            return bool(node.children)
+        return tree_shape.has_children(self.mirror.config, node.key)
+
+    def canFetchMore(self, parent: Index) -> bool:
+        node = self.node(parent)
+        return node is not None and node.children is None and tree_shape.has_children(self.mirror.config, node.key)
+
+    def fetchMore(self, parent: Index) -> None:
+        node = self.node(parent)
+        if node is not None and node.children is None:
+            keys = tree_shape.children(self.mirror.config, node.key)
+            made = [self._make(key, node) for key in keys]
+            made.sort(key=lambda each: each.order)
+            self.beginInsertRows(self._index_of(node), 0, len(made) - 1)
+            node.children = made
+            _number(made)
+            self.endInsertRows()
+
+    def data(self, index: Index, role: int = Role.DisplayRole) -> Any:
+        node = self.node(index)
+        if node is None:
+            return None
+        if role in (Role.DisplayRole, Role.EditRole):
+            return tree_shape.title(self.mirror.config, node.key)
+        if role == Role.AccessibleTextRole:
+            return tree_shape.title(self.mirror.config, node.key)
+        if role in (Role.ToolTipRole, Role.AccessibleDescriptionRole):
+            return "\n".join(self.mirror.health.causes(node.key)) or None
+        if role == Role.DecorationRole:
+            return self._icon(node.key)
+        return node.key if role == KEY_ROLE else None
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Role.DisplayRole) -> Any:
+        return "Objects" if role == Role.DisplayRole and section == 0 else None
+
+    # --- what the console asks ---
+    def node(self, index: Index) -> Node | None:
+        """The place behind an index; None for an index of the past."""
+        return self._nodes.get(index.internalId()) if index.isValid() else None
+
+    def path(self, index: Index) -> Path:
+        """All keys from the root to a place."""
+        keys: list[Key] = []
+        node = self.node(index)
+        while node is not None:
+            keys.append(node.key)
+            node = node.parent
+        return tuple(reversed(keys))
+
+    def index_at(self, path: Path) -> QModelIndex:
+        """The index of a place, branches opened as far as needed; invalid when it is gone."""
+        siblings: Iterable[Node] = self._roots
+        found: Node | None = None
+        for key in path:
+            found = next((node for node in siblings if node.key == key), None)
+            if found is None:
+                return QModelIndex()
+            self.fetchMore(self._index_of(found))
+            siblings = found.children or ()
+        return self._index_of(found) if found is not None else QModelIndex()
+
+    def apply(self, change: Change) -> None:
+        """Follow one net change."""
+        if change.reset:
+            self.beginResetModel()
+            self._fill()
+            self.endResetModel()
+            return
+        wanted = self._wanted(change)
+        for parent, (gone, new) in wanted.items():
+            self._remove(parent, gone)
+            self._insert(parent, new)
+        for key in {*change.overlays, *(ref for ref in change.records if ref in self._by_key)}:
+            for node in self._by_key.get(self._of_host(key), ()):
+                at = self._index_of(node)
+                self.dataChanged.emit(at, at)
+
+    # --- inside ---
+    def _fill(self) -> None:
+        self._nodes.clear()
+        self._by_key.clear()
+        self._roots = []
+        if self.mirror.host in self.mirror.config:
+            root = self._make(self.mirror.host, None)
+            self._roots = [root]
+            agent = self._make(Folder(self.mirror.host.id, tree_shape.AGENT), root)
+            root.children = [agent]
+
+    def _of_host(self, key: Key) -> Key:
+        return self.mirror.host if isinstance(key, Folder) and not key.name else key
+
+    def _wanted(self, change: Change) -> dict[Node, tuple[list[Node], list[Ref]]]:
+        """For each opened branch: what leaves it (also to be sorted in anew), and what enters it."""
+        wanted: dict[Node, tuple[list[Node], list[Ref]]] = {}
+        for ref, record in change.records.items():
+            after = set(tree_shape.parents(record, self.mirror.host.id)) if record is not None else set()
+            kept: set[Key] = set()
+            for node in self._by_key.get(ref, ()):
+                if node.parent is None:
+                    continue
+                if node.parent.key in after and self._in_order(node, record):
+                    kept.add(node.parent.key)
+                else:
+                    wanted.setdefault(node.parent, ([], []))[0].append(node)
+            for key in after - kept:
+                for parent in self._by_key.get(key, ()):
+                    if parent.children is not None:
+                        wanted.setdefault(parent, ([], []))[1].append(ref)
+        return wanted
+
+    def _in_order(self, node: Node, record: Record | None) -> bool:
+        return record is not None and node.order == tree_shape.sort_key(self.mirror.config, node.key)
+
+    def _remove(self, parent: Node, gone: list[Node]) -> None:
+        for first, last in reversed(runs(sorted(node.row for node in gone))):
+            assert parent.children is not None
+            self.beginRemoveRows(self._index_of(parent), first, last)
+            for node in parent.children[first : last + 1]:
+                self._forget(node)
+            del parent.children[first : last + 1]
+            _number(parent.children)
+            self.endRemoveRows()
+
+    def _insert(self, parent: Node, refs: list[Ref]) -> None:
+        made = sorted((self._make(ref, parent) for ref in refs), key=lambda node: node.order)
+        for node in made:
+            assert parent.children is not None
+            row = bisect_left(parent.children, node.order, key=lambda each: each.order)
+            self.beginInsertRows(self._index_of(parent), row, row)
+            parent.children.insert(row, node)
+            _number(parent.children)
+            self.endInsertRows()
+
+    def _make(self, key: Key, parent: Node | None) -> Node:
+        self._last += 1
+        node = Node(self._last, key, parent, tree_shape.sort_key(self.mirror.config, key))
+        self._nodes[node.id] = node
+        self._by_key.setdefault(key, []).append(node)
+        return node
+
+    def _forget(self, node: Node) -> None:
+        for child in node.children or ():
+            self._forget(child)
+        del self._nodes[node.id]
+        same = self._by_key[node.key]
+        same.remove(node)
+        if not same:
+            del self._by_key[node.key]
+
+    def _children_at(self, parent: Index) -> list[Node]:
+        if not parent.isValid():
+            return self._roots
+        node = self.node(parent)
+        return node.children or [] if node is not None else []
+
+    def _index_of(self, node: Node) -> QModelIndex:
+        return self.createIndex(node.row, 0, node.id)
+
+    def _icon(self, key: Key) -> Any:
+        name = "folder" if isinstance(key, Folder) else key.kind.value
+        worst = self.mirror.health.worst(key)
+        return icons.icon(name, TONE_NAMES[worst] if worst >= Tone.WARNING else "")
+
+
+def _number(nodes: list[Node]) -> None:
+    for row, node in enumerate(nodes):
+        node.row = row

@@ -1,0 +1,52 @@
+"""Connected hosts. Each session is one engine: its front door, the bridge to it, and the mirror of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.api import EngineApi
+from engine.commands import Command
+from engine.plans import Plan
+from engine.records import Connection, Kind, Ref
+from vea_gui.bridge import EngineBridge
+from vea_gui.mirror import Mirror
+
+Failed = Callable[[BaseException], None]
+
+
+@dataclass(eq=False)
+class Session:
+    """One host. `owned`: the engine lives in this process and ends with it."""
+
+    api: EngineApi
+    bridge: EngineBridge
+    owned: bool = True
+
+    @classmethod
+    def open(cls, api: EngineApi, owned: bool = True) -> Session:
+        """A session that has asked for its records; they arrive as the bridge's first `changed`."""
+        session = cls(api, EngineBridge(api), owned)
+        session.bridge.attach()
+        return session
+
+    @property
+    def mirror(self) -> Mirror:
+        return self.bridge.mirror
+
+    def plan(self, command: Command, then: Callable[[Plan], None], failed: Failed | None, topic: str = "") -> None:
+        """What the command would do now; `topic` drops older questions of the same kind that nobody has begun."""
+        self.bridge.call(lambda: self.api.plan(command), then, failed, topic)
+
+    def submit(
+        self, command: Command, basis: int | None, then: Callable[[Ref], None] | None, failed: Failed | None
+    ) -> None:
+        self.bridge.call(lambda: self.api.submit(command, basis), then, failed)
+
+    def clients(self) -> list[Connection]:
+        """Who uses this host's volumes now."""
+        return self.mirror.config.all(Kind.CONNECTION, Connection)
+
+    def close(self) -> None:
+        """End the session; an engine of our own stops its volumes in order."""
+        self.bridge.close(end=True)

@@ -1,0 +1,88 @@
+"""Message boxes that never block: the operator's answer arrives as a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox, QWidget
+
+from engine.plans import Plan
+
+ASK = QMessageBox.Icon.Question
+WARN = QMessageBox.Icon.Warning
+
+
+def message(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: str, details: str = "") -> QMessageBox:
+    """Say something; `OK` closes it."""
+    box = _box(parent, icon, title, text, details)
+    box.setStandardButtons(QMessageBox.StandardButton.Ok)
+    box.button(QMessageBox.StandardButton.Ok).setText("OK")
+    box.open()
+    return box
+
+
+def confirm(parent: QWidget | None, plan: Plan, then: Callable[[], None]) -> QMessageBox:
+    """Ask a plan's question. Its button is the verb; Cancel is the default."""
+    lines = [*plan.warnings, f"Cannot be undone: {plan.irreversible}" if plan.irreversible else ""]
+    details = "\n".join(f"{number}  {step.text}" for number, step in enumerate(plan.steps, 1))
+    return ask(
+        parent,
+        plan.title,
+        plan.confirm,
+        plan.confirm_button or plan.title,
+        then,
+        "\n".join(filter(None, lines)),
+        details,
+    )
+
+
+def ask(
+    parent: QWidget | None,
+    title: str,
+    text: str,
+    verb: str,
+    then: Callable[[], None],
+    more: str = "",
+    details: str = "",
+) -> QMessageBox:
+    """Ask before something is done: `verb` does it, Cancel (the default) does not."""
+    box = _box(parent, ASK, title, text, details)
+    box.setInformativeText(more)
+    do = box.addButton(verb, QMessageBox.ButtonRole.AcceptRole)
+    cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(cancel)
+    box.setEscapeButton(cancel)
+    box.buttonClicked.connect(lambda button: then() if button is do else None)
+    box.open()
+    return box
+
+
+def choose(
+    parent: QWidget | None, title: str, text: str, more: str, choices: dict[str, Callable[[], None]]
+) -> QMessageBox:
+    """Offer several ways on, and Cancel, which is the default."""
+    box = _box(parent, ASK, title, text, "")
+    box.setInformativeText(more)
+    ways = {box.addButton(label, QMessageBox.ButtonRole.AcceptRole): then for label, then in choices.items()}
+    cancel = box.addButton("Cancel", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(cancel)
+    box.setEscapeButton(cancel)
+    box.buttonClicked.connect(lambda button: ways[button]() if button in ways else None)
+    box.open()
+    return box
+
+
+def _box(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: str, details: str) -> QMessageBox:
+    box = QMessageBox(parent)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.setIcon(icon)
+    box.setWindowTitle(title)
+    box.setText(text)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setTextInteractionFlags(
+        Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+    )
+    if details:
+        box.setDetailedText(details)
+    return box
