@@ -128,7 +128,6 @@ def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, d
             try:
                 device.write(place, data[begin : begin + count], durable=durable)
             except LEG_ERRORS as error:
-                written.add(device)
                 return leg_fault(volume, request, writer, device, errno_of(error))
             if not durable:
                 written.add(device)
@@ -155,7 +154,6 @@ def _clear_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, s
             try:
                 run.device.zero(run.offset, run.length, may_unmap=may_unmap)
             except LEG_ERRORS as error:
-                volume.written.add(run.device)
                 return leg_fault(volume, request, writer, run.device, errno_of(error))
             volume.written.add(run.device)
     return DONE
