@@ -336,6 +336,7 @@ def run_with_failure(plane: DataPlane, nth: int, bad_leg: int, persistent: bool)
         assert sink.wait(len(batch)) == [0] * len(batch)
     assert content(good, 0, SIZE) == expected_after(batches)
     if not failure.hits:
+        bad.heal()
         assert content(bad, 0, SIZE) == expected_after(batches)
         assert plane.faults == []
     return failure.hits > 0
