@@ -1,1 +1,1 @@
-"""."""
+"""The front door over a local socket: what travels, who serves it, who uses it."""
