@@ -1,0 +1,26 @@
+"""Where space comes from: pure functions from a configuration and a wish to pieces of disks."""
+
+from engine.allocate.create import Wish, place_plexes
+from engine.allocate.fill import Column
+from engine.allocate.grow import Growth, grow_columns
+from engine.allocate.limits import max_grow, max_size
+from engine.allocate.move import place_on, place_piece
+from engine.allocate.shape import Shape, shape_of
+from engine.allocate.space import Piece, Space, usable_disks
+
+__all__ = [
+    "Column",
+    "Growth",
+    "Piece",
+    "Shape",
+    "Space",
+    "Wish",
+    "grow_columns",
+    "max_grow",
+    "max_size",
+    "place_on",
+    "place_piece",
+    "place_plexes",
+    "shape_of",
+    "usable_disks",
+]

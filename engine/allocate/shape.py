@@ -1,0 +1,36 @@
+"""How a plex is cut into columns."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from engine.commands import CreateVolume
+from engine.records import Plex, PlexLayout
+from engine.units import ALLOCATION_UNIT, KIB, align_up
+
+DEFAULT_COLUMNS = 2
+DEFAULT_STRIPE_UNIT = 64 * KIB
+
+
+class Shape(NamedTuple):
+    """Layout, number of columns and bytes of a stripe unit (0 for concat) of a plex."""
+
+    layout: PlexLayout
+    columns: int
+    stripe_unit: int
+
+    def column_length(self, size: int) -> int:
+        """Bytes that each column needs for a volume of `size` bytes: whole stripe units and whole allocation units."""
+        return align_up(-(-size // self.columns), max(ALLOCATION_UNIT, self.stripe_unit))
+
+    @classmethod
+    def of(cls, plex: Plex) -> Shape:
+        """The shape of a plex that exists."""
+        return cls(plex.layout, plex.columns, plex.stripe_unit)
+
+
+def shape_of(command: CreateVolume) -> Shape:
+    """The shape that a command asks for, with the defaults filled in."""
+    if not command.striped:
+        return Shape(PlexLayout.CONCAT, 1, 0)
+    return Shape(PlexLayout.STRIPE, command.columns or DEFAULT_COLUMNS, command.stripe_unit or DEFAULT_STRIPE_UNIT)

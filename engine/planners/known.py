@@ -1,0 +1,63 @@
+"""The check before every planner: all objects that a command names exist and are of the right kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.commands import AcknowledgeAlerts, AddMirrors, ClearTasks, Command, CreateVolume, EvacuateDisk, GrowVolume
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import Kind, Ref
+
+_KIND_OF: dict[str, frozenset[Kind]] = {
+    "group": frozenset({Kind.GROUP}),
+    "disk": frozenset({Kind.DISK}),
+    "disks": frozenset({Kind.DISK}),
+    "targets": frozenset({Kind.DISK}),
+    "volume": frozenset({Kind.VOLUME}),
+    "volumes": frozenset({Kind.VOLUME}),
+    "plex": frozenset({Kind.PLEX}),
+    "plexes": frozenset({Kind.PLEX}),
+    "preferred": frozenset({Kind.PLEX}),
+    "subdisk": frozenset({Kind.SUBDISK}),
+    "first": frozenset({Kind.SUBDISK}),
+    "second": frozenset({Kind.SUBDISK}),
+    "task": frozenset({Kind.TASK}),
+    "tasks": frozenset({Kind.TASK}),
+    "alerts": frozenset({Kind.ALERT}),
+    "object": frozenset(Kind),
+}
+_MAY_BE_EMPTY = (CreateVolume, GrowVolume, AddMirrors, EvacuateDisk, ClearTasks, AcknowledgeAlerts)
+"""Commands for which no object at all has a meaning: the engine chooses, or all of them."""
+_WORDS = {Kind.GROUP: "disk group", Kind.PLEX: "mirror"}
+
+
+def unknown_object(config: Config, command: Command) -> Problem | None:
+    """The first object that isn't there, is of a wrong kind, or should have been named."""
+    for field, ref in _refs(command):
+        if ref.kind not in _KIND_OF[field]:
+            wanted = " or ".join(sorted(_word(kind) for kind in _KIND_OF[field]))
+            return Problem(f"This is no {wanted}.", f"Choose a {wanted}.", ref, field)
+        if ref not in config:
+            return Problem(f"The {_word(ref.kind)} is not there any more.", "Choose another one.", ref, field)
+    for field in command.__struct_fields__:
+        if getattr(command, field) == () and field != "paths" and not isinstance(command, _MAY_BE_EMPTY):
+            return Problem("Nothing was chosen.", f"Choose at least one of the {field}.", field=field)
+    return None
+
+
+def _word(kind: Kind) -> str:
+    return _WORDS.get(kind, kind.value)
+
+
+def _refs(struct: msgspec.Struct) -> Iterator[tuple[str, Ref]]:
+    """Every Ref that a command carries, with the name of its field."""
+    for field in struct.__struct_fields__:
+        value = getattr(struct, field)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, Ref):
+                yield field, item
+            elif isinstance(item, msgspec.Struct):
+                yield from _refs(item)

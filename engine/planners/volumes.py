@@ -1,0 +1,166 @@
+"""Volumes: create, delete, start, stop."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from engine import rules
+from engine.allocate import Space, Wish, max_size, place_plexes, shape_of, usable_disks
+from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
+from engine.config import Config
+from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.names import next_volume_name
+from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
+from engine.plans import Plan, Problem, refused
+from engine.records import Kind, Plex, Ref, TaskType, Volume
+from engine.rules import counted, listed
+from engine.units import format_size
+
+
+def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
+    """A volume of size 0 with empty plexes, and the task that zeroes them and publishes the size."""
+    name = command.name or next_volume_name(config, command.group)
+    title = f"Create Volume {name} in {config.group(command.group).name}"
+    if blocked := refuse(title, _create_problem(config, command, name)):
+        return blocked
+    draft = Draft(config, ids, command.group)
+    largest = max_size(config, command)
+    size = largest if command.size == MAX_SIZE else rounded(draft, command.size)
+    disks = usable_disks(config, command.group, command.disks)
+    shape = shape_of(command)
+    wish = Wish(shape, command.mirrors, size, command.across_enclosures, command.force)
+    placed = place_plexes(config, Space(config, disks), wish) if size else None
+    if placed is None:
+        slots = 1 if command.force else shape.columns * command.mirrors
+        return refused(title, no_space(config, disks, slots, size, largest))
+    volume = Volume(ref=ids(Kind.VOLUME), name=name, group=command.group)
+    draft.put(volume)
+    plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
+    params = replace(draft.add_plexes(volume, plex, placed), size=size)
+    warn_failing(draft, command.disks)
+    total = draft.allocated()
+    draft.allocation_steps("nobody is affected")
+    draft.step(f"Zero {format_size(total)}", f"{name} can't be used yet")
+    draft.step(f"Publish {name} with {format_size(size)}", f"{name} is exported")
+    return draft.plan(
+        title,
+        task=draft.task(TaskType.CREATE_VOLUME, f"Create Volume {name}", volume.ref, params, total),
+        undo=DeleteVolumes(volumes=(volume.ref,)),
+        zeroes=total,
+        redundancy=f"{name} will have {counted(command.mirrors, 'copy')}.",
+    )
+
+
+def _create_problem(config: Config, command: CreateVolume, name: str) -> Problem | None:
+    group = command.group
+    return (
+        rules.needs_imported(config, group)
+        or rules.name_ok(name)
+        or rules.name_free(config, Kind.VOLUME, name, group)
+        or (None if command.size == MAX_SIZE else rules.size_ok(command.size))
+        or rules.mirrors_ok(0, command.mirrors, "mirrors")
+        or _shape_problem(command)
+        or named_disks(config, group, command.disks)
+    )
+
+
+def _shape_problem(command: CreateVolume) -> Problem | None:
+    if command.striped:
+        return rules.stripes_ok(command.columns, command.stripe_unit)
+    if command.columns not in (0, 1):
+        return Problem("Only a striped volume has columns.", "Choose the striped layout.", field="columns")
+    return None
+
+
+def delete(config: Config, command: DeleteVolumes, ids: Ids) -> Plan:
+    """Volumes with all their mirrors; their space becomes free at once."""
+    volumes = [config.volume(ref) for ref in dict.fromkeys(command.volumes)]
+    title = f"Delete {_named(volumes)}"
+    for volume in volumes:
+        if blocked := refuse(title, _same_group(config, volumes), _delete_problem(config, volume, command.force)):
+            return blocked
+    draft = Draft(config, ids, volumes[0].group)
+    clients = warn_clients(draft, [volume.ref for volume in volumes], command.force)
+    for volume in volumes:
+        for plex in config.plexes_of(volume.ref):
+            draft.drop_plex(plex.ref)
+        draft.drop(volume.ref)
+        for connection in config.connections_of(volume.ref):
+            draft.drop(connection.ref)
+    names, size = listed([volume.name for volume in volumes]), format_size(sum(volume.size for volume in volumes))
+    draft.step(f"Delete {_named(volumes)}", "clients are disconnected" if clients else "")
+    data = f"All data of {names} ({size}) is lost"
+    return draft.plan(
+        title,
+        destroys=[volume.ref for volume in volumes],
+        irreversible=f"{data}.",
+        confirm=f"Delete {_named(volumes)}? {data} and cannot be had back.",
+        confirm_button="Delete Volume" if len(volumes) == 1 else f"Delete {len(volumes)} Volumes",
+    )
+
+
+def _named(volumes: list[Volume]) -> str:
+    return ("Volume " if len(volumes) == 1 else "Volumes ") + listed([volume.name for volume in volumes])
+
+
+def _delete_problem(config: Config, volume: Volume, force: bool) -> Problem | None:
+    return rules.volume_ready(config, volume.ref) or rules.in_use_by_clients(config, volume.ref, force=force)
+
+
+def _same_group(config: Config, volumes: list[Volume]) -> Problem | None:
+    """One command is one transaction, and that belongs to one group."""
+    names = [config.group(ref).name for ref in dict.fromkeys(volume.group for volume in volumes)]
+    if len(names) == 1:
+        return None
+    return Problem(f"The volumes belong to {listed(names)}.", "Choose volumes of one disk group.", field="volumes")
+
+
+def warn_clients(draft: Draft, volumes: list[Ref], force: bool) -> int:
+    """Tell who is disconnected when it is forced; how many that are."""
+    names = [record.name for volume in volumes for record in draft.base.connections_of(volume)]
+    if names and force:
+        draft.warn(f"{counted(len(names), 'client')} will be disconnected: {listed(names)}.")
+    return len(names)
+
+
+def start(config: Config, command: StartVolumes, ids: Ids) -> Plan:
+    """Volumes that are exported from now on, also after a restart."""
+    return _set_started(config, list(dict.fromkeys(command.volumes)), ids, started=True, force=False)
+
+
+def stop(config: Config, command: StopVolumes, ids: Ids) -> Plan:
+    """Volumes that are no longer exported, also after a restart."""
+    return _set_started(config, list(dict.fromkeys(command.volumes)), ids, started=False, force=command.force)
+
+
+def _set_started(config: Config, refs: list[Ref], ids: Ids, *, started: bool, force: bool) -> Plan:
+    volumes = [config.volume(ref) for ref in refs]
+    title = f"{'Start' if started else 'Stop'} {_named(volumes)}"
+    if blocked := refuse(title, _same_group(config, volumes), _start_problem(config, volumes, started, force)):
+        return blocked
+    draft = Draft(config, ids, volumes[0].group)
+    changed = [volume for volume in volumes if volume.started is not started]
+    draft.put(*(replace(volume, started=started) for volume in changed))
+    clients = 0 if started else warn_clients(draft, [volume.ref for volume in changed], force)
+    names = listed([volume.name for volume in changed])
+    draft.step(
+        f"Export {names}" if started else f"Stop exporting {names}", "clients are disconnected" if clients else ""
+    )
+    again = tuple(volume.ref for volume in changed)
+    return draft.plan(title, undo=StopVolumes(volumes=again) if started else StartVolumes(volumes=again))
+
+
+def _start_problem(config: Config, volumes: list[Volume], started: bool, force: bool) -> Problem | None:
+    word = "started" if started else "stopped"
+    if all(volume.started is started for volume in volumes):
+        verb = "is" if len(volumes) == 1 else "are"
+        names = listed([volume.name for volume in volumes])
+        return Problem(f"{names} {verb} {word} already.", "", volumes[0].ref)
+    for volume in volumes:
+        blocked = rules.needs_imported(config, volume.group)
+        if not started:
+            blocked = blocked or rules.no_running_task(config, volume.ref)
+            blocked = blocked or rules.in_use_by_clients(config, volume.ref, force=force)
+        if blocked:
+            return blocked
+    return None
