@@ -234,7 +234,10 @@ def status_chunk(cookie: int, context: int, descriptors: Sequence[tuple[int, int
 
 
 def descriptors(extents: Iterable[Extent], length: int, *, only_one: bool) -> list[tuple[int, int]]:
-    """Extents as (length, state), clipped to `length` bytes, equal neighbours joined, the count bounded."""
+    """Extents as (length, state), clipped to `length` bytes, equal neighbours joined, the count bounded.
+
+    Without any extent all is data, which is always a safe answer; the protocol knows no empty one.
+    """
     found: list[tuple[int, int]] = []
     limit = 1 if only_one else MAXIMUM_EXTENTS
     for extent in extents:
@@ -251,4 +254,4 @@ def descriptors(extents: Iterable[Extent], length: int, *, only_one: bool) -> li
         length -= taken
         if not length:
             break
-    return found
+    return found or [(length, 0)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from engine.errors import EngineBusy, EngineError
 
 _OWNER_ONLY = 0o600
-_BACKLOG = 128
+_BACKLOG = 1024
 
 
 class Endpoint:

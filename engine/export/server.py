@@ -22,6 +22,7 @@ MOST_NEGOTIATING = 64
 
 MOST_CLIENTS = 512
 STOP_PATIENCE_S = 5.0
+_RETRY_S = 0.1
 
 
 class NbdServer:
@@ -101,9 +102,13 @@ class NbdServer:
                 if self._stopping:
                     return
                 log.warning("A client could not be let in: %s.", error.strerror)
-                self._runtime.sleep(0.1)  # out of descriptors: wait until somebody leaves
+                self._runtime.sleep(_RETRY_S)  # out of descriptors: until somebody leaves
                 continue
-            self._admit(link)
+            try:
+                self._admit(link)
+            except RuntimeError as error:  # no thread to be had
+                link.close()
+                log.warning("A client could not be let in: %s.", error)
 
     def _admit(self, link: socket.socket) -> None:
         self._reap()

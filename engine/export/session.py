@@ -247,8 +247,8 @@ class Session:
 
     def _gather(self, header: _Header, op: Op, payload: memoryview | None) -> None:
         """Put a request into the batch, with the header of its good answer into its slot."""
-        flags, _, cookie, offset, length = header
-        durable, may_unmap = bool(flags & FLAG_FUA), not flags & FLAG_NO_HOLE
+        flags, command, cookie, offset, length = header
+        durable, may_unmap = bool(flags & FLAG_FUA) and command in _CHANGES, not flags & FLAG_NO_HOLE
         request = Request(op, offset, length, payload, durable=durable, may_unmap=may_unmap, cookie=self._filled)
         self._batch.append(request)
         if op is Op.READ and self._structured:
