@@ -314,7 +314,7 @@ def test_any_one_operation_of_a_leg_may_fail(persistent: bool, bad_leg: int) -> 
             if not run_with_failure(plane, nth, bad_leg, persistent):
                 break
             survived += 1
-    assert survived > 10
+    assert survived >= 10
     assert nth < 999
 
 
