@@ -1,0 +1,98 @@
+"""What a scan has found of one group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from engine.errors import MetadataError
+from engine.records import AnyRecord, Group, GroupState, Ref
+from engine.store.image import Image
+from engine.store.transaction import NEVER, GroupPhase, Identity
+
+if TYPE_CHECKING:
+    from engine.devices.base import BlockDevice
+    from engine.store.copy_reader import CopyContent
+    from engine.store.election import Elected
+    from engine.store.label import Label
+    from engine.store.stamp import Stamp
+
+
+class DiskFound(NamedTuple):
+    """A LUN that carries the label of a group. `stamp` is None when there is none that can be believed."""
+
+    key: str
+    device: BlockDevice
+    label: Label
+    stamp: Stamp | None
+    content: CopyContent
+    problem: str = ""  # about its stamp
+
+
+@dataclass
+class GroupFound:
+    """A group as its disks tell it. Disk ids are 32 hex digits."""
+
+    id: str
+    members: dict[str, DiskFound] = field(default_factory=dict)  # present and named by the configuration, by disk id
+    elected: Elected | None = None
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    name: str = ""
+    missing: tuple[tuple[str, str], ...] = ()  # id and disk name of members that are not here
+    leftovers: tuple[str, ...] = ()  # keys of LUNs whose label names the group, but which it does not have (any more)
+    owners: tuple[Stamp, ...] = ()  # stamps that hold; more than one when an import was cut short
+    unknown_owner: bool = False  # somebody has the group, and no stamp that says who can be read
+    blocked: tuple[str, ...] = ()  # why no import is possible at all
+    problems: tuple[str, ...] = ()
+    highest: int = 0  # transaction number that any disk has heard of
+
+    @property
+    def identity(self) -> Identity:
+        """The transaction that counts."""
+        return self.elected.state.identity if self.elected else NEVER
+
+    @property
+    def phase(self) -> GroupPhase:
+        return GroupPhase(self.elected.state.phase) if self.elected else GroupPhase.IMPORTED
+
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """Ids of disks that have lost acknowledged changes: their data may be as old as their configuration."""
+        return tuple(disk.hex() for disk in self.elected.stale) if self.elected else ()
+
+    def require(self) -> Elected:
+        """The elected configuration. MetadataError when there is none."""
+        if self.elected is None:
+            raise MetadataError(" ".join(self.blocked) or "No configuration copy of the disk group can be read.")
+        return self.elected
+
+    def state(self, host: str) -> GroupState:
+        """The group's state as the host with this id sees it."""
+        if self.unknown_owner or any(stamp.host != host for stamp in self.owners):
+            return GroupState.FOREIGN
+        return GroupState.IMPORTED if self.owners else GroupState.DEPORTED
+
+    def owner_names(self, host: str) -> str:
+        """Names of the other hosts that have the group, for reading."""
+        return ", ".join(sorted({stamp.host_name or stamp.host for stamp in self.owners if stamp.host != host}))
+
+    def records(self, host: str) -> tuple[AnyRecord, ...]:
+        """All its records, told by `host`, with the group's state as that host sees it."""
+        state, owner = self.state(host), self.owner_names(host)
+        return tuple(
+            msgspec.structs.replace(record, transaction=self.identity.number, state=state, owner=owner)
+            if isinstance(record, Group)
+            else record
+            for record in Image(self.rows).records(host)
+        )
+
+    def disk_names(self) -> dict[str, str]:
+        """Name of each member by disk id."""
+        return {ref.id: name for ref, name in _disk_names(self.rows)}
+
+
+def _disk_names(rows: dict[bytes, bytes]) -> list[tuple[Ref, str]]:
+    disks = {key: row for key, row in rows.items() if key[:1] == b"\x02"}
+    return [(record.ref, record.name) for record in Image(disks).records("")]

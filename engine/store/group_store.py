@@ -1,0 +1,441 @@
+"""An imported group's handle: its configuration on the private regions of its disks, and the commit that changes it.
+
+A transaction counts once it is durable on every copy that it names; copies that fail the write are left out by a next
+transaction at once, as long as at least half of the former copies go along. Else nothing counts: the group is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from engine.config import Config
+from engine.errors import DeviceError, EngineError, GroupFrozen, MetadataError, RangeError
+from engine.records import AnyRecord, Group, GroupState, Kind, Record, Ref
+from engine.store.areas import Area, Span
+from engine.store.copy_reader import read_copy
+from engine.store.copy_writer import CopyWriter
+from engine.store.image import Delta, Image, enclosures_of
+from engine.store.label import read_label
+from engine.store.member import Importer, Member, claim, release
+from engine.store.membership import choose_copies
+from engine.store.policy import import_needs
+from engine.store.rows import fields_of, persistent, unpack_ref
+from engine.store.stamp import Stamp, read_stamp
+from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
+
+if TYPE_CHECKING:
+    from engine.devices.base import BlockDevice
+    from engine.store.scan import GroupFound
+
+__all__ = ["GroupStore", "Outcome", "persistent"]
+
+_LINEAGE_MAX = 64  # imports that a checkpoint remembers
+_NOTHING = Delta({}, ())
+_DISK_KEY = 2  # first byte of a disk's packed Ref
+
+
+class Outcome(NamedTuple):
+    """What became of a commit. `transaction` is the number that counts now: when disks failed, it is a later one than
+    was asked for. `failed` are the disks whose write failed; they hold no copy any more. `reason` says in a sentence
+    why nothing is durable."""
+
+    durable: bool
+    transaction: int
+    failed: tuple[Ref, ...] = ()
+    reason: str = ""
+
+
+class GroupStore:
+    """One imported disk group on disk, made by `create` or `load`. Not thread-safe: callers hold the control lock."""
+
+    def __init__(
+        self, group: Ref, importer: Importer, members: Mapping[Ref, Member], rows: Mapping[bytes, bytes]
+    ) -> None:
+        self.group = group
+        self.serial = importer.serial()
+        self.frozen = ""  # why no change can be made durable
+        self.failed: tuple[Ref, ...] = ()  # disks that failed while the group was made or imported
+        self._importer = importer
+        self._disks = dict(members)
+        self._writers = {ref: CopyWriter(member.device, member.label) for ref, member in members.items()}
+        self._image = Image(rows)
+        self._members = {self._ref(key) for key in rows if key[0] == _DISK_KEY}
+        self._copies: tuple[Ref, ...] = ()  # of the newest durable transaction
+        self._broken: set[Ref] = set()
+        self._enclosures: dict[Ref, str] = {}
+        self._lineage: tuple[tuple[int, bytes], ...] = ()
+        self._durable = self._last = NEVER
+        self._highest = 0
+        self._owes = False  # the disks must be written although no row has changed
+        self._distrusted = False  # rows may have reached a disk that the caller has taken back
+        self._closed = False
+
+    # --- coming to be ---
+    @classmethod
+    def create(cls, records: Iterable[Record], disks: Mapping[Ref, BlockDevice], importer: Importer) -> GroupStore:
+        """Make a new group of these records (a Group and its Disks at least) on these LUNs.
+
+        The LUNs lose what was on them. Raises DeviceError or GroupFrozen, then the LUNs are disks of no group again;
+        ValueError when a LUN is too small.
+        """
+        config = Config.of(records)
+        (group,) = config.all(Kind.GROUP, Group)
+        claimed: dict[Ref, Member] = {}
+        try:
+            for ref in sorted(disks):
+                claimed[ref] = claim(disks[ref], ref.id, group.ref.id, importer.clock())
+            store = cls(group.ref, importer, claimed, {})
+            store._enclosures = enclosures_of(config)
+            store._begin(max(group.transaction, 1), store._image.delta_to(group.ref, config))
+        except (EngineError, ValueError):
+            _give_back(claimed)
+            raise
+        return store
+
+    @classmethod
+    def load(cls, found: GroupFound, importer: Importer, *, force: bool = False, clear: bool = False) -> GroupStore:
+        """Import a group that a scan has found. `force` and `clear` accept what `import_needs` asks them for.
+
+        Raises MetadataError with the reasons when more is needed or nothing helps, GroupFrozen when no majority takes
+        the import.
+        """
+        import_needs(found, importer.host).check(force=force, clear=clear)
+        elected = found.require()
+        group = Ref(Kind.GROUP, found.id, importer.host)
+        members = {
+            Ref(Kind.DISK, disk.label.disk, importer.host): Member(disk.device, disk.label)
+            for disk in found.members.values()
+        }
+        store = cls(group, importer, members, found.rows)
+        for ref, member in members.items():
+            content = found.members[ref.id].content
+            store._writers[ref] = CopyWriter.of(member.device, member.label, content, elected.state.identity)
+        store._copies = tuple(
+            ref for disk in elected.state.copies if (ref := Ref(Kind.DISK, disk.hex(), importer.host)) in members
+        )
+        store._lineage = elected.lineage
+        store._durable = store._last = elected.state.identity
+        store._begin(found.highest + 1, _NOTHING)
+        return store
+
+    def _begin(self, number: int, delta: Delta) -> None:
+        """Stamp all disks, write the first transaction of this import, confirm the labels."""
+        stamp = Stamp(
+            host=self._importer.host,
+            host_name=self._importer.name,
+            serial=self.serial,
+            time=self._importer.clock(),
+            transaction=number,
+        )
+        self._on_each(lambda member: member.stamp(stamp))
+        self._apply(delta)
+        outcome = self._write(number, delta)
+        if not outcome.durable:
+            raise GroupFrozen(outcome.reason)
+        self._on_each(Member.confirm)
+        self.failed = tuple(sorted(self._broken))
+
+    # --- what it knows ---
+    @property
+    def transaction(self) -> int:
+        """The number of the newest durable transaction."""
+        return self._durable.number
+
+    @property
+    def copies(self) -> tuple[Ref, ...]:
+        """The disks that hold a configuration copy, sorted."""
+        return self._copies
+
+    def records(self) -> tuple[AnyRecord, ...]:
+        """All records as they stand on disk, told by this host."""
+        return tuple(
+            msgspec.structs.replace(record, transaction=self.transaction, state=GroupState.IMPORTED)
+            if isinstance(record, Group)
+            else record
+            for record in self._image.records(self._importer.host)
+        )
+
+    def span(self, disk: Ref, area: Area) -> Span:
+        """Where an area of a disk's private region lies, from the first byte of its LUN."""
+        return self._disks[disk].label.span(area)
+
+    def fits(self, config: Config, changed: Mapping[Ref, Record | None] | None = None) -> str:
+        """Empty when the group as it is in `config` has room in every private region, else a sentence why not.
+
+        With `changed`, the records that differ from what is on disk, the answer costs what the change costs.
+        """
+        if changed is None:
+            return self._too_large(self._image.delta_to(self.group, config))
+        return self._too_large(self._image.delta(self.group, changed, config))
+
+    # --- commit ---
+    def commit(self, changed: Mapping[Ref, Record | None], transaction: int, config: Config) -> Outcome:
+        """Make records (None: it is gone) durable as transaction `transaction`, or a later number.
+
+        `config` is the configuration after the change: the whole truth when the last commit could not be made durable.
+        Without a change that concerns the disk nothing is written. Raises MetadataError when it would not fit; use
+        `fits` beforehand.
+        """
+        self._refuse_closed()
+        if self._distrusted:
+            delta = self._image.delta_to(self.group, config)
+        else:
+            delta = self._image.delta(self.group, changed, config)
+        if not (delta or self._owes or self._distrusted):
+            return Outcome(True, self.transaction)
+        fence = self._fence()
+        if fence:
+            return Outcome(False, self.transaction, (), fence)
+        sentence = self._too_large(delta)
+        if sentence:
+            raise MetadataError(sentence)
+        self._enclosures.update(enclosures_of(config.disks_of(self.group)))
+        self._apply(delta)
+        outcome = self._write(max(transaction, self._highest + 1), delta)
+        if outcome.durable:
+            self._on_each(Member.confirm, [ref for ref in self._members if self._is_pending(ref)])
+        return outcome
+
+    def _apply(self, delta: Delta) -> None:
+        self._image.apply(delta)
+        self._members |= {self._ref(key) for key in delta.put if key[0] == _DISK_KEY}
+        self._members -= {self._ref(key) for key in delta.drop if key[0] == _DISK_KEY}
+
+    def _write(self, number: int, delta: Delta, phase: GroupPhase = GroupPhase.IMPORTED) -> Outcome:
+        """Write transactions from `number` on until one counts, each without the disks that failed the one before."""
+        failed: list[Ref] = []
+        while True:
+            self._highest = number
+            new = choose_copies(self._healthy(), self._enclosures, self._copies)
+            targets = sorted({*new, *(ref for ref in self._copies if ref in self._disks and ref not in self._broken)})
+            written = self._write_all(targets, Identity(number, self.serial), new, delta, phase)
+            failed += [ref for ref in targets if ref not in written]
+            self._broken.update(failed)
+            if not new or 2 * len(written & set(self._copies)) < len(self._copies):
+                return self._freeze(failed)
+            if written.issuperset(new):
+                self._copies, self._durable = new, self._last
+                self._owes = self._distrusted = False
+                self.frozen = ""
+                return Outcome(True, number, tuple(sorted(self._members.intersection(failed))))
+            number, delta = number + 1, _NOTHING
+
+    def _write_all(
+        self, targets: Iterable[Ref], identity: Identity, copies: Iterable[Ref], delta: Delta, phase: GroupPhase
+    ) -> set[Ref]:
+        """Write one transaction to these disks, in order; answers those that have it."""
+        lineage = self._lineage
+        if not lineage or lineage[-1][1] != identity.serial:
+            lineage = self._lineage = (*lineage, (identity.number, identity.serial))[-_LINEAGE_MAX:]
+        change = Transaction(
+            number=identity.number,
+            serial=identity.serial,
+            base=NEVER,
+            previous=self._last,
+            durable=self._durable,
+            copies=tuple(bytes.fromhex(ref.id) for ref in copies),
+            phase=phase,
+            fields=fields_of(delta.put),
+            put={key: msgspec.Raw(row) for key, row in delta.put.items()},
+            drop=delta.drop,
+        )
+        whole: list[Transaction] = []
+
+        def checkpoint() -> Transaction:
+            if not whole:
+                rows = self._image.rows
+                put = {key: msgspec.Raw(rows[key]) for key in sorted(rows)}
+                changes = {"lineage": lineage, "fields": fields_of(put), "put": put, "drop": ()}
+                whole.append(msgspec.structs.replace(change, **changes))
+            return whole[0]
+
+        written = set()
+        for ref in targets:
+            try:
+                self._writers[ref].write(change, checkpoint)
+            except (DeviceError, RangeError):
+                continue
+            written.add(ref)
+        self._last = identity
+        return written
+
+    def _freeze(self, failed: Iterable[Ref]) -> Outcome:
+        """Nothing counts. The next commit tries every disk again, with checkpoints of what the caller holds then."""
+        names = ", ".join(sorted({self._disks[ref].device.name for ref in failed if ref in self._disks}))
+        count = len(self._copies)
+        self.frozen = (
+            f"The configuration could not be written to at least half of the {count} disks that keep it"
+            f"{f' (failed: {names})' if names else ''}. Bring the disks back; the next change tries again."
+        )
+        self._broken.clear()
+        self._distrusted = True
+        for writer in self._writers.values():
+            writer.distrust()
+        return Outcome(False, self.transaction, tuple(sorted(failed)), self.frozen)
+
+    def _healthy(self) -> list[Ref]:
+        return sorted(ref for ref in self._members if ref in self._disks and ref not in self._broken)
+
+    def _too_large(self, delta: Delta) -> str:
+        needed = self._image.checkpoint_length(delta)
+        for ref in sorted(self._disks):
+            room = self._disks[ref].label.slot_length
+            if needed > room and needed > self._image.checkpoint_length():
+                return (
+                    f"The group's configuration would take {needed} bytes, but the private region of "
+                    f"{self._disks[ref].device.name} has room for {room}. Use larger LUNs or fewer objects."
+                )
+        return ""
+
+    # --- fence ---
+    def _fence(self) -> str:
+        """Why this host may not write: another host's stamp stands on a disk. Empty when all is well."""
+        doubtful: list[str] = []
+        ours = 0
+        for ref in self._copies:
+            member = self._disks.get(ref)
+            if member is None or ref in self._broken:
+                continue
+            try:
+                stamp = read_stamp(member.device, member.label)
+            except MetadataError:
+                doubtful.append(member.device.name)
+                continue
+            except (DeviceError, RangeError):
+                continue  # its write will fail as well, and that is dealt with there
+            if stamp is None or stamp.serial != self.serial:
+                self.frozen = _taken(stamp, member.device.name)
+                return self.frozen
+            ours += 1
+        if doubtful and not ours:
+            self.frozen = f"The import stamp can't be read on {', '.join(doubtful)}: another host may have the group."
+            return self.frozen
+        return ""
+
+    # --- disks that come and go ---
+    def add_disk(self, ref: Ref, device: BlockDevice) -> None:
+        """Prepare a LUN to join; the commit that has its Disk record makes it a member.
+
+        Raises DeviceError, or ValueError when the LUN is too small.
+        """
+        self._refuse_closed()
+        member = claim(device, ref.id, self.group.id, self._importer.clock())
+        member.stamp(self._stamp_now())
+        self._take_in(ref, member, CopyWriter(device, member.label))
+
+    def attach_disk(self, ref: Ref, device: BlockDevice) -> None:
+        """A member is back, or works again. MetadataError when the LUN is not this disk of this group."""
+        self._refuse_closed()
+        label = read_label(device)
+        if label is None or label.disk != ref.id or label.group != self.group.id:
+            raise MetadataError(f"{device.name} is not the disk that is missing.")
+        member = Member(device, label)
+        content = read_copy(device, label)
+        member.stamp(self._stamp_now())
+        self._take_in(ref, member, CopyWriter.of(device, label, content, self._durable))
+
+    def lose_disk(self, ref: Ref) -> None:
+        """A member is gone or not to be used: the next commit does without it."""
+        self._disks.pop(ref, None)
+        self._writers.pop(ref, None)
+        self._owes = self._owes or ref in self._copies
+
+    def remove_disk(self, ref: Ref) -> None:
+        """Make a LUN that is no member any more, after the commit that dropped it, a disk of no group."""
+        if ref in self._members:
+            raise MetadataError(f"{self._disks[ref].device.name} is still a disk of the group.")
+        member = self._disks.pop(ref, None)
+        self._writers.pop(ref, None)
+        self._broken.discard(ref)
+        if member is not None:
+            release(member.device)
+
+    def resize_disk(self, ref: Ref) -> int:
+        """Take over a LUN's new size into its label; answers the length of the public region."""
+        self._disks[ref].resize()
+        return self._disks[ref].label.public_length
+
+    def _take_in(self, ref: Ref, member: Member, writer: CopyWriter) -> None:
+        self._disks[ref], self._writers[ref] = member, writer
+        self._broken.discard(ref)
+        self._owes = True
+
+    # --- the end ---
+    def deport(self) -> None:
+        """Give the group up, so that any host may import it. GroupFrozen when that can't be made durable."""
+        self._finish(GroupPhase.DEPORTED)
+        self._on_each(Member.clear_stamp)
+
+    def destroy(self) -> tuple[Ref, ...]:
+        """End the group: its disks belong to none. Answers the disks that could not be written; GroupFrozen as ever."""
+        self._finish(GroupPhase.DESTROYED)
+        before = set(self._broken)
+        self._on_each(lambda member: _release(member))
+        return tuple(sorted(self._broken - before))
+
+    def _finish(self, phase: GroupPhase) -> None:
+        self._refuse_closed()
+        fence = self._fence()
+        if fence:
+            raise GroupFrozen(fence)
+        outcome = self._write(self._highest + 1, _NOTHING, phase)
+        if not outcome.durable:
+            raise GroupFrozen(outcome.reason)
+        self._closed = True
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise MetadataError("The disk group has been deported or destroyed.")
+
+    # --- helpers ---
+    def _on_each(self, work: object, refs: Iterable[Ref] | None = None) -> None:
+        """Do something to disks, in order; one that fails is broken from now on."""
+        for ref in sorted(self._disks if refs is None else refs):
+            if ref in self._broken:
+                continue
+            try:
+                work(self._disks[ref])  # type: ignore[operator]
+            except (DeviceError, RangeError, MetadataError):
+                self._broken.add(ref)
+            self._writers[ref].label = self._disks[ref].label
+
+    def _is_pending(self, ref: Ref) -> bool:
+        member = self._disks.get(ref)
+        return member is not None and member.label.pending
+
+    def _stamp_now(self) -> Stamp:
+        return Stamp(
+            host=self._importer.host,
+            host_name=self._importer.name,
+            serial=self.serial,
+            time=self._importer.clock(),
+            transaction=self._highest,
+        )
+
+    def _ref(self, key: bytes) -> Ref:
+        return unpack_ref(key, self._importer.host)
+
+
+def _release(member: Member) -> None:
+    release(member.device)
+
+
+def _give_back(claimed: Mapping[Ref, Member]) -> None:
+    """Undo a creation that failed, as far as the disks let it."""
+    for ref in sorted(claimed):
+        try:
+            release(claimed[ref].device)
+        except (DeviceError, RangeError, MetadataError):
+            continue
+
+
+def _taken(stamp: Stamp | None, device: str) -> str:
+    if stamp is None or not stamp.host:
+        return f"The import stamp on {device} was taken away by another program: this host may not write any more."
+    return (
+        f"The disk group was taken over by the host {stamp.host_name or stamp.host}, whose import stamp stands on "
+        f"{device}. Nothing is written here any more."
+    )
