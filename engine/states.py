@@ -137,7 +137,7 @@ def plex_length(plex: Plex, subdisks: Iterable[Subdisk]) -> int:
     """Bytes of volume that the subdisks of a plex hold from offset 0 on without a gap."""
     ends = [0] * plex.columns
     for subdisk in sorted(subdisks, key=lambda sd: (sd.column, sd.plex_offset)):
-        if subdisk.plex_offset == ends[subdisk.column]:
+        if subdisk.column < plex.columns and subdisk.plex_offset == ends[subdisk.column]:
             ends[subdisk.column] += subdisk.length
     return min(ends) * plex.columns
 

@@ -14,7 +14,7 @@ from engine.units import ALLOCATION_UNIT
 
 
 def max_size(config: Config, command: CreateVolume) -> int:
-    """The largest size of a volume with the other choices of `command`; 0 when none fits or the choices are nonsense."""
+    """The largest size of a volume with the other choices of `command`; 0 when none fits or a choice is nonsense."""
     if command.mirrors < 1 or command.columns < 0 or command.stripe_unit < 0:
         return 0
     space = Space(config, usable_disks(config, command.group, command.disks))
