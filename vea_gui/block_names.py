@@ -1,0 +1,239 @@
+"""Blocks in words: the names that a screen reader says, the labels in the pictures, and the lines of a tooltip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from engine.config import Config
+from engine.events import Sample
+from engine.records import TASK_ENDED, Disk, Enclosure, Plex, PlexState, Ref, Subdisk, Task, Volume, VolumeLayout
+from engine.units import GIB, MIB, format_exact, format_size
+from vea_gui.block_rows import Band, Item, ItemKind
+
+LAYOUT_WORDS: dict[VolumeLayout, str] = {
+    VolumeLayout.CONCAT: "concatenated",
+    VolumeLayout.STRIPE: "striped",
+    VolumeLayout.MIRROR: "mirrored",
+    VolumeLayout.MIRROR_STRIPE: "mirrored stripe",
+    VolumeLayout.RAID5: "RAID-5",
+}
+PLEX_WORDS: dict[PlexState, str] = {
+    PlexState.EMPTY: "being initialised",
+    PlexState.CLEAN: "complete",
+    PlexState.ACTIVE: "complete",
+    PlexState.FILLING: "being filled",
+    PlexState.STALE: "stale: needs a resynchronisation",
+    PlexState.IOFAIL: "left out after an I/O error",
+    PlexState.OFFLINE: "detached",
+}
+
+
+class Owner(NamedTuple):
+    """To whom a subdisk belongs. Any of it may be gone for the moment between two events."""
+
+    subdisk: Subdisk | None
+    plex: Plex | None
+    volume: Volume | None
+
+
+def owner(config: Config, subdisk: Ref) -> Owner:
+    """A subdisk with its plex and volume."""
+    record = config.get(subdisk)
+    if not isinstance(record, Subdisk):
+        return Owner(None, None, None)
+    plex = config.get(record.plex)
+    if not isinstance(plex, Plex):
+        return Owner(record, None, None)
+    volume = config.get(plex.volume)
+    return Owner(record, plex, volume if isinstance(volume, Volume) else None)
+
+
+def item_name(config: Config, band: Band, item: Item) -> str:
+    """`ev-01, mirrored, 2.0 GiB, Harddisk3 at 9 MiB`: what the item is called. No two of a disk are called the same."""
+    match item.kind:
+        case ItemKind.SUBDISK:
+            return _subdisk_name(config, band, item)
+        case ItemKind.FREE:
+            return f"free, {format_size(item.length)}, {disk_name(config, item.ref)} at {_place(band, item)}"
+        case ItemKind.UNUSED:
+            return f"{unused_words(config, item.ref)}, {format_size(item.length)}, {disk_name(config, item.ref)}"
+        case ItemKind.DISK:
+            return disk_sentence(config, item.ref)
+        case ItemKind.VOLUME:
+            return volume_sentence(config, item.ref)
+    plex = config.get(item.ref)
+    if not isinstance(plex, Plex):
+        return ""
+    if item.kind is ItemKind.COLUMN:
+        return f"{plex.name} column {item.column + 1}"
+    return f"mirror {plex.name}, {PLEX_WORDS[plex.state]}, {format_size(plex.length)}"
+
+
+def _subdisk_name(config: Config, band: Band, item: Item) -> str:
+    subdisk, plex, volume = owner(config, item.ref)
+    if subdisk is None:
+        return ""
+    words = [plex.name if plex else subdisk.name, LAYOUT_WORDS[volume.layout] if volume else ""]
+    where = f"{disk_name(config, subdisk.disk)} at {place_on_disk(config, band, item, subdisk)}"
+    return ", ".join(filter(None, (*words, format_size(subdisk.length), where)))
+
+
+def place_on_disk(config: Config, band: Band, item: Item, subdisk: Subdisk) -> str:
+    """Where a subdisk begins, in the roundest words that no neighbour shares."""
+    if band.ref == subdisk.disk:
+        return _place(band, item)
+    offsets = [each.disk_offset for each in config.subdisks_on(subdisk.disk)]
+    return _unique_size(subdisk.disk_offset, offsets)
+
+
+def _place(band: Band, item: Item) -> str:
+    return _unique_size(item.start, [each.start for each in band.items[1:]])
+
+
+def _unique_size(value: int, among: list[int]) -> str:
+    """`2.1 GiB`, or in smaller units where another value reads the same."""
+    text = format_size(value)
+    if value < GIB:
+        return text
+    near = [other for other in among if abs(other - value) < value // 10 + MIB]
+    if Counter(map(format_size, near))[text] <= 1:
+        return text
+    return f"{value // MIB} MiB" if value % MIB == 0 else format_exact(value)
+
+
+def disk_name(config: Config, ref: Ref) -> str:
+    """The name of a disk; a dash when it is gone."""
+    record = config.get(ref)
+    return record.name if record is not None else "-"
+
+
+def disk_sentence(config: Config, ref: Ref) -> str:
+    """`Harddisk3, 2.0 GiB, Imported, lab0 / LUN 3`."""
+    disk = config.get(ref)
+    if not isinstance(disk, Disk):
+        return ""
+    return ", ".join(filter(None, (disk.name, format_size(disk.size), disk.status.value, disk_place(config, disk))))
+
+
+def disk_place(config: Config, disk: Disk) -> str:
+    """`lab0 / lun3.img`, and how many paths lead there when it is not one."""
+    shelf = config.get(disk.enclosure)
+    lun = disk.lun.rsplit("/", 1)[-1]
+    place = " / ".join(filter(None, (shelf.name if isinstance(shelf, Enclosure) else "", lun)))
+    paths = f"{disk.paths} paths" if disk.paths != 1 else ""
+    return "   ".join(filter(None, (place, paths)))
+
+
+def unused_words(config: Config, ref: Ref) -> str:
+    """Why no block can be shown on a disk of no group."""
+    disk = config.get(ref)
+    content = disk.content if isinstance(disk, Disk) else ""
+    return content or "not in a disk group"
+
+
+def volume_sentence(config: Config, ref: Ref) -> str:
+    """`ev, mirrored, 2.0 GiB, Healthy`."""
+    volume = config.get(ref)
+    if not isinstance(volume, Volume):
+        return ""
+    return f"{volume.name}, {LAYOUT_WORDS[volume.layout]}, {format_size(volume.size)}, {volume.status.value}"
+
+
+def block_label(config: Config, ref: Ref) -> str:
+    """What stands in a subdisk's block: `ev-01`, `db-01 col 2`."""
+    subdisk, plex, _ = owner(config, ref)
+    if subdisk is None:
+        return ""
+    if plex is None:
+        return subdisk.name
+    return f"{plex.name} col {subdisk.column + 1}" if plex.columns > 1 else plex.name
+
+
+class Moving(NamedTuple):
+    """A subdisk on its way: from where to where, and how far the task is."""
+
+    source: Ref
+    target: Ref
+    task: Ref
+    percent: int  # -1 while it is not known
+    paused: bool = False
+
+
+def movings(config: Config, task: Task) -> list[Moving]:
+    """What a task moves, piece by piece; empty when it has ended or moves nothing."""
+    if task.state in TASK_ENDED:
+        return []
+    percent = task.bytes_done * 100 // task.bytes_total if task.bytes_total else -1
+    found = []
+    for target in task.params.subdisks:
+        record = config.get(target)
+        if isinstance(record, Subdisk) and record.replaces is not None and record.replaces in config:
+            found.append(Moving(record.replaces, target, task.ref, min(percent, 100), task.paused))
+    return found
+
+
+def description(config: Config, item: Item, moving: Moving | None) -> str:
+    """One sentence with what the name does not say."""
+    if item.kind is not ItemKind.SUBDISK:
+        return ""
+    return ". ".join(line for line in _facts(config, item.ref, moving)) + "."
+
+
+def tooltip(config: Config, band: Band, item: Item, moving: Moving | None, traffic: Sample | None) -> str:
+    """What hovering tells, line by line."""
+    if item.kind is ItemKind.FREE:
+        lines = [item_name(config, band, item), f"{format_exact(item.length)} from {format_exact(item.start)}"]
+    elif item.kind is ItemKind.SUBDISK:
+        lines = [item_name(config, band, item), *_facts(config, item.ref, moving), *_exact(config, item.ref)]
+        lines += [f"I/O now: {traffic_words(traffic)}"] if traffic is not None else []
+    elif item.kind is ItemKind.DISK:
+        disk = config.get(item.ref)
+        lines = [item_name(config, band, item)]
+        if isinstance(disk, Disk):
+            lines += [f"Free: {format_size(disk.free)}, at most {format_size(disk.largest_free)} in one piece"]
+            lines += [disk.lun] if disk.lun else []
+            lines += [f"I/O now: {traffic_words(traffic)}"] if traffic is not None else []
+    else:
+        lines = [item_name(config, band, item)]
+    return "\n".join(lines)
+
+
+def _facts(config: Config, ref: Ref, moving: Moving | None) -> list[str]:
+    subdisk, plex, volume = owner(config, ref)
+    if subdisk is None:
+        return []
+    lines = [f"Volume: {volume.name}, {volume.status.value}"] if volume else []
+    if plex:
+        column = f", column {subdisk.column + 1} of {plex.columns}" if plex.columns > 1 else ""
+        lines.append(f"Mirror: {plex.name}, {PLEX_WORDS[plex.state]}{column}")
+    lines.append(f"Subdisk: {subdisk.name}")
+    if moving is not None:
+        lines.append(moving_words(config, moving, ref))
+    return lines
+
+
+def _exact(config: Config, ref: Ref) -> list[str]:
+    record = config.get(ref)
+    if not isinstance(record, Subdisk):
+        return []
+    return [f"Offset: {format_exact(record.disk_offset)}", f"Length: {format_exact(record.length)}"]
+
+
+def moving_words(config: Config, moving: Moving, ref: Ref) -> str:
+    """`Moving to Harddisk7, 41 %` for the source, `Moving from ...` for the target."""
+    other = config.get(moving.target if ref == moving.source else moving.source)
+    name = disk_name(config, other.disk) if isinstance(other, Subdisk) else "-"
+    far = f", {moving.percent} %" if moving.percent >= 0 else ""
+    return f"Moving {'to' if ref == moving.source else 'from'} {name}{far}{', paused' if moving.paused else ''}"
+
+
+def traffic_words(sample: Sample) -> str:
+    """`120 reads/s, 4.0 MiB/s; 35 writes/s, 140 KiB/s`, or `idle`."""
+    if not sample.reads and not sample.writes:
+        return "idle"
+    seconds = sample.seconds or 1.0
+    reads, writes = sample.reads / seconds, sample.writes / seconds
+    read_rate = format_size(round(sample.read_bytes / seconds))
+    write_rate = format_size(round(sample.write_bytes / seconds))
+    return f"{reads:,.0f} reads/s, {read_rate}/s; {writes:,.0f} writes/s, {write_rate}/s"

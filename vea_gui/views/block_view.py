@@ -1,0 +1,386 @@
+"""Blocks of a living engine: follows its changes, shows what is picked, and takes blocks up to move them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QHelpEvent,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QWheelEvent,
+)
+from PySide6.QtWidgets import QAbstractItemView, QToolTip, QWidget
+
+from engine.records import Kind, Plex, Ref, Subdisk
+from engine.units import format_size
+from vea_gui.block_names import owner
+from vea_gui.block_rows import ItemKind, Key
+from vea_gui.colors import layout_name
+from vea_gui.console import Console
+from vea_gui.drops import Drop
+from vea_gui.mirror import Change
+from vea_gui.selection import FreeSpace, Selection
+from vea_gui.views.band_paint import BandPainter
+from vea_gui.views.band_view import BandView, Shape
+from vea_gui.views.blocks import BlockModel, Index
+from vea_gui.views.drag import SNAP_PIXELS, Hand, unpack
+
+Select = QItemSelectionModel.SelectionFlag
+ZOOM_STEP = 1.25
+STRUCTURAL = frozenset({Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.GROUP})
+
+
+class Focus(NamedTuple):
+    """What is picked, as blocks show it: their plex with a solid outline, their volume with a dashed one."""
+
+    plexes: frozenset[Ref] = frozenset()
+    volumes: frozenset[Ref] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.plexes or self.volumes)
+
+
+class BlockView(BandView):
+    """What Disk View and Volume View have in common."""
+
+    opened = Signal(object)  # Ref: Enter or a double click on an object
+    toggled = Signal(object)  # Ref: a click on the sign that expands a volume or mirror
+
+    def __init__(self, console: Console, model: BlockModel, shape: Shape, parent: QWidget | None = None) -> None:
+        super().__init__(model, shape, parent)
+        self.console = console
+        self.hand = Hand(self)
+        self.focus_on = Focus()
+        self.expanded: set[Ref] = set()  # volumes and mirrors, in a Volume View
+        self.filtered: frozenset[str] = frozenset()  # layouts that the legend has put aside
+        self._painter = BandPainter(self)
+        self._syncing = False
+        self.setDragEnabled(True)
+        self.setAcceptDrops(True)
+        self.viewport().setAcceptDrops(True)
+        self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
+        self.viewport().setMouseTracking(True)
+        # By signal: an override of selectionChanged leaves PySide with a broken QItemSelection for the collector to meet.
+        self.selectionModel().selectionChanged.connect(lambda: self._tell_picked())
+        model.bands_touched.connect(self._bands_touched)
+        console.changed.connect(self._follow)
+        console.selection_changed.connect(self._show_picked)
+        self.doubleClicked.connect(self._open)
+        self.show_all()
+
+    # --- following the engine ---
+    def show_all(self) -> None:
+        """Show everything anew."""
+        self.blocks.show(self.console.config, self.shape.order())
+        self._show_picked(self.console.selection)
+
+    def show_again(self) -> None:
+        """Show what `shape.order` says now, keeping what is shown already."""
+        self._follow(Change(refresh=frozenset({Ref(Kind.GROUP, "")})), reorder=True)
+
+    def _follow(self, change: Change, reorder: bool = False) -> None:
+        """A fold of the engine's changes: nothing scrolls, and the block under the pointer stays there."""
+        if change.reset:
+            self.show_all()
+            return
+        structural = reorder or any(ref.kind in STRUCTURAL for ref in change.records)
+        anchor = self._anchor() if structural else None
+        order = self.shape.order() if structural else None
+        self._still = True
+        try:
+            same = order is None or order == [band.ref for band in self.blocks.rows.bands]
+            self.blocks.apply(self.console.config, change, None if same else order, self.visible_bands())
+        finally:
+            self._still = False
+        if not same:
+            self.measure_bands()
+        if anchor is not None:
+            self._hold(*anchor)
+        self.hand.follow(self.console.config)
+
+    def _bands_touched(self, refs: Sequence[Ref]) -> None:
+        if self.blocks.moving:  # the lines that join two bands cross those between
+            self.viewport().update()
+            return
+        for ref in refs:
+            number = self.blocks.rows.band_of(ref)
+            if number is not None:
+                self.viewport().update(0, self.band_top(number), self.viewport().width(), self.band_height(number))
+
+    def _anchor(self) -> tuple[Ref, int] | None:
+        """The band that has to stay where it is: the one under the pointer, else the uppermost in sight."""
+        bands = self.blocks.rows.bands
+        if not bands:
+            return None
+        at = self.viewport().mapFromGlobal(self.cursor().pos())
+        number = self.band_at(at.y() if self.viewport().rect().contains(at) else 0)
+        return bands[number].ref, self.band_top(number)
+
+    def _hold(self, ref: Ref, top: int) -> None:
+        number = self.blocks.rows.band_of(ref)
+        if number is not None and self.band_top(number) != top:
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + self.band_top(number) - top)
+
+    # --- what is picked ---
+    def _tell_picked(self) -> None:
+        if not self._syncing and not self._still:
+            self._syncing = True
+            refs, free = self.picked()
+            self.console.select(refs, free)
+            self._syncing = False
+
+    def picked(self) -> tuple[list[Ref], list[FreeSpace]]:
+        """Objects and free space that are selected here, in their order."""
+        items = [self.blocks.rows.item(index.row()) for index in sorted(self.selectedIndexes(), key=QModelIndex.row)]
+        free = [FreeSpace(item.ref, item.start, item.length) for item in items if item.kind is ItemKind.FREE]
+        return list(dict.fromkeys(item.ref for item in items if item.kind is not ItemKind.FREE)), free
+
+    def _show_picked(self, selection: Selection) -> None:
+        """Another view has picked something: highlight it here; nothing scrolls."""
+        self.focus_on = self._focus(selection)
+        if not self._syncing:
+            self._syncing = True
+            chosen = QItemSelection()
+            for ref in selection.refs:
+                for index in self.blocks.indexes_of(ref):
+                    chosen.select(index, index)
+            for space in selection.free:
+                index = self.blocks.index_of((ItemKind.FREE, space.disk, space.offset))
+                if index.isValid():
+                    chosen.select(index, index)
+            self.selectionModel().select(chosen, Select.ClearAndSelect)
+            self._syncing = False
+        self.viewport().update()
+
+    def _focus(self, selection: Selection) -> Focus:
+        plexes = {sd.plex for sd in selection.of(Subdisk)} | {plex.ref for plex in selection.of(Plex)}
+        named = (Kind.VOLUME, Kind.PLEX, Kind.SUBDISK)
+        volumes = selection.volumes if any(ref.kind in named for ref in selection.refs) else []
+        return Focus(frozenset(plexes), frozenset(volume.ref for volume in volumes))
+
+    def layout_of(self, subdisk: Ref) -> str:
+        """Under which layout's colour a subdisk is drawn."""
+        volume = owner(self.blocks.config, subdisk).volume
+        return layout_name(volume.layout) if volume is not None else "log"
+
+    def set_filtered(self, layouts: Iterable[str]) -> None:
+        """Put the blocks of some layouts aside."""
+        self.filtered = frozenset(layouts)
+        self.viewport().update()
+
+    # --- painting ---
+    def paintEvent(self, event: QPaintEvent) -> None:
+        self.renew_ink()
+        painter = QPainter(self.viewport())
+        self._painter.paint(painter, event.rect())
+        painter.end()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self.renew_ink()
+            self.viewport().update()
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
+            QToolTip.showText(event.globalPos(), self.tip_at(event.pos()), self.viewport())
+            return True
+        return super().viewportEvent(event)
+
+    def tip_at(self, point: QPoint) -> str:
+        """What hovering at a place tells."""
+        notch = self.notch_under(point)
+        if notch is not None:
+            number = self.band_at(point.y())
+            items = [self.blocks.rows.bands[number].items[each] for each in notch.items]
+            total = format_size(sum(item.length for item in items))
+            return (
+                f"{len(items)} pieces too small to show, {total} in all. Click to {'close' if notch.open else 'open'}."
+            )
+        index = self.indexAt(point)
+        return str(index.data(Qt.ItemDataRole.ToolTipRole) or "") if index.isValid() else ""
+
+    # --- the mouse ---
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        point = event.position().toPoint()
+        if event.button() == Qt.MouseButton.LeftButton:
+            notch = self.notch_under(point)
+            if notch is not None:
+                self.toggle_notch(self.band_at(point.y()), notch)
+                return
+            place = self.item_under(point)
+            if place is not None and self._on_twisty(*place, point):
+                self.toggled.emit(self.blocks.rows.bands[place[0]].items[place[1]].ref)
+                return
+        super().mousePressEvent(event)
+
+    def _on_twisty(self, number: int, item: int, point: QPoint) -> bool:
+        kind = self.blocks.rows.bands[number].items[item].kind
+        if kind not in (ItemKind.VOLUME, ItemKind.PLEX):
+            return False
+        left = self.arrangement(number).boxes[item].left
+        return left <= point.x() < left + 2 * self.metrics.line
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            steps = event.angleDelta().y() / 120
+            self.set_zoom(self.zoom * ZOOM_STEP**steps, round(event.position().x()))
+            event.accept()
+            return
+        super().wheelEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            at = self.viewport().mapToGlobal(self.visualRect(self.currentIndex()).center())
+        else:
+            at = event.globalPos()
+        refs, free = self.picked()
+        selection = Selection(self.console.config, tuple(refs), "", tuple(free))
+        self.console.menu_for(selection, self).popup(at)
+
+    def _open(self, index: Index) -> None:
+        if index.isValid():
+            item = self.blocks.rows.item(index.row())
+            self.opened.emit(item.ref)
+
+    # --- the keyboard ---
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self.hand.by_keyboard:
+            self._key_while_lifted(event)
+            return
+        key = event.key()
+        if key == Qt.Key.Key_Space and not event.modifiers():
+            self._lift_current()
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.currentIndex().isValid():
+            self._open(self.currentIndex())
+        elif key == Qt.Key.Key_Escape and self._opened is not None:
+            self.open_notch(None)
+        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Minus) and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.set_zoom(self.zoom * (ZOOM_STEP if key == Qt.Key.Key_Plus else 1 / ZOOM_STEP))
+        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self._fold_by_key(key == Qt.Key.Key_Right):
+            pass
+        else:
+            super().keyPressEvent(event)
+            return
+        event.accept()
+
+    def _key_while_lifted(self, event: QKeyEvent) -> None:
+        key = event.key()
+        if key in (Qt.Key.Key_Right, Qt.Key.Key_Down, Qt.Key.Key_Tab):
+            self.hand.walk(1)
+        elif key in (Qt.Key.Key_Left, Qt.Key.Key_Up, Qt.Key.Key_Backtab):
+            self.hand.walk(-1)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.hand.finish()
+        elif key == Qt.Key.Key_Escape:
+            self.hand.back_home()
+        event.accept()
+
+    def _lift_current(self) -> None:
+        current = self.currentIndex()
+        if not current.isValid():
+            return
+        item = self.blocks.item(current)
+        picked = self.picked()[0]
+        refs = picked if item.ref in picked else [item.ref]
+        self.hand.lift_current(refs, item.key)
+
+    def _fold_by_key(self, expand: bool) -> bool:
+        """Left and Right on a volume or mirror; a Volume View answers."""
+        return False
+
+    def stand_on(self, key: Key | None) -> None:
+        """Let the keyboard stand on an item without picking it."""
+        index = self.blocks.index_of(key) if key is not None else QModelIndex()
+        if index.isValid():
+            self.selectionModel().setCurrentIndex(index, Select.NoUpdate)
+            self.scrollTo(index)
+
+    def keyboardSearch(self, search: str) -> None:
+        """Typing goes to the next disk or volume whose name begins so."""
+        bands = self.blocks.rows.bands
+        current = self.currentIndex()
+        start = self.blocks.rows.place(current.row())[0] if current.isValid() else -1
+        for step in range(1, len(bands) + 1):
+            number = (start + step) % len(bands)
+            record = self.blocks.config.get(bands[number].ref)
+            if record is not None and record.name.casefold().startswith(search.casefold()):
+                self.setCurrentIndex(self.blocks.index(self.blocks.rows.row(number)))
+                return
+
+    # --- drag and drop ---
+    def byte_under(self, point: QPoint) -> tuple[Ref, int, int] | None:
+        """(disk, byte, bytes that count as near) at a place of the viewport; None where no disk's bar is."""
+        bands = self.blocks.rows.bands
+        y = point.y() - self.band_top(0) if bands else -1
+        if not bands or point.x() < self.metrics.header or not 0 <= y < self.band_top(len(bands)) - self.band_top(0):
+            return None
+        number = self.band_at(point.y())
+        band = bands[number]
+        strips = self.arrangement(number).strips
+        if band.ref.kind is not Kind.DISK or not strips:
+            return None
+        bar = strips[0].bar
+        x = point.x() - self.bars_left
+        if x > bar.width:
+            return None
+        return band.ref, bar.offset_at(x), SNAP_PIXELS * bar.extent // bar.width
+
+    def startDrag(self, actions: Qt.DropAction) -> None:
+        refs, _ = self.picked()
+        subdisks = [ref for ref in refs if ref.kind is Kind.SUBDISK]
+        if subdisks:
+            self.hand.drag(subdisks, self._grabbed(subdisks))
+
+    def _grabbed(self, subdisks: Sequence[Ref]) -> int:
+        """How many bytes into what is dragged the pointer holds it."""
+        place = self.byte_under(self.viewport().mapFromGlobal(self.cursor().pos()))
+        subdisk = self.console.config.get(subdisks[0])
+        if len(subdisks) != 1 or place is None or not isinstance(subdisk, Subdisk):
+            return 0
+        return max(0, min(subdisk.length, place[1] - subdisk.disk_offset)) if place[0] == subdisk.disk else 0
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        load = unpack(event.mimeData())
+        if load is None:
+            event.ignore()
+            return
+        if self.hand.lift is None:
+            self.hand.take(load.refs, load.grab)
+        event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        self._scroll_near_edge(event.position().toPoint())
+        verdict = self.hand.hover(event.position().toPoint())
+        if isinstance(verdict, Drop):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+        self.hand.leave()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        self.hand.hover(event.position().toPoint())
+        event.acceptProposedAction()
+        self.hand.finish()
+
+    def _scroll_near_edge(self, point: QPoint) -> None:
+        """What is dragged near the upper or lower edge brings more bands into sight."""
+        edge = 2 * self.metrics.line
+        bar = self.verticalScrollBar()
+        if point.y() < edge:
+            bar.setValue(bar.value() - self.metrics.line)
+        elif point.y() > self.viewport().height() - edge:
+            bar.setValue(bar.value() + self.metrics.line)
