@@ -12,9 +12,9 @@ from engine.assemble import assemble
 from engine.config import Config, Edit
 from engine.errors import GroupFrozen
 from engine.events import Batch, Remove, Upsert
-from engine.records import PERSISTED_KINDS, Alert, Disk, Kind, PlexState, Record, Ref, Severity, Volume
+from engine.records import PERSISTED_KINDS, Alert, Disk, Group, Kind, PlexState, Record, Ref, Severity, Volume
 from engine.states import COMPLETE
-from engine.store.group_store import persistent
+from engine.store.rows import persistent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,6 @@ class Committer:
         self._luns = luns
         self._make_io = make_io
         self._listeners: list[Listener] = []
-        self._transactions: dict[Ref, int] = {}  # the highest number ever tried, durable or not
 
     # --- listeners ---
     def attach(self, listener: Listener) -> tuple[int, Config]:
@@ -86,7 +85,9 @@ class Committer:
             new, touched = edit.result()
             old, self.config = self.config, new
             self._swap_tables(old, new, touched)
-            self.publish(Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched))
+            self.publish(
+                Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
+            )
             return new
 
     def alert(
@@ -108,9 +109,13 @@ class Committer:
 
         self.commit(change)
 
-    def forget_transactions(self, group: Ref, transaction: int) -> None:
-        """Numbers of a group go on from here: it was made or imported just now."""
-        self._transactions[group] = transaction
+    def adopt(self, group: Ref, store: GroupStore) -> None:
+        """A group is imported from now on; the next commit puts its records in place."""
+        self.stores[group] = store
+
+    def release(self, group: Ref) -> None:
+        """A group has been given up on disk; the next commit says so."""
+        del self.stores[group]
 
     # --- persist ---
     def _persisted_changes(self, new: Config, touched: Iterable[Ref]) -> dict[Ref, Change]:
@@ -119,32 +124,29 @@ class Committer:
             if ref.kind not in PERSISTED_KINDS:
                 continue
             before, after = self.config.get(ref), new.get(ref)
-            was_in = self.config.group_of(before) if before else None
-            is_in = new.group_of(after) if after else None
-            if is_in in self.stores and (was_in != is_in or persistent(before) != persistent(after)):
+            row_before, row_after = persistent(before), persistent(after)
+            was_in = self.config.group_of(before) if before and row_before is not None else None
+            is_in = new.group_of(after) if after and row_after is not None else None
+            if is_in in self.stores and (was_in != is_in or row_before != row_after):
                 changes.setdefault(is_in, {})[ref] = after
             if was_in in self.stores and was_in != is_in:
                 changes.setdefault(was_in, {})[ref] = None
         return changes
 
     def _persist(self, edit: Edit, group: Ref, changes: Change) -> None:
-        """Write until a majority holds it; a disk that fails is detached in the very transaction it failed."""
-        while True:
-            number = max(self._transactions.get(group, 0), self.config.group(group).transaction) + 1
-            self._transactions[group] = number
-            record = msgspec.structs.replace(edit.config.group(group), transaction=number, frozen="")
-            edit.put(record)
-            changes[group] = edit.config.group(group)
-            outcome = self.stores[group].commit(changes, number, edit.config)
-            if outcome.durable and not outcome.failed:
-                return
+        """Make changes durable; disks that fail on the way lose their plexes in a transaction that follows."""
+        while changes:
+            store = self.stores[group]
+            outcome = store.commit(changes, store.transaction + 1, edit.config)
             if not outcome.durable:
                 self._freeze(group, outcome.reason)
-            lost = [ref for ref in outcome.failed if not edit.config.disk(ref).failing]
-            if not lost:
-                return
-            for disk in lost:
-                changes.update(detach_disk(edit, disk))
+            changes = {}
+            for disk in outcome.failed:
+                if not edit.config.disk(disk).failing:
+                    changes.update(detach_disk(edit, disk))
+            record = edit.config.get(group)
+            if isinstance(record, Group):
+                edit.put(msgspec.structs.replace(record, transaction=outcome.transaction, frozen=""))
 
     def _freeze(self, group: Ref, reason: str) -> None:
         edit = Edit(self.config)

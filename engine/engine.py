@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import platform
 import sys
@@ -19,14 +20,16 @@ from engine.dataplane.flusher import Flusher
 from engine.dataplane.pool import Pool
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
-from engine.errors import CommandRejected
+from engine.errors import CommandRejected, EngineError
 from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
+from engine.groups import GroupKeeper
 from engine.luns import LunTable
-from engine.plans import Problem
 from engine.planners import plan as make_plan
+from engine.plans import Problem
 from engine.records import Host, Kind, Ref, Task, TaskState, TaskType, new_ref
 from engine.runtime import ThreadRuntime
+from engine.scanner import Scanner
 from engine.serving import VolumeExports
 from engine.task_host import EngineTaskHost
 from engine.tasks.runner import TaskRunner
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
     from engine.plans import Plan
     from engine.records import Volume
     from engine.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
@@ -72,7 +77,9 @@ class Engine:
         self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, state, self.runtime))
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
-        self._work = DeviceWork(self.committer, state, self._luns, self._runner, self._nbd, self.runtime)
+        self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
+        self._scanner = Scanner(self.committer, state, self._luns, self._groups, self.runtime)
+        self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd)
         self._traffic: TrafficSampler | None = None
         self._first_luns = tuple(luns)
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
@@ -82,11 +89,12 @@ class Engine:
         """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.committer.commit(self._put_host)
-        self._work.discover(self._first_luns)
+        self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
         self._traffic = TrafficSampler(self.host, self.committer, self._luns, self.runtime)
-        self._work.resume_tasks()
+        for group in sorted(self.committer.stores):
+            self._groups.recover(group)
         gc.freeze()
 
     # --- the five verbs ---
@@ -123,12 +131,24 @@ class Engine:
         self._runner.close()
         if self._traffic is not None:
             self._traffic.close()
-        self._work.settle_down()
+        self._scanner.close()
+        with self.committer.lock:
+            for group in sorted(self.committer.stores):
+                self._stop(group)
         self._faults.close()
+        for io in self.committer.ios.values():
+            io.close()
         self._flusher.close()
         self._pool.close()
         self._luns.close()
         self.state.close()
+
+    def _stop(self, group: Ref) -> None:
+        """A group that cannot say CLEAN any more is left as it is: the next start makes its mirrors equal."""
+        try:
+            self._groups.stop_in_order(group)
+        except EngineError as error:
+            log.warning("The volumes of a group could not be marked clean: %s", error)
 
     # --- carrying out ---
     def _plan(self, config: Config, command: Command) -> Plan:
@@ -150,9 +170,11 @@ class Engine:
             edit.put(task)
 
         self.committer.commit(change)
-        self._work.after(command, plan, task.ref)
+        self._work.after(command, plan)
         if task.state is TaskState.COMPLETED:
             self.state.log_task(task)
+        elif task.type is TaskType.RESCAN:
+            self._scanner.rescan(task.ref)
         else:
             self._runner.start(task.ref)
         return task.ref
@@ -217,4 +239,3 @@ class Engine:
 def _effect(plan: Plan) -> tuple[object, ...]:
     """What the operator agreed to: where space comes from, what is copied, what is destroyed."""
     return (plan.allocates, plan.frees, plan.destroys, plan.copies_bytes, plan.zeroes_bytes)
-

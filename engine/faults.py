@@ -88,8 +88,11 @@ class FaultKeeper:
         disk = self._luns.disk_of(fault.device)
         filling = self._filled(config, volume, fault, disk)
         if filling is not None:
-            self._runner.fail(filling, f"{_name(config, disk)} failed: {os.strerror(fault.number)}.")
+            self._runner.abort(filling)
             self._without_target(volume, fault)
+            if disk is not None and not config.disk(disk).failing:
+                self._committer.commit(lambda edit: _detach(edit, disk))
+                self._alert_disk(disk, fault)
             return
         if disk is None:
             self._give_up(volume.ref, fault.number)
@@ -157,7 +160,7 @@ class FaultKeeper:
                 continue
             if fault.piece in task.params.subdisks and isinstance(fault.piece, Ref):
                 return task.ref
-            if fault.plex in task.params.plexes and config.plex(fault.plex).state is PlexState.FILLING:  # type: ignore[arg-type]
+            if fault.plex in task.params.plexes and config.plex(fault.plex).state is PlexState.FILLING:
                 return task.ref
         return None
 

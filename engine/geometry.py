@@ -1,6 +1,7 @@
 """Where things lie on a LUN: pure arithmetic, shared by planners and store.
 
-First 4 KiB zero, the label at 4 KiB, the private region at 1 MiB, the public region from the next whole MiB to the last.
+First 4 KiB zero, the label at 4 KiB, the private region at 1 MiB, the public region from the next whole MiB to the
+last.
 """
 
 from __future__ import annotations

@@ -75,6 +75,12 @@ class HostState:
             self.save()
         return number
 
+    def reserve(self, number: int) -> None:
+        """Numbers go on behind this one: a group has come that uses it."""
+        if number >= self._number:
+            self._number = number + 1
+            self.save()
+
     def save(self) -> None:
         """Write the state through a new file, so that a crash leaves the old one or the new one."""
         self._saved.next_number = self._number + _FLUSH_NUMBERS
@@ -119,8 +125,8 @@ class HostState:
             return _Saved(host_id=secrets.token_hex(16), name=socket.gethostname())
         except msgspec.MsgspecError as error:
             raise EngineError(
-                f"{self._path} is damaged ({error}). Without it this host has no identity: restore the file, or move it "
-                f"away to begin as a new host and import the groups with their host id cleared."
+                f"{self._path} is damaged ({error}). Without it this host has no identity: restore it, or move it "
+                "away to begin as a new host and import the groups with their host id cleared."
             ) from error
 
 

@@ -12,21 +12,7 @@ if TYPE_CHECKING:
 
     from engine.commit import Committer
     from engine.dataplane.volume_io import VolumeIo
-    from engine.export.source import ClientInfo
-
-
-class VolumeSource:
-    """A volume's data path in the words of the export."""
-
-    def __init__(self, io: VolumeIo) -> None:
-        self._io = io
-        self.slot = io.slot
-        self.release = io.retire
-        self.execute = io.execute
-
-    @property
-    def size(self) -> int:
-        return self._io.size
+    from engine.export.source import ClientInfo, ExportSource, Opened
 
 
 class OpenedVolume:
@@ -35,14 +21,12 @@ class OpenedVolume:
     read_only = False
 
     def __init__(self, committer: Committer, io: VolumeIo, connection: Ref) -> None:
-        self.source = VolumeSource(io)
+        self.source: ExportSource = io
         self._committer = committer
         self._connection = connection
 
     def close(self) -> None:
-        self._committer.commit(
-            lambda edit: edit.drop(self._connection) if self._connection in edit.config else None
-        )
+        self._committer.commit(lambda edit: edit.drop(self._connection) if self._connection in edit.config else None)
 
 
 class VolumeExports:
@@ -61,7 +45,7 @@ class VolumeExports:
         volume = self._find(name)
         return ExportFacts(volume.size, description=f"{volume.layout} volume") if volume is not None else None
 
-    def open(self, name: str, client: ClientInfo) -> OpenedVolume | None:
+    def open(self, name: str, client: ClientInfo) -> Opened | None:
         with self._committer.lock:
             volume = self._find(name)
             if volume is None:

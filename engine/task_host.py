@@ -56,7 +56,11 @@ class EngineTaskHost:
         config = self._committer.config
         if disk is None or disk not in config or config.disk(disk).failing:
             return
-        self._committer.commit(lambda edit: detach_disk(edit, disk) and None)
+
+        def change(edit: Edit) -> None:
+            detach_disk(edit, disk)
+
+        self._committer.commit(change)
         self._committer.alert(
             Severity.ERROR,
             f"{config.disk(disk).name} is failing.",
@@ -84,7 +88,11 @@ class EngineTaskHost:
         self._state.log_task(task)
         if task.state is TaskState.FAILED:
             self._committer.alert(
-                Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy="See the task's log."
+                Severity.ERROR,
+                f"{task.name} failed.",
+                about=task.object,
+                cause=task.result,
+                remedy="See the task's log.",
             )
 
 

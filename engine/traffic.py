@@ -29,6 +29,16 @@ class Counters(NamedTuple):
     write_bytes: int = 0
     busy_s: float = 0.0
 
+    def plus(self, other: Counters, sign: int = 1) -> Counters:
+        """Field by field; `sign` -1 gives the difference."""
+        return Counters(
+            self.reads + sign * other.reads,
+            self.writes + sign * other.writes,
+            self.read_bytes + sign * other.read_bytes,
+            self.write_bytes + sign * other.write_bytes,
+            self.busy_s + sign * other.busy_s,
+        )
+
 
 class TrafficSampler:
     """A thread that turns counters into `Sample` events. What is idle and was idle before is left out."""
@@ -65,10 +75,10 @@ class TrafficSampler:
     def _samples(self, at: float, seconds: float) -> Iterator[Sample]:
         total = Counters()
         for ref, counters in self._totals():
-            delta = _minus(counters, self._last.get(ref, counters))
+            delta = counters.plus(self._last.get(ref, counters), -1)
             self._last[ref] = counters
             if ref.kind == "volume":
-                total = _plus(total, delta)
+                total = total.plus(delta)
             if any(delta) or ref in self._busy:
                 yield Sample(ref, at, seconds, *delta)
             (self._busy.add if any(delta) else self._busy.discard)(ref)
@@ -82,13 +92,3 @@ class TrafficSampler:
         for lun in list(self._luns):
             if lun.disk is not None and lun.device is not None:
                 yield lun.disk, Counters(*lun.device.counters())
-
-
-def _minus(a: Counters, b: Counters) -> Counters:
-    return Counters(*(x - y for x, y in zip(a, b, strict=True)))
-
-
-def _plus(a: Counters, b: Counters) -> Counters:
-    return Counters(*(x + y for x, y in zip(a, b, strict=True)))
-
-

@@ -1,0 +1,108 @@
+"""What commands do to LUNs beside the configuration: labels, locks, stamps, scans, clients.
+
+Three moments of a command: `prepare` before the control lock is taken (it may wait for clients), `before` under the
+lock (its failure refuses the command; what it answers is part of the edit), `after` the commit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import commands
+from engine.groups import mark_clean, nothing
+from engine.serving import export_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine.commands import Command
+    from engine.commit import Committer
+    from engine.config import Edit
+    from engine.export.server import NbdServer
+    from engine.groups import GroupKeeper
+    from engine.plans import Plan
+    from engine.records import Ref
+    from engine.scanner import Scanner
+    from engine.tasks.runner import TaskRunner
+
+
+class DeviceWork:
+    """The tables `command -> device work`, and the verbs that act on tasks."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        groups: GroupKeeper,
+        scanner: Scanner,
+        runner: TaskRunner,
+        nbd: NbdServer | None,
+    ) -> None:
+        self._committer = committer
+        self._groups = groups
+        self._scanner = scanner
+        self._runner = runner
+        self._nbd = nbd
+        self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
+            commands.AddLuns: scanner.add_luns,
+            commands.InitDisks: groups.init_disks,
+            commands.CreateGroup: groups.create,
+            commands.AddDisks: groups.add_disks,
+            commands.ImportGroup: groups.take,
+            commands.DeportGroup: groups.let_go,
+            commands.StopVolumes: self._stop_volumes,
+            commands.DestroyGroup: groups.destroyed,
+        }
+        self._after: dict[type[Command], Callable[..., None]] = {
+            commands.RemoveLuns: scanner.remove_luns,
+            commands.RemoveDisks: groups.release_disks,
+            commands.ImportGroup: groups.arrived,
+            commands.StartVolumes: groups.recover_volumes,
+        }
+
+    def prepare(self, command: Command) -> None:
+        """Disconnect the clients of what is forced to stop; waits until they are gone."""
+        if self._nbd is None or not getattr(command, "force", False):
+            return
+        for name in list(self._exports_of(command)):
+            self._nbd.disconnect(name)
+
+    def before(self, command: Command, plan: Plan) -> Callable[[Edit], None]:
+        """Device work that must succeed first; the answer belongs into the command's edit."""
+        work = self._before.get(type(command))
+        return work(command, plan) if work is not None else nothing
+
+    def after(self, command: Command, plan: Plan) -> None:
+        """Device work that follows the commit."""
+        work = self._after.get(type(command))
+        if work is not None:
+            work(command, plan)
+
+    def control_task(self, command: Command) -> Ref:
+        """Pause, resume, abort or throttle a task."""
+        match command:
+            case commands.PauseTask():
+                self._runner.pause(command.task)
+            case commands.ResumeTask():
+                self._runner.resume(command.task)
+            case commands.AbortTask():
+                self._runner.abort(command.task)
+            case commands.ThrottleTask():
+                self._runner.set_iodelay(command.task, command.iodelay_ms)
+        return command.task  # type: ignore[attr-defined,no-any-return]
+
+    # --- volumes ---
+    def _exports_of(self, command: Command) -> Iterable[str]:
+        config = self._committer.config
+        match command:
+            case commands.StopVolumes() | commands.DeleteVolumes():
+                volumes = [config.volume(ref) for ref in command.volumes if ref in config]
+            case commands.DeportGroup():
+                volumes = config.volumes_of(command.group)
+            case _:
+                volumes = []
+        return (export_name(config.group(volume.group), volume) for volume in volumes)
+
+    def _stop_volumes(self, command: commands.StopVolumes, plan: Plan) -> Callable[[Edit], None]:
+        """Flush, so that the record may say CLEAN."""
+        clean = self._groups.quiet(command.volumes)
+        return lambda edit: mark_clean(edit, clean)

@@ -1,0 +1,361 @@
+"""Disk groups on this host's LUNs: made, imported, given up; disks that join and leave; volumes that come up."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import CommandRejected, EngineError
+from engine.plans import Problem
+from engine.records import (
+    Disk,
+    Group,
+    GroupState,
+    Kind,
+    Plex,
+    PlexState,
+    Ref,
+    Severity,
+    Task,
+    TaskParams,
+    TaskState,
+    TaskType,
+    Volume,
+)
+from engine.states import COMPLETE
+from engine.store.group_store import GroupStore
+from engine.store.member import Importer, make_disk
+from engine.store.probe import content_of
+from engine.store.scan import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine import commands
+    from engine.commit import Committer
+    from engine.config import Config, Edit
+    from engine.host_state import HostState
+    from engine.luns import HostDevice, Lun, LunTable
+    from engine.plans import Plan
+    from engine.records import Record
+    from engine.store.scan import GroupFound
+    from engine.tasks.runner import TaskRunner
+
+
+class GroupKeeper:
+    """Does to LUNs what commands on groups and disks ask for. Every method is called under the control lock."""
+
+    def __init__(self, committer: Committer, state: HostState, luns: LunTable, runner: TaskRunner) -> None:
+        self._committer = committer
+        self._state = state
+        self._luns = luns
+        self._runner = runner
+        self._importer = Importer(state.host_id, state.host_name, time.time, lambda: secrets.token_bytes(16))
+
+    # --- disks ---
+    def init_disks(self, command: commands.InitDisks, plan: Plan) -> Callable[[Edit], None]:
+        """Label LUNs that stay without a group."""
+        for lun in self._claimed(command.disks, force=command.force):
+            try:
+                make_disk(_device(lun), _disk(lun).id, time.time())
+            finally:
+                _unlock(lun)
+        return nothing
+
+    def add_disks(self, command: commands.AddDisks, plan: Plan) -> Callable[[Edit], None]:
+        """Label LUNs for a group; the commit makes them members."""
+        store = self._committer.stores[command.group]
+        for lun in self._claimed(command.disks, force=command.force):
+            store.add_disk(_disk(lun), _device(lun))
+        return nothing
+
+    def release_disks(self, command: commands.RemoveDisks, plan: Plan) -> None:
+        """After the commit that took them out: their labels name no group any more."""
+        assert plan.group is not None
+        store = self._committer.stores[plan.group]
+        for ref in command.disks:
+            store.remove_disk(ref)
+            lun = self._luns.of(ref)
+            if lun is not None:
+                _unlock(lun)
+
+    # --- groups ---
+    def create(self, command: commands.CreateGroup, plan: Plan) -> Callable[[Edit], None]:
+        """Label the LUNs and write the group's first transaction."""
+        luns = self._claimed(command.disks, force=command.force)
+        records = [record for record in plan.puts if isinstance(record, Group | Disk)]
+        group = next(record.ref for record in records if isinstance(record, Group))
+        try:
+            store = GroupStore.create(records, {_disk(lun): _device(lun) for lun in luns}, self._importer)
+        except ValueError as error:
+            raise EngineError(f"The group cannot be made: {error}.") from error
+        except EngineError:
+            for lun in luns:
+                _unlock(lun)
+            raise
+        self._committer.adopt(group, store)
+        return nothing
+
+    def destroyed(self, command: commands.DestroyGroup, plan: Plan) -> Callable[[Edit], None]:
+        """End the group on its LUNs before it leaves the configuration."""
+        config = self._committer.config
+        self._committer.stores[command.group].destroy()
+        self._committer.release(command.group)
+        self._unlock_group(config, command.group)
+        return nothing
+
+    def let_go(self, command: commands.DeportGroup, plan: Plan) -> Callable[[Edit], None]:
+        """Stop its volumes in order and give the group up on disk. No task runs: the plan has seen to that."""
+        config = self._committer.config
+        self.stop_in_order(command.group)
+        self._committer.stores[command.group].deport()
+        self._committer.release(command.group)
+        self._unlock_group(config, command.group)
+        return nothing
+
+    def take(self, command: commands.ImportGroup, plan: Plan) -> Callable[[Edit], None]:
+        """Read the group again, past every cache, lock its LUNs and write this host's stamp."""
+        luns = [lun for lun in self._luns if lun.device is not None and lun.present()]
+        found = scan({lun.path: _device(lun) for lun in luns}).groups.get(command.group.id)
+        if found is None:
+            raise EngineError("None of the group's LUNs can be read any more. Rescan.")
+        return self.import_found(found, force=command.force, clear=command.clear, new_name=command.new_name)
+
+    def import_found(
+        self, found: GroupFound, *, force: bool = False, clear: bool = False, new_name: str = ""
+    ) -> Callable[[Edit], None]:
+        """Lock, stamp and load a group; answers the edit that puts its records in place."""
+        members = [lun for lun in self._luns if any(disk.key == lun.path for disk in found.members.values())]
+        _lock_all(members)
+        try:
+            store = GroupStore.load(found, self._importer, force=force, clear=clear)
+        except EngineError:
+            for lun in members:
+                _unlock(lun)
+            raise
+        self._committer.adopt(store.group, store)
+        records, stale = store.records(), frozenset(found.stale)
+        return lambda edit: self._put_group(edit, store.group, records, new_name, stale)
+
+    def arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
+        """After an import: recover what was not stopped in order, go on with the tasks."""
+        self.recover(command.group)
+
+    # --- volumes ---
+    def stop_in_order(self, group: Ref) -> None:
+        """Flush every volume of a group and make its record say CLEAN."""
+        volumes = [volume.ref for volume in self._committer.config.volumes_of(group)]
+        clean = self.quiet(volumes)
+        self._committer.commit(lambda edit: mark_clean(edit, clean))
+
+    def quiet(self, volumes: Iterable[Ref]) -> list[Ref]:
+        """Flush volumes that no client uses; answers those whose every byte is stable."""
+        clean = []
+        for ref in volumes:
+            io = self._committer.ios.get(ref)
+            if io is None or io.fenced:
+                continue
+            with io.hold():
+                if all(_flushes(device) for device in list(io.written)):
+                    clean.append(ref)
+        return clean
+
+    def recover(self, group: Ref) -> None:
+        """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
+        config = self._committer.config
+        for volume in config.volumes_of(group):
+            if volume.source is not None and not self._resynced(config, volume):
+                self._start_resync(volume)
+        for task in self._committer.config.tasks_of(group):
+            if not task.paused and task.state is not TaskState.PAUSED:
+                self._runner.start(task.ref)
+
+    def recover_volumes(self, command: commands.StartVolumes, plan: Plan) -> None:
+        """After a start by hand: as after an import."""
+        for group in {self._committer.config.volume(ref).group for ref in command.volumes}:
+            self.recover(group)
+
+    def _resynced(self, config: Config, volume: Volume) -> bool:
+        tasks = config.tasks_of(volume.group)
+        return any(task.type is TaskType.RESYNC and task.params.volume == volume.ref for task in tasks)
+
+    def _start_resync(self, volume: Volume) -> None:
+        """A task that makes every other complete plex equal to the named source."""
+        config = self._committer.config
+        others = tuple(plex.ref for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != volume.source)
+        task = Task(
+            ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
+            name=f"Resynchronize {volume.name}",
+            type=TaskType.RESYNC,
+            object=volume.ref,
+            group=volume.group,
+            params=TaskParams(volume=volume.ref, plexes=others),
+            bytes_total=volume.size * len(others),
+            started_at=time.time(),
+        )
+        self._committer.commit(lambda edit: edit.put(task))
+        self._committer.alert(
+            Severity.WARNING,
+            f"{volume.name} was not stopped in order.",
+            about=volume.ref,
+            cause="The engine or the host went down while it was written.",
+            remedy="Nothing to do: its mirrors are made equal from one of them while it serves.",
+        )
+
+    def _put_group(
+        self, edit: Edit, group: Ref, records: Iterable[Record], new_name: str, stale: frozenset[str]
+    ) -> None:
+        """Replace whatever was shown of a group by its records; what only this host knows of its disks stays."""
+        for ref in _members_of(edit.config, group):
+            edit.drop(ref)
+        for record in records:
+            match record:
+                case Disk():
+                    record = self._with_lun(record)
+                case Group():
+                    record = msgspec.structs.replace(
+                        record, name=new_name or record.name, state=GroupState.IMPORTED, owner="", frozen=""
+                    )
+                case Task():
+                    self._state.reserve(int(record.ref.id))
+            edit.put(record)
+        for volume in edit.config.volumes_of(group):
+            _mistrust(edit, volume, stale)
+
+    def _with_lun(self, disk: Disk) -> Disk:
+        lun = self._luns.of(disk.ref)
+        if lun is None or lun.device is None:
+            return msgspec.structs.replace(disk, present=False, lun="")
+        known = self._committer.config.get(disk.ref)
+        enclosure = known.enclosure if isinstance(known, Disk) else None
+        return msgspec.structs.replace(
+            disk,
+            lun=lun.path,
+            size=lun.device.size,
+            block_size=lun.device.block_size,
+            present=lun.present(),
+            enclosure=enclosure,
+            content="",
+        )
+
+    # --- LUNs ---
+    def _claimed(self, disks: Iterable[Ref], *, force: bool) -> list[Lun]:
+        """The LUNs of disks, locked, after another look at what stands on them."""
+        luns = []
+        for ref in disks:
+            lun = self._luns.of(ref)
+            if lun is None or lun.device is None or not lun.present():
+                name = self._committer.config.disk(ref).name
+                raise EngineError(f"The LUN of {name} is missing. Bring it back and rescan.")
+            content = content_of(_device(lun))
+            if content and not force:
+                raise CommandRejected(
+                    (Problem(f"{lun.name} holds {content}.", "Choose another disk, or use force.", ref),)
+                )
+            luns.append(lun)
+        _lock_all(luns)
+        return luns
+
+    def _unlock_group(self, config: Config, group: Ref) -> None:
+        for disk in config.disks_of(group):
+            lun = self._luns.of(disk.ref)
+            if lun is not None:
+                _unlock(lun)
+
+
+def nothing(edit: Edit) -> None:
+    """No more than the plan's own edit."""
+
+
+def mark_clean(edit: Edit, volumes: Iterable[Ref]) -> None:
+    """Their complete plexes are equal and stable: the next start needs no resync."""
+    for volume in volumes:
+        for plex in edit.config.plexes_of(volume):
+            if plex.state is PlexState.ACTIVE:
+                edit.put(msgspec.structs.replace(plex, state=PlexState.CLEAN))
+
+
+def _mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
+    """A volume that is found ACTIVE was not stopped in order: name one plex to believe, begin its copies anew.
+
+    A complete plex with a disk that is missing, or came back older than the group knows it, is left out of writes from
+    now on when another one is whole.
+    """
+    plexes = edit.config.plexes_of(volume.ref)
+    whole = [plex for plex in plexes if plex.state in COMPLETE and _all_there(edit.config, plex, stale)]
+    for plex in plexes:
+        if plex.state in COMPLETE and plex not in whole and whole:
+            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
+    if not any(plex.state is PlexState.ACTIVE for plex in plexes):
+        return
+    for task in edit.config.tasks_of(volume.group):
+        if task.params.volume == volume.ref or _moves(edit.config, task, volume):
+            edit.put(msgspec.structs.replace(task, checkpoint=0))
+    if len(whole) > 1 and volume.source is None:
+        chosen = next((plex for plex in whole if plex.ref == volume.preferred), whole[0])
+        edit.put(msgspec.structs.replace(volume, source=chosen.ref))
+
+
+def _moves(config: Config, task: Task, volume: Volume) -> bool:
+    """Whether a task copies to subdisks of this volume."""
+    return any(
+        ref in config and config.volume_of(config.subdisk(ref)).ref == volume.ref for ref in task.params.subdisks
+    )
+
+
+def _all_there(config: Config, plex: Plex, stale: frozenset[str]) -> bool:
+    disks = [config.disk(sd.disk) for sd in config.subdisks_of(plex.ref) if sd.replaces is None]
+    return all(disk.present and disk.ref.id not in stale for disk in disks)
+
+
+def _members_of(config: Config, group: Ref) -> list[Ref]:
+    """Everything that is shown of a group, children first."""
+    found: list[Ref] = []
+    for volume in config.volumes_of(group):
+        for plex in config.plexes_of(volume.ref):
+            found += [subdisk.ref for subdisk in config.subdisks_of(plex.ref)]
+            found.append(plex.ref)
+        found.append(volume.ref)
+    found += [task.ref for task in config.tasks_of(group)]
+    return found
+
+
+def _lock_all(luns: Iterable[Lun]) -> None:
+    """Lock LUNs; when one is held elsewhere, none stays locked that was not before."""
+    taken: list[Lun] = []
+    for lun in luns:
+        if lun.lock is None or lun.lock.held:
+            continue
+        try:
+            lun.lock.take()
+        except EngineError:
+            for other in taken:
+                _unlock(other)
+            raise
+        taken.append(lun)
+
+
+def _unlock(lun: Lun) -> None:
+    if lun.lock is not None:
+        lun.lock.give_up()
+
+
+def _device(lun: Lun) -> HostDevice:
+    assert lun.device is not None
+    return lun.device
+
+
+def _disk(lun: Lun) -> Ref:
+    assert lun.disk is not None
+    return lun.disk
+
+
+def _flushes(device: object) -> bool:
+    try:
+        device.flush()  # type: ignore[attr-defined]
+    except EngineError:
+        return False
+    return True
