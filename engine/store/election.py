@@ -2,7 +2,7 @@
 
 The newest transaction that anybody has heard of wins, provided that a majority of the copies which it names can be
 read and one of them tells it whole. A transaction that was cut off by a crash is completed in this way: nobody was told
-that it did not happen, and going back behind it could lose one that was acknowledged and whose other copy lies. Where no
+that it did not happen, and going back could lose one that was acknowledged and whose other copy lies. Where no
 majority can be read, or two hosts changed the group apart from each other, no winner is beyond doubt.
 """
 

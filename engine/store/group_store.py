@@ -337,6 +337,10 @@ class GroupStore:
         member.stamp(self._stamp_now())
         self._take_in(ref, member, CopyWriter.of(device, label, content, self._durable))
 
+    def has(self, ref: Ref) -> bool:
+        """Whether a disk's LUN is in use here: neither lost nor removed."""
+        return ref in self._disks
+
     def lose_disk(self, ref: Ref) -> None:
         """A member is gone or not to be used: the next commit does without it."""
         self._disks.pop(ref, None)
