@@ -116,7 +116,7 @@ class Session:
                     self._flush()
             finally:
                 self._replies.close()
-                self._source.release(self._slot)
+                self._source.retire(self._slot)
 
     def _serve(self) -> None:
         while not self._over:

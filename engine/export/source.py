@@ -48,12 +48,13 @@ class ExportSource(Protocol):
     The size (in bytes) is read once for each connection: NBD has no resize, a new size shows on reconnect.
     """
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def slot(self, name: str) -> Any:
         """A data thread's own place at the volume's gate, for the life of a connection."""
 
-    def release(self, slot: Any) -> None:
+    def retire(self, slot: Any) -> None:
         """Give a slot back; no request of it is unfinished any more."""
 
     def execute(self, batch: Sequence[Request], slot: Any, sink: Sink) -> None:
@@ -78,7 +79,7 @@ class Opened(Protocol):
     read_only: bool
 
     def close(self) -> None:
-        """The client is gone and its slot released; called exactly once."""
+        """The client is gone and its slot given back; called exactly once."""
 
 
 class Exports(Protocol):

@@ -55,7 +55,7 @@ class MemoryVolume:
         self.slots.append(name)
         return name
 
-    def release(self, slot: Any) -> None:
+    def retire(self, slot: Any) -> None:
         self.released.append(slot)
 
     def execute(self, batch: Sequence[Request], slot: Any, sink: Sink) -> None:
