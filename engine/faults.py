@@ -12,7 +12,7 @@ import msgspec
 from engine.commit import detach_disk
 from engine.dataplane.fault import Fault, FaultKind
 from engine.errors import GroupFrozen
-from engine.records import Kind, PlexState, Ref, Severity, Subdisk, Volume
+from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from engine.commit import Committer
@@ -156,7 +156,7 @@ class FaultKeeper:
     def _filled(self, config: Config, volume: Volume, fault: Fault, disk: Ref | None) -> Ref | None:
         """The task that fills what failed, when the failed leg is only a target."""
         for task in config.tasks_of(volume.group):
-            if task.params.volume not in (None, volume.ref):
+            if task.state in TASK_ENDED or task.params.volume not in (None, volume.ref):
                 continue
             if fault.piece in task.params.subdisks and isinstance(fault.piece, Ref):
                 return task.ref

@@ -11,6 +11,7 @@ import msgspec
 from engine.errors import CommandRejected, EngineError
 from engine.plans import Problem
 from engine.records import (
+    TASK_ENDED,
     Disk,
     Group,
     GroupState,
@@ -21,7 +22,6 @@ from engine.records import (
     Severity,
     Task,
     TaskParams,
-    TaskState,
     TaskType,
     Volume,
 )
@@ -170,7 +170,7 @@ class GroupKeeper:
             if volume.source is not None and not self._resynced(config, volume):
                 self._start_resync(volume)
         for task in self._committer.config.tasks_of(group):
-            if not task.paused and task.state is not TaskState.PAUSED:
+            if not task.paused and task.state not in TASK_ENDED:
                 self._runner.start(task.ref)
 
     def recover_volumes(self, command: commands.StartVolumes, plan: Plan) -> None:
@@ -179,8 +179,10 @@ class GroupKeeper:
             self.recover(group)
 
     def _resynced(self, config: Config, volume: Volume) -> bool:
-        tasks = config.tasks_of(volume.group)
-        return any(task.type is TaskType.RESYNC and task.params.volume == volume.ref for task in tasks)
+        return any(
+            task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED
+            for task in config.tasks_of(volume.group)
+        )
 
     def _start_resync(self, volume: Volume) -> None:
         """A task that makes every other complete plex equal to the named source."""

@@ -83,7 +83,10 @@ class HostState:
 
     def save(self) -> None:
         """Write the state through a new file, so that a crash leaves the old one or the new one."""
-        self._saved.next_number = self._number + _FLUSH_NUMBERS
+        self._write(self._number + _FLUSH_NUMBERS)
+
+    def _write(self, next_number: int) -> None:
+        self._saved.next_number = next_number
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb") as file:
             file.write(msgspec.json.encode(self._saved))
@@ -107,7 +110,7 @@ class HostState:
 
     def close(self) -> None:
         """Let another engine use the folder."""
-        self._saved.next_number = self._number
+        self._write(self._number)
         os.close(self._lock)
 
     def _append(self, name: str, line: bytes) -> None:
