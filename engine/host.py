@@ -13,6 +13,7 @@ from engine.host_state import HostState
 from engine.lab import Lab, create_lab, mark_furnished, open_lab
 from engine.lab_content import furnish
 from engine.remote.client import RemoteEngine
+from engine.remote.place import control_socket, nbd_socket
 from engine.remote.server import ControlServer
 
 if TYPE_CHECKING:
@@ -48,28 +49,6 @@ def state_folder(given: str | None) -> Path:
     return Path(given) if given else Path(base, "vea-console")
 
 
-def runtime_folder() -> Path:
-    """Where sockets stand by default: the XDG runtime folder, or a folder of this user's own."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(base, "vea-console") if base else Path(f"/tmp/vea-console-{os.getuid()}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.stat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o077:
-        raise PermissionError(f"{folder} must belong to you alone. Correct its owner and mode, or give --socket.")
-    return folder
-
-
-def control_socket(given: str | None) -> Path:
-    """`--socket`, VEA_SOCKET, or the default place."""
-    named = given or os.environ.get("VEA_SOCKET")
-    return Path(named) if named else runtime_folder() / "control.sock"
-
-
-def nbd_socket(given: str | None, control: Path) -> Path:
-    """`--nbd`, or `nbd.sock` beside the control socket."""
-    return Path(given) if given else control.with_name("nbd.sock")
-
-
 def open_host(
     *, lab: str | None = None, state: str | None = None, socket: str | None = None, nbd: str | None = None
 ) -> OpenedHost:
@@ -97,12 +76,13 @@ def start_host(
         opened = OpenedHost(engine, True, control, nbd_path, host_state.folder)
         undo.callback(engine.close)
         server = ControlServer(control, engine, engine.runtime, show=opened.show)
+        undo.callback(server.close)
+        server.reserve()
         engine.start()
         if opened_lab is not None and lab is not None and not opened_lab.furnished:
             furnish(engine)
             mark_furnished(Path(lab), opened_lab)
         server.start()
-        undo.callback(server.close)
         opened._closers = undo.pop_all()
     return opened
 

@@ -1,1 +1,1 @@
-"""."""
+"""The command line: small programs, each a client of the running engine."""

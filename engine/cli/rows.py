@@ -1,0 +1,216 @@
+"""Records as the JSON values that the contract promises: stable keys, sizes in bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.records import TASK_ENDED, Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.plans import Plan, Problem, Range
+    from engine.records import Ref
+
+LAYOUT_WORDS = {
+    VolumeLayout.CONCAT: "concat",
+    VolumeLayout.STRIPE: "stripe",
+    VolumeLayout.MIRROR: "mirror",
+    VolumeLayout.MIRROR_STRIPE: "mirror-stripe",
+    VolumeLayout.RAID5: "raid5",
+}
+
+Row = dict[str, Any]
+
+
+def name_of(config: Config, ref: Ref | None) -> str | None:
+    """A record's name; None when it isn't there (any more)."""
+    record = config.get(ref)
+    return record.name if record is not None else None
+
+
+def disk_row(config: Config, disk: Disk) -> Row:
+    """One disk of `vxdisk list`."""
+    return {
+        "name": disk.name,
+        "lun": disk.lun or None,
+        "size": disk.size,
+        "status": str(disk.status),
+        "group": name_of(config, disk.group),
+        "enclosure": name_of(config, disk.enclosure),
+        "paths": disk.paths,
+        "free": disk.free,
+        "usage": str(disk.usage),
+        "content": disk.content,
+        "failing": disk.failing,
+        "present": disk.present,
+    }
+
+
+def group_row(group: Group) -> Row:
+    """One group of `vxdg list`."""
+    return {
+        "name": group.name,
+        "id": group.ref.id,
+        "state": str(group.state),
+        "disks": group.disks,
+        "volumes": group.volumes,
+        "size": group.size,
+        "free": group.free,
+        "transaction": group.transaction,
+        "owner": group.owner or None,
+        "frozen": group.frozen or None,
+    }
+
+
+def group_tree(config: Config, group: Group) -> Row:
+    """One group of `vxprint`, with all that is in it."""
+    return {
+        "name": group.name,
+        "id": group.ref.id,
+        "state": str(group.state),
+        "disks": [_group_disk(disk) for disk in config.disks_of(group.ref)],
+        "volumes": [volume_tree(config, volume) for volume in config.volumes_of(group.ref)],
+    }
+
+
+def _group_disk(disk: Disk) -> Row:
+    return {
+        "name": disk.name,
+        "lun": disk.lun or None,
+        "size": disk.size,
+        "free": disk.free,
+        "status": str(disk.status),
+    }
+
+
+def volume_tree(config: Config, volume: Volume) -> Row:
+    """A volume with its plexes and their subdisks."""
+    return {
+        "name": volume.name,
+        "size": volume.size,
+        "layout": LAYOUT_WORDS[volume.layout],
+        "state": "ENABLED" if volume.serving else "DISABLED",
+        "status": str(volume.status),
+        "started": volume.started,
+        "prefers": name_of(config, volume.preferred),
+        "in_use_by": [client.name for client in config.connections_of(volume.ref)],
+        "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
+    }
+
+
+def plex_tree(config: Config, plex: Plex) -> Row:
+    """A plex. A subdisk that moves is listed where it still is, with its new places in `moving_to`."""
+    return {
+        "name": plex.name,
+        "state": str(plex.state),
+        "complete": plex.complete,
+        "layout": str(plex.layout),
+        "columns": plex.columns,
+        "stripe_unit": plex.stripe_unit,
+        "subdisks": [subdisk_row(config, sd) for sd in config.subdisks_of(plex.ref) if sd.replaces is None],
+    }
+
+
+def subdisk_row(config: Config, subdisk: Subdisk) -> Row:
+    row = _place(config, subdisk)
+    moving = [_place(config, target) for target in config.replacements_of(subdisk.ref)]
+    return {**row, "moving_to": moving} if moving else row
+
+
+def _place(config: Config, subdisk: Subdisk) -> Row:
+    return {
+        "name": subdisk.name,
+        "disk": name_of(config, subdisk.disk),
+        "disk_offset": subdisk.disk_offset,
+        "plex_offset": subdisk.plex_offset,
+        "column": subdisk.column,
+        "length": subdisk.length,
+    }
+
+
+def free_rows(config: Config, groups: list[Group]) -> list[Row]:
+    """The free regions of `vxdg free`."""
+    return [
+        {"group": group.name, "disk": disk.name, "offset": extent.start, "length": extent.length}
+        for group in groups
+        for disk in config.disks_of(group.ref)
+        for extent in config.free(disk.ref)
+    ]
+
+
+def percent(task: Task) -> float:
+    """How far a task is; 100 only when it has completed."""
+    if task.state is TaskState.COMPLETED:
+        return 100.0
+    if task.bytes_total <= 0:
+        return 0.0
+    return round(min(99.9, 100 * task.bytes_done / task.bytes_total), 1)
+
+
+def task_row(config: Config, task: Task) -> Row:
+    """One task of `vxtask list`."""
+    known = task.eta_low_s >= 0 and task.state not in TASK_ENDED
+    return {
+        "id": int(task.ref.id),
+        "type": str(task.type),
+        "object": name_of(config, task.object),
+        "state": str(task.state),
+        "percent": percent(task),
+        "bytes_done": task.bytes_done,
+        "bytes_total": task.bytes_total,
+        "bytes_copied": task.bytes_copied,
+        "eta_low_s": task.eta_low_s if known else None,
+        "eta_high_s": task.eta_high_s if known else None,
+        "title": task.name,
+        "iodelay_ms": task.iodelay_ms,
+        "started_at": task.started_at,
+        "finished_at": task.finished_at or None,
+        "result": task.result,
+        "undo": bool(task.undo),
+    }
+
+
+def tasks_in_order(config: Config) -> list[Task]:
+    """All tasks by number."""
+    return sorted(config.all(Kind.TASK, Task), key=lambda task: int(task.ref.id))
+
+
+def plan_row(config: Config, plan: Plan) -> Row:
+    """A plan, with LUN ranges in bytes from the start of the LUN."""
+    return {
+        "title": plan.title,
+        "basis": plan.basis,
+        "group": name_of(config, plan.group),
+        "problems": [problem_row(config, problem) for problem in plan.problems],
+        "warnings": list(plan.warnings),
+        "steps": [{"text": step.text, "meanwhile": step.meanwhile} for step in plan.steps],
+        "allocates": [_range_row(config, taken) for taken in plan.allocates],
+        "frees": [_range_row(config, freed) for freed in plan.frees],
+        "destroys": [name_of(config, ref) for ref in plan.destroys],
+        "zeroes_bytes": plan.zeroes_bytes,
+        "copies_bytes": plan.copies_bytes,
+        "bytes_total": plan.bytes_total,
+        "redundancy": plan.redundancy,
+        "irreversible": plan.irreversible,
+        "can_be_undone": bool(plan.undo),
+    }
+
+
+def problem_row(config: Config, problem: Problem) -> Row:
+    return {
+        "text": problem.text,
+        "help": problem.help,
+        "object": name_of(config, problem.object),
+        "field": problem.field or None,
+    }
+
+
+def _range_row(config: Config, place: Range) -> Row:
+    disk = config.get(place.disk)
+    return {
+        "disk": disk.name if disk is not None else None,
+        "lun": disk.lun if isinstance(disk, Disk) else None,
+        "offset": place.offset,
+        "length": place.length,
+        "label": place.label,
+    }

@@ -1,0 +1,218 @@
+"""vxassist: volumes, with the engine choosing where they lie."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from engine.cli import output, resolve
+from engine.cli.common import COMMON, FORCE, GROUP, new_name, number, run, size
+from engine.cli.forms import Form, Tool, Usage, Words, shown
+from engine.errors import CommandRejected, EngineError
+from engine.units import format_exact, format_size
+
+if TYPE_CHECKING:
+    from engine.cli.session import Session
+    from engine.commands import Command
+    from engine.records import Ref
+
+# layout word -> (striped, plexes when nothing is said)
+_LAYOUTS = {
+    "concat": (False, 1),
+    "stripe": (True, 1),
+    "mirror": (False, 2),
+    "mirror-concat": (False, 2),
+    "mirror-stripe": (True, 2),
+}
+_LAYOUT = {"layout": "concat|stripe|mirror|mirror-stripe"}
+_SHAPE = {**_LAYOUT, "columns": "N", "mirror": "N", "stripeunit": "SIZE", "logtype": "none"}
+_ALLOC = {"alloc": "DISK,DISK..."}
+_ACROSS = {"across": "enclosure"}
+
+
+def _shape(words: Words) -> dict[str, Any]:
+    """The fields of CreateVolume that the settings speak of."""
+    layout = words.settings.get("layout", "concat")
+    if layout == "raid5":
+        raise EngineError("RAID-5 volumes can't be made by this release. Choose layout=mirror or layout=mirror-stripe.")
+    if layout not in _LAYOUTS:
+        raise Usage(f"layout={shown(layout)} is none of {', '.join(_LAYOUTS)}.")
+    log = words.settings.get("logtype", "none")
+    if log in ("drl", "raid5"):
+        raise EngineError(
+            f"Logs of type {log} can't be made by this release. Leave logtype away, or give logtype=none."
+        )
+    if log != "none":
+        raise Usage(f"logtype={shown(log)} is none of drl, raid5, none.")
+    striped, mirrors = _LAYOUTS[layout]
+    return {
+        "striped": striped,
+        "columns": _counted(words, "columns", 0),
+        "mirrors": _counted(words, "mirror", mirrors),
+        "stripe_unit": size(words.settings["stripeunit"]) if "stripeunit" in words.settings else 0,
+        "across_enclosures": _across(words),
+    }
+
+
+def _counted(words: Words, key: str, otherwise: int) -> int:
+    value = number(words, key, otherwise)
+    if key in words.settings and value == 0:
+        raise EngineError(f"{key}=0 makes no sense. Give 1 or more.")
+    return value
+
+
+def _across(words: Words) -> bool:
+    across = words.settings.get("across", "")
+    if across not in ("", "enclosure"):
+        raise Usage(f"across={shown(across)} is not known; across=enclosure is.")
+    return bool(across)
+
+
+def _alloc(session: Session, words: Words) -> tuple[Ref, ...]:
+    return session.disks([name for name in words.settings.get("alloc", "").split(",") if name])
+
+
+def _make(session: Session, words: Words) -> int:
+    from engine.commands import CreateVolume
+
+    return session.carry_out(
+        CreateVolume(
+            group=session.group.ref,
+            name=new_name(words["VOLUME"]),
+            size=size(words["SIZE"], most=True),
+            disks=_alloc(session, words),
+            force=words.has("-f"),
+            **_shape(words),
+        )
+    )
+
+
+def _grow_to(session: Session, words: Words) -> int:
+    return _grow(session, words, by=False)
+
+
+def _grow_by(session: Session, words: Words) -> int:
+    return _grow(session, words, by=True)
+
+
+def _grow(session: Session, words: Words, *, by: bool) -> int:
+    from engine.commands import GrowVolume
+
+    wanted = size(words["SIZE"], most=True)
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    wanted += volume.size if by and wanted else 0
+    return session.carry_out(GrowVolume(volume=volume.ref, size=wanted, disks=_alloc(session, words)))
+
+
+def _mirror(session: Session, words: Words) -> int:
+    from engine.commands import AddMirrors
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(
+        AddMirrors(
+            volume=volume.ref,
+            count=_counted(words, "mirror", 1),
+            disks=_alloc(session, words),
+            across_enclosures=_across(words),
+            force=words.has("-f"),
+        )
+    )
+
+
+def _max_size(session: Session, words: Words) -> int:
+    from engine.commands import MAX_SIZE, CreateVolume
+
+    command = CreateVolume(group=session.group.ref, size=MAX_SIZE, disks=_alloc(session, words), **_shape(words))
+    return _tell_largest(session, command)
+
+
+def _max_grow(session: Session, words: Words) -> int:
+    from engine.commands import MAX_SIZE, GrowVolume
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return _tell_largest(session, GrowVolume(volume=volume.ref, size=MAX_SIZE, disks=_alloc(session, words)))
+
+
+def _tell_largest(session: Session, command: Command) -> int:
+    """The size that the plan of the largest has."""
+    plan = session.api.plan(command)
+    if plan.problems or plan.task is None:
+        raise CommandRejected(plan.problems)
+    largest = plan.task.params.size
+    if session.json:
+        output.write_json({"size": largest})
+    else:
+        output.write(f"{format_size(largest)} ({format_exact(largest)})")
+    return 0
+
+
+def _remove(session: Session, words: Words) -> int:
+    from engine.commands import DeleteVolumes
+
+    group = session.named_group
+    volumes = dict.fromkeys(resolve.volume(session.config, name, group).ref for name in words.many("VOLUME"))
+    return session.carry_out(DeleteVolumes(volumes=tuple(volumes), force=words.has("-f")))
+
+
+def _evacuate(session: Session, words: Words) -> int:
+    from engine.commands import EvacuateDisk
+
+    disk = resolve.disk(session.config, words["DISK"])
+    targets = session.disks(words.many("TARGET"))
+    return session.carry_out(EvacuateDisk(disk=disk.ref, targets=targets, force=words.has("-f")))
+
+
+TOOL = Tool(
+    "vxassist",
+    "Volumes, with the engine choosing where they lie.",
+    (
+        Form(
+            "make VOLUME SIZE",
+            "Make a volume. SIZE may be max; it is rounded up to 1 MiB.",
+            _make,
+            settings={**_SHAPE, **_ACROSS, **_ALLOC},
+            options=(FORCE,),
+            examples=(
+                "vxassist -g dg1 make ev 512m layout=mirror",
+                "vxassist -g dg1 make sv max layout=stripe columns=3 stripeunit=128k --plan",
+                "vxassist -g dg1 make pv 1g alloc=Harddisk0,Harddisk1",
+            ),
+        ),
+        Form("growto VOLUME SIZE", "Make a volume as large as SIZE; SIZE may be max.", _grow_to, settings=_ALLOC),
+        Form(
+            "growby VOLUME SIZE",
+            "Make a volume larger by SIZE.",
+            _grow_by,
+            settings=_ALLOC,
+            examples=("vxassist -g dg1 growby ev 256m",),
+        ),
+        Form(
+            "mirror VOLUME",
+            "Add a mirror, and fill it while the volume is in use.",
+            _mirror,
+            settings={"mirror": "N", **_ACROSS, **_ALLOC},
+            options=(FORCE,),
+            examples=("vxassist -g dg1 mirror ev alloc=Harddisk3",),
+        ),
+        Form(
+            "maxsize",
+            "The largest volume that these choices allow.",
+            _max_size,
+            settings={**_SHAPE, **_ACROSS, **_ALLOC},
+        ),
+        Form("maxgrow VOLUME", "The largest size that a volume can grow to.", _max_grow, settings=_ALLOC),
+        Form("remove volume VOLUME...", "Delete volumes with all their data.", _remove, options=(FORCE,)),
+        Form(
+            "evacuate DISK [TARGET...]",
+            "Move everything off a disk while it is in use.",
+            _evacuate,
+            options=(FORCE,),
+            examples=("vxassist -g dg1 evacuate Harddisk3 Harddisk5",),
+        ),
+    ),
+    (GROUP, *COMMON),
+)
+
+
+def main() -> None:
+    sys.exit(run(TOOL))

@@ -1,0 +1,152 @@
+"""vxdg: disk groups."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from engine.cli import output, resolve, rows
+from engine.cli.common import COMMON, FORCE, new_name, run
+from engine.cli.forms import Form, Option, Tool, Words
+from engine.errors import EngineError
+from engine.units import format_size
+
+if TYPE_CHECKING:
+    from engine.cli.session import Session
+    from engine.records import Group
+
+_CLEAR = Option("-C", "Take the group from the host that its disks name.")
+_NAME = Option("-n", "Import under this name.", takes="NEW")
+_HEADS = ("GROUP", "STATE", "DISKS", "VOLUMES", "SIZE", "FREE", "ID")
+
+
+def _groups(session: Session) -> list[Group]:
+    from engine.records import Group, Kind
+
+    return session.config.all(Kind.GROUP, Group)
+
+
+def _list(session: Session, words: Words) -> int:
+    found = [rows.group_row(group) for group in _groups(session)]
+    if session.json:
+        output.write_json(found)
+        return 0
+    cells = [
+        (
+            row["name"],
+            row["state"],
+            str(row["disks"]),
+            str(row["volumes"]),
+            format_size(row["size"]),
+            format_size(row["free"]),
+            row["id"],
+        )
+        for row in found
+    ]
+    output.write(output.table(_HEADS, cells, right=("DISKS", "VOLUMES", "SIZE", "FREE")))
+    return 0
+
+
+def _free(session: Session, words: Words) -> int:
+    named = words.many("GROUP")
+    groups = [resolve.group(session.config, named[0])] if named else _groups(session)
+    found = rows.free_rows(session.config, groups)
+    if session.json:
+        output.write_json(found)
+        return 0
+    cells = [
+        (row["group"], row["disk"], f"{row['offset']:,}", f"{row['length']:,}", format_size(row["length"]))
+        for row in found
+    ]
+    heads = ("GROUP", "DISK", "FROM BYTE", "BYTES", "SIZE")
+    output.write(output.table(heads, cells, right=("FROM BYTE", "BYTES", "SIZE")))
+    return 0
+
+
+def _init(session: Session, words: Words) -> int:
+    from engine.commands import CreateGroup
+
+    name = new_name(words["GROUP"])
+    disks = session.disks(words.many("DISK"))
+    return session.carry_out(CreateGroup(name=name, disks=disks, force=words.has("-f")))
+
+
+def _add_disk(session: Session, words: Words) -> int:
+    from engine.commands import AddDisks
+
+    group = resolve.group(session.config, words["GROUP"])
+    disks = session.disks(words.many("DISK"))
+    return session.carry_out(AddDisks(group=group.ref, disks=disks, force=words.has("-f")))
+
+
+def _rm_disk(session: Session, words: Words) -> int:
+    from engine.commands import RemoveDisks
+
+    group = resolve.group(session.config, words["GROUP"])
+    disks = [resolve.disk(session.config, name) for name in words.many("DISK")]
+    for disk in disks:
+        if disk.group != group.ref:
+            raise EngineError(f"{disk.name} does not belong to {group.name}. vxdisk list shows what does.")
+    return session.carry_out(RemoveDisks(disks=tuple(dict.fromkeys(disk.ref for disk in disks))))
+
+
+def _deport(session: Session, words: Words) -> int:
+    from engine.commands import DeportGroup
+
+    group = resolve.group(session.config, words["GROUP"])
+    return session.carry_out(DeportGroup(group=group.ref, force=words.has("-f")))
+
+
+def _import(session: Session, words: Words) -> int:
+    from engine.commands import ImportGroup
+
+    group = resolve.group(session.config, words["GROUP"])
+    name = new_name(words.option("-n")) if words.has("-n") else ""
+    return session.carry_out(ImportGroup(group=group.ref, clear=words.has("-C"), force=words.has("-f"), new_name=name))
+
+
+def _destroy(session: Session, words: Words) -> int:
+    from engine.commands import DestroyGroup
+
+    return session.carry_out(DestroyGroup(group=resolve.group(session.config, words["GROUP"]).ref))
+
+
+def _rename(session: Session, words: Words) -> int:
+    from engine.commands import Rename
+
+    group = resolve.group(session.config, words["GROUP"])
+    return session.carry_out(Rename(object=group.ref, name=new_name(words["NEW"])))
+
+
+TOOL = Tool(
+    "vxdg",
+    "Disk groups.",
+    (
+        Form(
+            "init GROUP DISK...",
+            "Make a group of disks; what has no label yet gets one.",
+            _init,
+            options=(FORCE,),
+            examples=("vxdg init dg2 Harddisk6 Harddisk7", "vxdg init dg2 Harddisk6 --plan"),
+        ),
+        Form("list", "List the groups.", _list),
+        Form("adddisk GROUP DISK...", "Put disks into a group.", _add_disk, options=(FORCE,)),
+        Form("rmdisk GROUP DISK...", "Take empty disks out of a group.", _rm_disk),
+        Form("deport GROUP", "Stop a group's volumes and give it up.", _deport, options=(FORCE,)),
+        Form(
+            "import GROUP",
+            "Take a deported group.",
+            _import,
+            options=(_CLEAR, FORCE, _NAME),
+            examples=("vxdg import dg2 -n archive",),
+        ),
+        Form("destroy GROUP", "Remove a group without volumes; its disks become free.", _destroy),
+        Form("free [GROUP]", "List the free regions.", _free, examples=("vxdg free dg1",)),
+        Form("rename GROUP NEW", "Give a group another name.", _rename),
+    ),
+    COMMON,
+)
+
+
+def main() -> None:
+    sys.exit(run(TOOL))
