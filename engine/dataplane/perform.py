@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of, kind_of
 from engine.dataplane.request import Op
-from engine.dataplane.table import REGION
+from engine.dataplane.table import REGION, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from engine.dataplane.request import Request
     from engine.dataplane.table import PlexMap, Segment, Table
@@ -67,12 +67,14 @@ def leg_fault(volume: VolumeIo, request: Request, plex: PlexMap, device: BlockDe
     )
 
 
-def read_plan(segment: Segment, offset: int, length: int) -> Iterator[tuple[PlexMap, int, int]]:
+def read_plan(segment: Segment, offset: int, length: int) -> Iterable[tuple[PlexMap, int, int]]:
     """The range cut at regions where several plexes share the reading: (reader, offset, length)."""
-    if len(segment.readers) == 1:
-        yield segment.readers[0], offset, length
-        return
-    stop = offset + length
+    if len(segment.readers) == 1 or offset % REGION + length <= REGION:
+        return ((segment.reader(offset), offset, length),)
+    return _by_region(segment, offset, offset + length)
+
+
+def _by_region(segment: Segment, offset: int, stop: int) -> Iterator[tuple[PlexMap, int, int]]:
     while offset < stop:
         size = min(stop - offset, REGION - offset % REGION)
         yield segment.reader(offset), offset, size
@@ -88,15 +90,27 @@ def _read(volume: VolumeIo, table: Table, request: Request, may_wait: bool) -> V
             return errno.EIO
         for reader, at, length in read_plan(segment, start, size):
             base = at - request.offset
-            for device, place, begin, count in reader.runs(at, length):
-                into = buffer[base + begin : base + begin + count]
-                try:
-                    if may_wait:
-                        device.read_into(place, into)
-                    elif not device.try_read(place, into):
-                        return WAITS
-                except LEG_ERRORS as error:
-                    return leg_fault(volume, request, reader, device, errno_of(error))
+            into = buffer if length == request.length else buffer[base : base + length]
+            verdict = _read_map(volume, request, reader, at, into, may_wait)
+            if verdict != DONE:
+                return verdict
+    return DONE
+
+
+def _read_map(
+    volume: VolumeIo, request: Request, reader: PlexMap, at: int, into: memoryview, may_wait: bool
+) -> Verdict:
+    spot = reader.place(at, len(into))
+    runs = reader.runs(at, len(into)) if spot is None else (Run(*spot, 0, len(into)),)
+    for device, place, begin, count in runs:
+        part = into if count == len(into) else into[begin : begin + count]
+        try:
+            if may_wait:
+                device.read_into(place, part)
+            elif not device.try_read(place, part):
+                return WAITS
+        except LEG_ERRORS as error:
+            return leg_fault(volume, request, reader, device, errno_of(error))
     return DONE
 
 
@@ -122,11 +136,13 @@ def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, d
     a flush that begins in between must leave it to the next one."""
     if not segment.writers:
         return errno.EIO
-    durable, written = request.durable, volume.written
+    durable, written, size = request.durable, volume.written, len(data)
     for writer in segment.writers:
-        for device, place, begin, count in writer.runs(at, len(data)):
+        spot = writer.place(at, size)
+        runs = writer.runs(at, size) if spot is None else (Run(*spot, 0, size),)
+        for device, place, begin, count in runs:
             try:
-                device.write(place, data[begin : begin + count], durable=durable)
+                device.write(place, data if count == size else data[begin : begin + count], durable=durable)
             except LEG_ERRORS as error:
                 return leg_fault(volume, request, writer, device, errno_of(error))
             if not durable:

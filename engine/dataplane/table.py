@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from engine.dataplane.stripes import column_offset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from engine.devices.base import BlockDevice
 
@@ -54,6 +54,19 @@ class PlexMap:
         self.unit = unit
         self.columns = columns
         self.readable = readable
+
+    def place(self, offset: int, length: int) -> tuple[BlockDevice, int] | None:
+        """Device and offset of a range that is one run; None when it is several runs, or none."""
+        columns, unit = self.columns, self.unit
+        if len(columns) == 1:
+            leg, at = columns[0], offset
+        else:
+            turn, inside = divmod(offset, unit)
+            if inside + length > unit:
+                return None
+            row, column = divmod(turn, len(columns))
+            leg, at = columns[column], row * unit + inside
+        return None if leg is None else (leg.device, leg.delta + at)
 
     def runs(self, offset: int, length: int) -> Iterator[Run]:
         """The pieces on devices of the volume range; the range must lie in this map's segment."""
@@ -139,9 +152,14 @@ class Table:
         """The segment of the byte at `offset`, which must lie inside of the volume."""
         return self.segments[bisect_right(self.starts, offset) - 1]
 
-    def parts(self, offset: int, length: int) -> Iterator[tuple[Segment, int, int]]:
+    def parts(self, offset: int, length: int) -> Iterable[tuple[Segment, int, int]]:
         """The range cut at segments: (segment, offset, length) of each."""
-        stop = offset + length
+        if not length:
+            return ()
+        segment = self.find(offset)
+        return ((segment, offset, length),) if offset + length <= segment.end else self._cut(offset, offset + length)
+
+    def _cut(self, offset: int, stop: int) -> Iterator[tuple[Segment, int, int]]:
         while offset < stop:
             segment = self.find(offset)
             size = min(segment.end, stop) - offset

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from engine.devices.base import SECTOR, BaseDevice, Data, check_range
@@ -29,6 +30,17 @@ _lseek = os.lseek
 _SEEK_END = os.SEEK_END
 
 
+_MEMORY_FILE_SYSTEMS = frozenset({0x01021994, 0x858458F6})  # tmpfs, ramfs
+
+
+def in_memory(descriptor: int) -> bool:
+    """Whether the file lies in memory: then reading never waits, and RWF_NOWAIT is refused."""
+    answer = ctypes.create_string_buffer(256)
+    if _libc.fstatfs(descriptor, answer):
+        return False
+    return int.from_bytes(answer.raw[: ctypes.sizeof(ctypes.c_long)], sys.byteorder) in _MEMORY_FILE_SYSTEMS
+
+
 def allocate(descriptor: int, mode: int, offset: int, length: int) -> None:
     """The system call fallocate with a mode, which `os` does not offer. OSError as ever."""
     while _libc.fallocate(descriptor, mode, offset, length):
@@ -43,8 +55,6 @@ class DescriptorDevice(BaseDevice):
     Losing that descriptor would lose the kernel's memory of failed write-back, and the OFD lock with it.
     """
 
-    _nowait = os.RWF_NOWAIT
-
     def __init__(self, name: str, fd: int, size: int, block_size: int = SECTOR, reopen: str | None = None) -> None:
         super().__init__(name, size, block_size)
         self.fd = fd
@@ -53,6 +63,7 @@ class DescriptorDevice(BaseDevice):
         self._reopen = reopen
         self._sync_fd = -1
         self._dsync = os.RWF_DSYNC
+        self._nowait = 0 if in_memory(fd) else os.RWF_NOWAIT
 
     def close(self) -> None:
         """Give the descriptor back, and every lock with it. Calling it again does nothing."""

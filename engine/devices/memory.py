@@ -11,8 +11,6 @@ from engine.devices.descriptor import DescriptorDevice
 class MemoryDevice(DescriptorDevice):
     """Anonymous memory of `size` bytes, zero at first, gone when closed."""
 
-    _nowait = 0  # memory never waits, and this kind of file refuses RWF_NOWAIT
-
     def __init__(self, name: str, size: int, block_size: int = SECTOR) -> None:
         fd = os.memfd_create("lun", os.MFD_CLOEXEC)
         os.ftruncate(fd, size)
