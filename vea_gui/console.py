@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
@@ -20,11 +20,9 @@ from vea_gui.mirror import Mirror
 from vea_gui.selection import FreeSpace, Selection
 from vea_gui.sessions import Session
 from vea_gui.settings import Settings
+from vea_gui.tree_shape import Folder, Path, path_to
 from vea_gui.views.message import confirm, message
 from vea_gui.words import error_sentence, problem_lines
-
-if TYPE_CHECKING:
-    from vea_gui.tree_shape import Path
 
 
 @dataclass
@@ -51,10 +49,30 @@ class Errors:
 
 
 class Frame(Protocol):
-    """What a console asks of the window around it."""
+    """What actions ask of the window around a console."""
 
     def go(self, path: Path) -> None: ...
-    def show_reason(self, text: str) -> None: ...
+    def go_back(self) -> None: ...
+    def go_forward(self) -> None: ...
+    def go_up(self) -> None: ...
+    def show_tab(self, ref: Ref | None, folder: str, title: str) -> None: ...
+    def toggle(self, part: str) -> None: ...
+    def is_shown(self, part: str) -> bool: ...
+    def show_perspective(self, name: str) -> None: ...
+    def perspective(self) -> str: ...
+    def focus_address(self) -> None: ...
+    def focus_filter(self) -> None: ...
+    def choose_columns(self) -> None: ...
+    def copy_table(self) -> None: ...
+    def properties(self, selection: Selection) -> None: ...
+    def new_window(self) -> None: ...
+    def close_window(self) -> None: ...
+    def leave(self) -> None: ...
+    def search(self) -> None: ...
+    def error_console(self) -> None: ...
+    def preferences(self) -> None: ...
+    def shortcuts(self) -> None: ...
+    def about(self) -> None: ...
 
 
 class Console(QObject):
@@ -73,7 +91,8 @@ class Console(QObject):
         self.window: QWidget | None = None
         self.selection = Selection(self.config)
         self.path: Path = ()
-        self.app: object | None = None  # who opens more windows, when there is somebody
+        self._frame: Frame | None = None
+        self._about = Selection(self.config)  # the tree's place: what is meant when nothing is picked
         session.bridge.changed.connect(self._changed)
 
     @property
@@ -93,13 +112,52 @@ class Console(QObject):
     def actions(self) -> ActionBook:
         return book()
 
+    @property
+    def frame(self) -> Frame:
+        """The window around this console; a RuntimeError before there is one."""
+        if self._frame is None:
+            raise RuntimeError("this console has no window yet")
+        return self._frame
+
+    def settle_in(self, window: QWidget, frame: Frame) -> None:
+        """The window is there: dialogs get it as parent, actions as frame."""
+        self.window, self._frame = window, frame
+
     # --- picking ---
-    def select(self, refs: Iterable[Ref], free: Iterable[FreeSpace] = (), folder: str = "") -> None:
-        """Pick objects: every view of this window highlights them; none moves."""
-        selection = Selection(self.config, tuple(refs), folder, tuple(free))
+    def select(self, refs: Iterable[Ref], free: Iterable[FreeSpace] = ()) -> None:
+        """Pick objects: every view of this window highlights them, none moves. Nothing: the tree's place."""
+        selection = Selection(self.config, tuple(refs), free=tuple(free))
+        if not selection.refs and not selection.free:
+            selection = self._about.on(self.config)
         if selection != self.selection:
             self.selection = selection
             self.selection_changed.emit(selection)
+
+    def stand_at(self, path: Path) -> None:
+        """The tree's current place: it decides what the right side shows, and is what is picked now."""
+        key = path[-1] if path else None
+        self.path = path
+        if isinstance(key, Folder):
+            self._about = Selection(self.config, folder=key.name)
+        else:
+            self._about = Selection(self.config, (key,) if key is not None else ())
+        self.place_changed.emit(path)
+        self.select(())
+
+    def show_in_tree(self, ref: Ref) -> None:
+        """Move the tree to an object; Back returns."""
+        path = path_to(self.config, self.host, ref)
+        if path is not None:
+            self.frame.go(path)
+
+    def properties(self, ref: Ref) -> None:
+        """Open the properties of an object."""
+        self.frame.properties(self.at(ref))
+
+    def refresh(self) -> None:
+        """Take everything that is shown anew from the engine."""
+        self.session.bridge.attach()
+        self.tell("Refreshed.")
 
     def at(self, *refs: Ref) -> Selection:
         """A selection for an action on these objects, leaving alone what is picked."""
@@ -164,7 +222,7 @@ class Console(QObject):
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self.window, text))
 
     def show_error(self, error: BaseException | str, title: str = "") -> None:
-        """An error dialog: what happened, why, what would help; Details can be copied. It is kept in the Error Console."""
+        """An error dialog with Details that can be copied; the Error Console keeps it."""
         text = error if isinstance(error, str) else error_sentence(error)
         details = "" if isinstance(error, str) else _details(error)
         self.errors.add(ErrorEntry(time.time(), title, text, details))

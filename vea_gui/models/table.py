@@ -171,15 +171,14 @@ class RecordTable(QAbstractTableModel):
         self._keys = [keys[at] for at in order]
         if all(at == to for to, at in enumerate(order)):
             return
-        hint = self.LayoutChangeHint.VerticalSortHint
-        self.layoutAboutToBeChanged.emit([], hint)
+        self.layoutAboutToBeChanged.emit()
         old = self.persistentIndexList()
         rows = [self._rows[at] for at in order]
         moved = {at: to for to, at in enumerate(order)}
         self._rows = rows
         self._number(0)
         self.changePersistentIndexList(old, [self.index(moved[each.row()], each.column()) for each in old])
-        self.layoutChanged.emit([], hint)
+        self.layoutChanged.emit()
 
     # --- inside ---
     def _fill(self) -> None:

@@ -1,4 +1,4 @@
-"""Menus made from action rows. Standing on a disabled entry tells the reason; nothing is offered that is not in the book."""
+"""Menus made from action rows. Standing on a disabled entry tells the reason."""
 
 from __future__ import annotations
 

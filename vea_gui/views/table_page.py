@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
 from engine.records import Disk, Kind, Record, Subdisk, Volume
@@ -11,7 +12,7 @@ from vea_gui.columns import Column
 from vea_gui.console import Console
 from vea_gui.models.table import RecordTable, Source
 from vea_gui.selection import Selection
-from vea_gui.views.table_view import KEY_ACTIONS, RecordTableView
+from vea_gui.views.table_view import RecordTableView
 from vea_gui.words import count_of
 
 EMPTY: dict[Kind, tuple[str, str]] = {
@@ -84,6 +85,7 @@ class TablePage(QWidget):
         self.empty_words = empty if empty is not None else EMPTY[source.kind]
         self.model = RecordTable(console.mirror, source, columns)
         self.view = RecordTableView(console, self.model, title, self)
+        self.view.page = self
         self.view.restore(key)
         self.empty = EmptyState(console, self)
         self.summary = QLabel(self)
@@ -101,6 +103,10 @@ class TablePage(QWidget):
     def release(self) -> None:
         """Keep the columns before the page goes."""
         self.view.keep()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        self.view.catch_up()
+        super().showEvent(event)
 
     def _build(self) -> None:
         holder = QWidget(self)
@@ -143,6 +149,3 @@ def summary(selection: Selection, model: RecordTable) -> str:
         disks = {subdisk.disk for plex in plexes for subdisk in config.subdisks_of(plex.ref)}
         words.append(f"{count_of(len(plexes), Kind.PLEX)} on {count_of(len(disks), Kind.DISK)}")
     return ", ".join(words) + " picked"
-
-
-__all__ = ["EMPTY", "KEY_ACTIONS", "EmptyState", "TablePage", "summary"]

@@ -15,7 +15,6 @@ from vea_gui.selection import Selection
 from vea_gui.views.cells import CellDelegate
 
 RESORT_MS = 500
-KEY_ACTIONS = {Qt.Key.Key_Delete: "delete", Qt.Key.Key_F2: "rename"}
 
 
 class RecordTableView(QTableView):
@@ -28,7 +27,9 @@ class RecordTableView(QTableView):
         self.console = console
         self.table = model
         self.name = name
-        self._stale = True
+        self.page: QWidget = self  # while it is visible the table follows, even when an empty state covers it
+        self.key = name
+        self._stale = False
         self._following = False
         model.setParent(self)
         model.seen = self.seen_rows
@@ -101,16 +102,19 @@ class RecordTableView(QTableView):
 
     # --- Qt's events ---
     def showEvent(self, event: QShowEvent) -> None:
-        if self._stale:
-            self._stale = False
-            self.table.reload()
+        self.catch_up()
         super().showEvent(event)
         self._follow_selection()
 
     def hideEvent(self, event: QHideEvent) -> None:
-        self._stale = True
         self._sorter.stop()
         super().hideEvent(event)
+
+    def catch_up(self) -> None:
+        """Take all rows anew when changes have passed by meanwhile."""
+        if self._stale:
+            self._stale = False
+            self.table.reload()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Copy):
@@ -167,7 +171,7 @@ class RecordTableView(QTableView):
         self.keep()
 
     def _changed(self, change: Change) -> None:
-        if self.isVisible():
+        if self.page.isVisible():
             self.table.apply(change)
         else:
             self._stale = True

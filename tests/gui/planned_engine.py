@@ -1,0 +1,96 @@
+"""A front door for tests of the console: plans are real, and done at once on a configuration; no device is behind it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable
+
+import msgspec
+
+from engine.api import Snapshot
+from engine.commands import Command
+from engine.config import Config, Edit
+from engine.errors import CommandRejected
+from engine.events import Batch, Event, Listener, Remove, Sample, Upsert
+from engine.plans import Plan
+from engine.records import AnyRecord, Kind, Record, Ref, Task, TaskState, TaskType
+
+
+class PlannedEngine:
+    """Applies plans to a configuration and tells its listeners. `publish` plays what an engine does by itself."""
+
+    def __init__(self, records: Iterable[Record], host: Ref) -> None:
+        self.host = host
+        self.config = Config.of(records)
+        self.sequence = 0
+        self.submitted: list[Command] = []
+        self.closed = False
+        self.answers = threading.Event()  # cleared, the engine answers nothing: a host that hangs
+        self.answers.set()
+        self._listeners: list[Listener] = []
+        self._lock = threading.RLock()
+        self._numbers = itertools.count(1)
+
+    def attach(self, listener: Listener) -> Snapshot:
+        self.answers.wait()
+        with self._lock:
+            self._listeners.append(listener)
+            return Snapshot(self.host, self.sequence, tuple(self.config))
+
+    def detach(self, listener: Listener) -> None:
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each != listener]
+
+    def plan(self, command: Command) -> Plan:
+        from engine.planners import plan
+
+        self.answers.wait()
+        return plan(self.config, command)
+
+    def submit(self, command: Command, basis: int | None = None) -> Ref:
+        plan = self.plan(command)
+        with self._lock:
+            self.submitted.append(command)
+            if plan.problems:
+                raise CommandRejected(plan.problems)
+            task = plan.task or Task(
+                ref=Ref(Kind.TASK, str(next(self._numbers)), self.host.id),
+                name=plan.title,
+                type=TaskType.COMMAND,
+                group=plan.group,
+                undo=plan.undo,
+                state=TaskState.COMPLETED,
+            )
+            if not task.ref.id:
+                task = msgspec.structs.replace(task, ref=Ref(Kind.TASK, str(next(self._numbers)), self.host.id))
+            self.change([*plan.puts, task], plan.drops)
+            return task.ref
+
+    def close(self) -> None:
+        self.closed = True
+
+    def change(self, puts: Iterable[AnyRecord] = (), drops: Iterable[Ref] = ()) -> None:
+        """A commit: settled, then published as one batch."""
+        with self._lock:
+            edit = Edit(self.config)
+            for record in puts:
+                edit.put(record)
+            for ref in drops:
+                edit.drop(ref)
+            self.config, touched = edit.result()
+            events: list[Event] = []
+            for ref in sorted(touched):
+                record = self.config.get(ref)
+                events.append(Upsert(record) if record is not None else Remove(ref))
+            self.publish(events)
+
+    def sample(self, *samples: Sample) -> None:
+        self.publish(samples)
+
+    def publish(self, events: Iterable[Event]) -> None:
+        with self._lock:
+            self.sequence += 1
+            batch = Batch(self.sequence, tuple(events))
+            for listener in self._listeners:
+                listener(batch)

@@ -1,0 +1,115 @@
+"""Actions of disks."""
+
+from __future__ import annotations
+
+from engine import rules
+from engine.commands import InitDisks, RemoveDisks, RemoveLuns
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import Disk, GroupState, Kind, Ref
+from vea_gui.actions import reasons
+from vea_gui.actions.book import Action
+from vea_gui.console import Console
+from vea_gui.selection import Selection
+
+DISK = (Kind.DISK.value,)
+
+
+def _refs(selection: Selection) -> tuple[Ref, ...]:
+    return tuple(disk.ref for disk in selection.of(Disk))
+
+
+def _imported(config: Config, disk: Ref) -> Problem | None:
+    return rules.needs_imported(config, config.disk(disk).group)
+
+
+def _something_on_it(config: Config, disk: Ref) -> Problem | None:
+    if config.subdisks_on(disk):
+        return None
+    return Problem(f"{config.disk(disk).name} holds no subdisks.", "There is nothing to move away.", disk)
+
+
+def _not_initialised(config: Config, disk: Ref) -> Problem | None:
+    if not config.disk(disk).public_length:
+        return None
+    return Problem(f"{config.disk(disk).name} carries a signature already.", "", disk)
+
+
+def _can_join(config: Config, disk: Ref) -> Problem | None:
+    return rules.disk_can_join(config, disk, force=False)
+
+
+def _forgettable(config: Config, disk: Ref) -> Problem | None:
+    record = config.disk(disk)
+    group = config.get(record.group)
+    if group is None or getattr(group, "state", None) is not GroupState.IMPORTED:
+        return None
+    text = f"{record.name} belongs to {group.name}."
+    return Problem(text, "Take it out of its disk group, or deport the disk group, first.", disk)
+
+
+def _named(config: Config, disk: Ref) -> Problem | None:
+    return rules.needs_imported(config, config.disk(disk).group) if config.disk(disk).group is not None else None
+
+
+ROWS = (
+    Action(
+        "init-disk",
+        "Write Signature",
+        lambda console, selection: console.carry_out(InitDisks(disks=_refs(selection))),
+        DISK,
+        reasons.each(Disk, _not_initialised, _can_join),
+        section=20,
+        plural="Write Signature on {} Disks",
+    ),
+    Action(
+        "remove-disk",
+        "Remove Disk from Dynamic Disk Group...",
+        lambda console, selection: console.carry_out(RemoveDisks(disks=_refs(selection))),
+        DISK,
+        reasons.each(Disk, _imported, rules.disk_empty),
+        shortcut="Del",
+        section=20,
+        plural="Remove {} Disks from Dynamic Disk Group...",
+    ),
+    Action(
+        "evacuate-disk",
+        "Evacuate Disk...",
+        lambda console, selection: console.ask("evacuate_disk", selection),
+        DISK,
+        reasons.each(Disk, _imported, _something_on_it, rules.disk_present),
+        icon="move",
+        section=30,
+    ),
+    Action(
+        "set-disk-usage",
+        "Set Disk Usage...",
+        lambda console, selection: console.ask("set_disk_usage", selection),
+        DISK,
+        reasons.each(Disk, _imported),
+        section=30,
+        plural="Set Disk Usage of {} Disks...",
+    ),
+    Action(
+        "rename-disk",
+        "Rename Disk...",
+        lambda console, selection: console.ask("rename", selection),
+        DISK,
+        reasons.each(Disk, _named),
+        shortcut="F2",
+        section=30,
+    ),
+    Action(
+        "remove-lun",
+        "Remove LUN...",
+        lambda console, selection: _remove_luns(console, selection),
+        DISK,
+        reasons.each(Disk, _forgettable),
+        section=40,
+        plural="Remove {} LUNs...",
+    ),
+)
+
+
+def _remove_luns(console: Console, selection: Selection) -> None:
+    console.carry_out(RemoveLuns(disks=_refs(selection)))

@@ -1,0 +1,184 @@
+"""Reasons for disabled actions, built from the engine's own rules, so that hover, dialog and command line agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from engine import rules
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import Disk, Group, GroupState, Kind, Plex, Ref, Subdisk, Task, Volume
+from vea_gui.actions.book import Reason, WhyNot
+from vea_gui.selection import Selection
+from vea_gui.words import KIND_NAMES
+
+Rule = Callable[[Config, Ref], Problem | None]
+
+
+def first(problems: Iterable[Problem | None]) -> Problem | None:
+    """The first reason there is."""
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def pick_first(kind: Kind) -> Problem:
+    """Nothing of the kind is picked."""
+    return Problem(f"No {KIND_NAMES[kind][0]} is picked.", f"Pick a {KIND_NAMES[kind][0]} first.")
+
+
+def each(record_type: type[Volume] | type[Disk] | type[Plex] | type[Group] | type[Task], *checks: Rule) -> WhyNot:
+    """Every picked record of a type passes all rules."""
+
+    def why_not(selection: Selection) -> Reason:
+        records = selection.of(record_type)
+        if not records:
+            return pick_first(_KIND_OF[record_type])
+        return first(check(selection.config, record.ref) for record in records for check in checks)
+
+    return why_not
+
+
+_KIND_OF: dict[type, Kind] = {
+    Volume: Kind.VOLUME,
+    Disk: Kind.DISK,
+    Plex: Kind.PLEX,
+    Group: Kind.GROUP,
+    Task: Kind.TASK,
+    Subdisk: Kind.SUBDISK,
+}
+
+
+# --- groups ---
+def no_new_group(selection: Selection) -> Reason:
+    """A new group needs a disk of no group."""
+    config, picked = selection.config, selection.of(Disk)
+    if picked:
+        return first(rules.disk_can_join(config, disk.ref, force=True) for disk in picked)
+    return _no_free_disk(config)
+
+
+def _no_free_disk(config: Config) -> Reason:
+    disks = config.all(Kind.DISK, Disk)
+    if any(rules.disk_can_join(config, disk.ref, force=True) is None for disk in disks):
+        return None
+    return Problem("No disk is free to be added.", "Add a LUN, or take an empty disk out of its disk group.")
+
+
+def no_more_disks(selection: Selection) -> Reason:
+    """A group takes disks while it is imported and there are free ones."""
+    config = selection.config
+    picked = [disk for disk in selection.of(Disk)]
+    if picked:
+        joinable = first(rules.disk_can_join(config, disk.ref, force=True) for disk in picked)
+        return joinable or _no_imported_group(config)
+    group = selection.group
+    if group is None:
+        return _no_imported_group(config) or _no_free_disk(config)
+    return rules.needs_imported(config, group.ref) or _no_free_disk(config)
+
+
+def _no_imported_group(config: Config) -> Reason:
+    groups = config.all(Kind.GROUP, Group)
+    if any(rules.needs_imported(config, group.ref) is None for group in groups):
+        return None
+    if groups:
+        return rules.needs_imported(config, groups[0].ref)
+    return Problem("There is no disk group yet.", "Make one with New Dynamic Disk Group.")
+
+
+def imported(config: Config, group: Ref) -> Problem | None:
+    return rules.needs_imported(config, group)
+
+
+def not_imported(config: Config, group: Ref) -> Problem | None:
+    """A group that can be imported is not imported here."""
+    record = config.group(group)
+    if record.state is GroupState.IMPORTED:
+        return Problem(f"{record.name} is imported already.", "", group)
+    return None
+
+
+def no_import(selection: Selection) -> Reason:
+    """There is a group to import."""
+    config = selection.config
+    if selection.of(Group):
+        return first(not_imported(config, group.ref) for group in selection.of(Group))
+    if any(group.state is not GroupState.IMPORTED for group in config.all(Kind.GROUP, Group)):
+        return None
+    return Problem("Every disk group that was found is imported.", "Rescan when disks have been added.")
+
+
+def group_unused(config: Config, group: Ref) -> Problem | None:
+    """No client uses a volume of the group."""
+    return first(rules.in_use_by_clients(config, volume.ref) for volume in config.volumes_of(group))
+
+
+# --- volumes ---
+def no_new_volume(selection: Selection) -> Reason:
+    """A new volume needs an imported group with free space."""
+    config = selection.config
+    groups = selection.groups or config.all(Kind.GROUP, Group)
+    if not groups:
+        if selection.of(Disk):
+            return rules.needs_imported(config, None)
+        return _no_imported_group(config)
+    usable = [group for group in groups if rules.needs_imported(config, group.ref) is None]
+    if not usable:
+        return rules.needs_imported(config, groups[0].ref)
+    if any(group.free for group in usable):
+        return None
+    name = usable[0].name if len(usable) == 1 else "any disk group"
+    return Problem(f"No free space is left in {name}.", "Add a disk to the disk group.")
+
+
+def several_mirrors(config: Config, volume: Ref) -> Problem | None:
+    """The volume has more than one mirror."""
+    if config.count_children(volume, Kind.PLEX, "volume") > 1:
+        return None
+    return Problem(f"{config.volume(volume).name} has one mirror only.", "Add a mirror first.", volume)
+
+
+def any_mirror_can_go(config: Config, volume: Ref) -> Problem | None:
+    """At least one mirror may be removed."""
+    plexes = config.plexes_of(volume)
+    reasons = [rules.plexes_can_go(config, [plex.ref]) for plex in plexes]
+    return None if None in reasons else first(reasons)
+
+
+def any_mirror_can_break(config: Config, volume: Ref) -> Problem | None:
+    """At least one mirror may become a volume of its own."""
+    reasons = [rules.plex_can_break(config, plex.ref) for plex in config.plexes_of(volume)]
+    return None if None in reasons else first(reasons)
+
+
+def stopped(config: Config, volume: Ref) -> Problem | None:
+    """A volume that can be started."""
+    record = config.volume(volume)
+    return Problem(f"{record.name} is started already.", "", volume) if record.started else None
+
+
+def started(config: Config, volume: Ref) -> Problem | None:
+    """A volume that can be stopped."""
+    record = config.volume(volume)
+    return None if record.started else Problem(f"{record.name} is stopped already.", "", volume)
+
+
+def group_of_volume_imported(config: Config, volume: Ref) -> Problem | None:
+    return rules.needs_imported(config, config.volume(volume).group)
+
+
+def unused(config: Config, volume: Ref) -> Problem | None:
+    return rules.in_use_by_clients(config, volume)
+
+
+def used(config: Config, volume: Ref) -> Problem | None:
+    """Somebody is connected, who could be disconnected."""
+    if config.connections_of(volume):
+        return None
+    return Problem(f"No client uses {config.volume(volume).name}.", "Stop Volume is enough.", volume)
+
+
+def in_doubt(config: Config, volume: Ref) -> Problem | None:
+    """There is something to make equal again."""
+    if rules.all_complete(config, volume) is not None:
+        return None
+    return Problem(f"All mirrors of {config.volume(volume).name} are complete and equal.", "", volume)

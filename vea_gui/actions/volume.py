@@ -1,0 +1,142 @@
+"""Actions of volumes."""
+
+from __future__ import annotations
+
+from engine import rules
+from engine.commands import DeleteVolumes, ResyncVolume, StartVolumes, StopVolumes, VerifyVolume
+from engine.records import Kind, Ref, Volume
+from vea_gui.actions import reasons
+from vea_gui.actions.book import Action
+from vea_gui.console import Console
+from vea_gui.selection import Selection
+
+VOLUME = (Kind.VOLUME.value,)
+
+
+def _refs(selection: Selection) -> tuple[Ref, ...]:
+    return tuple(volume.ref for volume in selection.of(Volume))
+
+
+def _resync(console: Console, selection: Selection) -> None:
+    for volume in selection.of(Volume):
+        console.carry_out(ResyncVolume(volume=volume.ref))
+
+
+def _verify(console: Console, selection: Selection) -> None:
+    for volume in selection.of(Volume):
+        console.carry_out(VerifyVolume(volume=volume.ref))
+
+
+ROWS = (
+    Action(
+        "delete-volume",
+        "Delete Volume...",
+        lambda console, selection: console.carry_out(DeleteVolumes(volumes=_refs(selection))),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, reasons.unused),
+        icon="delete",
+        shortcut="Del",
+        section=20,
+        plural="Delete {} Volumes...",
+    ),
+    Action(
+        "expand-volume",
+        "Expand Volume...",
+        lambda console, selection: console.ask("expand_volume", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing),
+        section=20,
+    ),
+    Action(
+        "add-mirror",
+        "Add...",
+        lambda console, selection: console.ask("add_mirror", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, rules.has_source),
+        submenu="Mirror",
+        section=30,
+    ),
+    Action(
+        "remove-mirrors",
+        "Remove...",
+        lambda console, selection: console.ask("remove_mirror", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, reasons.several_mirrors, reasons.any_mirror_can_go),
+        submenu="Mirror",
+        section=30,
+    ),
+    Action(
+        "break-mirrors",
+        "Break...",
+        lambda console, selection: console.ask("break_mirror", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, reasons.several_mirrors, reasons.any_mirror_can_break),
+        submenu="Mirror",
+        section=30,
+    ),
+    Action(
+        "set-volume-usage",
+        "Set Volume Usage...",
+        lambda console, selection: console.ask("set_volume_usage", selection),
+        VOLUME,
+        reasons.each(Volume, reasons.group_of_volume_imported, reasons.several_mirrors),
+        submenu="Mirror",
+        section=30,
+    ),
+    Action(
+        "start-volume",
+        "Start Volume",
+        lambda console, selection: console.carry_out(StartVolumes(volumes=_refs(selection))),
+        VOLUME,
+        reasons.each(Volume, reasons.group_of_volume_imported, reasons.stopped),
+        icon="resume",
+        section=40,
+        plural="Start {} Volumes",
+    ),
+    Action(
+        "stop-volume",
+        "Stop Volume",
+        lambda console, selection: console.carry_out(StopVolumes(volumes=_refs(selection))),
+        VOLUME,
+        reasons.each(Volume, reasons.group_of_volume_imported, reasons.started, reasons.unused),
+        icon="abort",
+        section=40,
+        plural="Stop {} Volumes",
+    ),
+    Action(
+        "stop-volume-force",
+        "Stop Volume and Disconnect Clients...",
+        lambda console, selection: console.carry_out(StopVolumes(volumes=_refs(selection), force=True)),
+        VOLUME,
+        reasons.each(Volume, reasons.group_of_volume_imported, reasons.started, reasons.used),
+        section=40,
+        plural="Stop {} Volumes and Disconnect Clients...",
+    ),
+    Action(
+        "resync-volume",
+        "Resynchronize",
+        _resync,
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.in_doubt, rules.has_source),
+        section=50,
+        plural="Resynchronize {} Volumes",
+    ),
+    Action(
+        "verify-volume",
+        "Verify",
+        _verify,
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.several_mirrors, rules.all_complete),
+        section=50,
+        plural="Verify {} Volumes",
+    ),
+    Action(
+        "rename-volume",
+        "Rename...",
+        lambda console, selection: console.ask("rename", selection),
+        VOLUME,
+        reasons.each(Volume, reasons.group_of_volume_imported),
+        shortcut="F2",
+        section=60,
+    ),
+)

@@ -1,0 +1,176 @@
+"""The process: one QApplication, one session, any number of windows; and what happens when the last one closes."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication
+
+from engine.api import EngineApi
+from vea_gui import theme
+from vea_gui.console import Console, ErrorEntry, Errors
+from vea_gui.sessions import Session
+from vea_gui.settings import Preferences, Settings
+from vea_gui.views.leaving import Leaving, ask_to_leave
+from vea_gui.views.main_window import MainWindow
+
+log = logging.getLogger(__name__)
+COLLECT_MS = 1_000
+OLD_EVERY = 30
+"""After so many young collections the middle generation is collected, too."""
+
+
+class Collector(QObject):
+    """Python's cyclic collector on the GUI thread only: run on another it may destroy widgets there, and crash."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._turn = 0
+        self._timer = QTimer(self)
+        self._timer.setInterval(COLLECT_MS)
+        self._timer.timeout.connect(self.collect)
+
+    def start(self) -> None:
+        """Take collection over; what exists now is left out for good."""
+        gc.disable()
+        gc.collect()
+        gc.freeze()
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.stop()
+        gc.unfreeze()
+        gc.enable()
+
+    def collect(self) -> None:
+        """One small collection."""
+        self._turn = (self._turn + 1) % OLD_EVERY
+        gc.collect(1 if self._turn == 0 else 0)
+
+
+class Application(QObject):
+    """All windows on one session."""
+
+    _show_again = Signal()  # from any thread
+
+    def __init__(self, app: QApplication, api: EngineApi, state: Path, owned: bool) -> None:
+        super().__init__()
+        self.app = app
+        self.settings = Settings(state, self)
+        self.errors = Errors()
+        self.windows: list[MainWindow] = []
+        self.collector = Collector(self)
+        self.ended = False
+        app.setQuitOnLastWindowClosed(False)
+        self._theme(self.settings.preferences)
+        self.settings.changed.connect(self._theme)
+        app.styleHints().colorSchemeChanged.connect(lambda _: self._theme(self.settings.preferences))
+        self._show_again.connect(self._show_windows, Qt.ConnectionType.QueuedConnection)
+        self.session = Session.open(api, owned)
+        sys.excepthook = self._unexpected
+
+    def open_window(self) -> MainWindow:
+        """One more window on the session."""
+        console = Console(self.session, self.settings, self.errors)
+        window = MainWindow(console)
+        window.wants_new_window.connect(self.open_window)
+        window.wants_close.connect(self._closing)
+        window.wants_leave.connect(lambda: self._leave(window))
+        self.windows.append(window)
+        window.show()
+        return window
+
+    def show_again(self) -> None:
+        """Somebody has started the console once more. May be called from any thread."""
+        self._show_again.emit()
+
+    def close(self) -> None:
+        """End the session and everything that belongs to it."""
+        self.collector.stop()
+        for window in self.windows:
+            window.may_close = True
+            window.close()
+            window.deleteLater()
+        self.windows.clear()
+        self.session.close()
+        self.settings.close()
+        sys.excepthook = sys.__excepthook__
+
+    # --- inside ---
+    def _theme(self, chosen: Preferences) -> None:
+        theme.apply(self.app, chosen.theme, chosen.font_points, chosen.reduced_motion)
+
+    def _show_windows(self) -> None:
+        if not self.windows:
+            self.open_window()
+        for window in self.windows:
+            window.showNormal() if window.isMinimized() else window.show()
+            window.raise_()
+            window.activateWindow()
+
+    def _closing(self, window: MainWindow) -> None:
+        """One window wants to close: the last one asks what becomes of the engine's clients."""
+        if sum(each.isVisible() for each in self.windows) > 1:
+            self._drop(window)
+        else:
+            self._leave(window)
+
+    def _leave(self, window: MainWindow) -> None:
+        ask_to_leave(window.console, Leaving(self._hide_all, self._end))
+
+    def _hide_all(self) -> None:
+        for window in self.windows:
+            window.keep()
+        for window in list(self.windows):
+            self._drop(window)
+
+    def _drop(self, window: MainWindow) -> None:
+        window.may_close = True
+        window.close()
+        self.windows.remove(window)
+        window.deleteLater()
+
+    def _end(self) -> None:
+        self.ended = True
+        self.app.quit()
+
+    def _unexpected(self, kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        """An error that nobody expected: told in a sentence, with Details, and the console goes on."""
+        log.error("unexpected error", exc_info=(kind, error, where))
+        details = "".join(traceback.format_exception(kind, error, where))
+        shown = next((window for window in self.windows if window.isVisible()), None)
+        if shown is not None:
+            shown.console.show_error(error, "Unexpected error")
+            self.errors.entries[-1].details = details
+        else:
+            self.errors.add(ErrorEntry(0.0, "Unexpected error", str(error), details))
+
+
+def make_qt_application(arguments: list[str]) -> QApplication:
+    """The QApplication with the names that desktops show."""
+    app = QApplication(arguments)
+    app.setApplicationName("vea")
+    app.setApplicationDisplayName("VEA console")
+    app.setDesktopFileName("vea-console")
+    return app
+
+
+def run(api: EngineApi, state: Path, owned: bool, on_ready: Callable[[Application], None] = lambda _: None) -> int:
+    """Open the first window and serve it until the operator leaves. Answers the exit status."""
+    qt = QApplication.instance()
+    app = qt if isinstance(qt, QApplication) else make_qt_application(sys.argv[:1])
+    console = Application(app, api, state, owned)
+    console.open_window()
+    console.collector.start()
+    on_ready(console)
+    try:
+        return app.exec()
+    finally:
+        console.close()

@@ -1,0 +1,36 @@
+"""Alerts of this session: the Console tab at the bottom."""
+
+from __future__ import annotations
+
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from engine.records import Alert, Kind
+from vea_gui.console import Console
+from vea_gui.models.table import everything
+from vea_gui.views.table_page import TablePage
+from vea_gui.words import Tone, tone_of
+
+
+class AlertPanel(QWidget):
+    """What needs attention, the worst first."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.page = TablePage(console, "Console", everything(Kind.ALERT), "session-alerts")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.page)
+
+    def worst(self) -> Alert | None:
+        """The alert that matters most; of equals the newest."""
+        alerts = self.console.config.all(Kind.ALERT, Alert)
+        return max(alerts, key=lambda alert: (tone_of(alert), alert.time), default=None)
+
+    def marked(self) -> bool:
+        """Whether anything here is more than information."""
+        worst = self.worst()
+        return worst is not None and tone_of(worst) >= Tone.WARNING
+
+    def release(self) -> None:
+        self.page.release()

@@ -1,0 +1,76 @@
+"""The bottom line: host, role, engine, tasks, the worst alert, and reasons as they are asked for."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QPushButton, QStatusBar, QWidget
+
+from engine.records import Kind
+from vea_gui import icons
+from vea_gui.console import Console
+from vea_gui.views.alert_panel import AlertPanel
+from vea_gui.views.task_panel import TaskPanel
+from vea_gui.words import TONE_NAMES, count_of, tone_of
+
+NO_ALERTS = "No alerts"
+LONGEST_ALERT = 60
+
+
+class ConsoleStatusBar(QStatusBar):
+    """Lives on the console's changes."""
+
+    alert_pressed = Signal()
+
+    def __init__(self, console: Console, tasks: TaskPanel, alerts: AlertPanel, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.console, self.tasks, self.alerts = console, tasks, alerts
+        self.reason = QLabel("", self)
+        self.reason.setTextFormat(Qt.TextFormat.PlainText)
+        self.reason.setAccessibleName("Status")
+        self.host = QLabel("", self)
+        self.engine = QLabel("", self)
+        self.running = QLabel("", self)
+        self.alert = QPushButton(NO_ALERTS, self)
+        self.alert.setFlat(True)
+        self.alert.clicked.connect(self.alert_pressed)
+        self.addWidget(self.reason, 1)
+        for part in (self.host, self.engine, self.running, self.alert):
+            self.addPermanentWidget(part)
+        self.setSizeGripEnabled(False)
+        console.told.connect(self._tell)
+        console.changed.connect(self._update)
+        bridge = console.session.bridge
+        bridge.lost.connect(lambda error: self._silent(time.time(), str(error)))
+        bridge.silent.connect(self._silent)
+        bridge.answered.connect(self._update)
+        self._update()
+
+    def _tell(self, text: str) -> None:
+        self.reason.setText(text)
+        self.reason.setToolTip(text)
+
+    def _update(self, _: object = None) -> None:
+        host = self.console.config.get(self.console.host)
+        role = "administrator"
+        self._set(self.host, f"{host.name} ({role})" if host is not None else "Connecting")
+        mine = "This window carries the engine" if self.console.session.owned else "Engine of another process"
+        self._set(self.engine, mine if host is not None else "")
+        self._set(self.running, f"{count_of(self.tasks.running(), Kind.TASK)} running")
+        worst = self.alerts.worst()
+        text = worst.name if worst is not None else NO_ALERTS
+        short = text if len(text) <= LONGEST_ALERT else text[: LONGEST_ALERT - 3].rstrip() + "..."
+        if self.alert.text() != short:
+            self.alert.setText(short)
+            self.alert.setToolTip(text)
+            self.alert.setIcon(icons.icon(f"state-{TONE_NAMES[tone_of(worst)]}" if worst is not None else "state-good"))
+
+    def _silent(self, since: float, why: str = "") -> None:
+        when = time.strftime("%H:%M:%S", time.localtime(since))
+        self._set(self.engine, f"No answer since {when}. What is shown may be old.")
+        self.engine.setToolTip(why)
+
+    def _set(self, label: QLabel, text: str) -> None:
+        if label.text() != text:
+            label.setText(text)

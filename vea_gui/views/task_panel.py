@@ -1,0 +1,82 @@
+"""Tasks of the host: progress, time left, and their controls."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
+
+from engine.records import TASK_ENDED, Kind, Task
+from vea_gui import icons, theme
+from vea_gui.console import Console
+from vea_gui.models.table import everything
+from vea_gui.views.table_page import TablePage
+
+BUTTONS = ("pause-task", "resume-task", "abort-task", "throttle-task", "undo-task", "clear-tasks")
+
+
+class ActionButton(QToolButton):
+    """A button of an action row: its reason is its tooltip, and is told when it is pressed in vain."""
+
+    def __init__(self, console: Console, action: str, parent: QWidget, words: bool = False) -> None:
+        super().__init__(parent)
+        self.console = console
+        self.row = console.actions.row(action)
+        label = (self.row.toolbar or self.row.text).replace("&", "").rstrip(".")
+        self.setText(label)
+        self.setAccessibleName(label)
+        self.setAutoRaise(True)
+        self.setIconSize(QSize(20, 20))
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if words else Qt.ToolButtonStyle.ToolButtonIconOnly
+        self.setToolButtonStyle(style)
+        self.clicked.connect(lambda: console.trigger(action))
+        theme.signals().changed.connect(self._restyle)
+        self._restyle()
+        self.update_reason()
+
+    def update_reason(self) -> None:
+        """Grey while it is not possible, with the reason at hand for eyes and ears."""
+        reason = self.row.reason(self.console.selection.on(self.console.config))
+        if self.isEnabled() == bool(reason):
+            self.setEnabled(not reason)
+        if self.toolTip() != (reason or self.accessibleName()):
+            self.setToolTip(reason or self.accessibleName())
+            self.setAccessibleDescription(reason)
+
+    def _restyle(self) -> None:
+        self.setIcon(icons.icon(self.row.icon))
+
+
+class TaskPanel(QWidget):
+    """The Tasks tab at the bottom."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.page = TablePage(console, "Tasks", everything(Kind.TASK), "tasks")
+        bar = QHBoxLayout()
+        bar.setContentsMargins(4, 2, 4, 2)
+        bar.setSpacing(4)
+        self.buttons = [ActionButton(console, action, self) for action in BUTTONS]
+        for button in self.buttons:
+            bar.addWidget(button)
+        bar.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addLayout(bar)
+        layout.addWidget(self.page, 1)
+        console.selection_changed.connect(self._refresh)
+        console.changed.connect(self._refresh)
+
+    def running(self) -> int:
+        """How many tasks have not ended."""
+        return sum(task.state not in TASK_ENDED for task in self.console.config.all(Kind.TASK, Task))
+
+    def release(self) -> None:
+        self.page.release()
+
+    def _refresh(self, _: object) -> None:
+        if self.isVisible():
+            for button in self.buttons:
+                button.update_reason()
