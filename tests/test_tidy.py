@@ -14,8 +14,11 @@ FOLDERS = ("engine", "vea_gui", "tests", "docs", "resources", ".ci")
 TEXTS = (".py", ".md", ".toml", ".sh", ".xml", ".xsd", ".desktop", "")
 SINGLE = ("pyproject.toml", "Makefile", "README.md")
 
-FOR_TESTS_AND_LABS = frozenset({"engine.devices.counted", "engine.devices.delayed", "engine.devices.faulty"})
-"""Layers that the product ships for those who test on it; no entry point needs them."""
+REFERENCE_STACK = {"slice", "spread", "concat", "stripe", "mirror", "memory"}
+TEST_LAYERS = {"wrapper", "counted", "delayed", "faulty"}
+FOR_TESTS_AND_LABS = frozenset(f"engine.devices.{name}" for name in REFERENCE_STACK | TEST_LAYERS)
+"""What the product ships for those who test on it: the plain layers that the flat table is held against, and those that
+fail, wait and count. No entry point needs them."""
 
 
 def read_tree() -> list[Source]:
