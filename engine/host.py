@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.engine import Engine
+from engine.errors import ConnectionLost
 from engine.host_state import HostState
 from engine.lab import Lab, create_lab, mark_furnished, open_lab
 from engine.lab_content import furnish
@@ -31,12 +32,25 @@ class OpenedHost:
     socket: Path
     nbd: Path
     state: Path
-    on_show: Callable[[], None] = field(default=lambda: None)
+    on_show: Callable[[], bool] = field(default=lambda: False)
     _closers: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
-    def show(self) -> None:
-        """Somebody started the console again while this one serves without windows."""
-        self.on_show()
+    def show(self) -> bool:
+        """Somebody started the console again: answers whether windows that had been away have come back."""
+        return self.on_show()
+
+    def ask_show(self) -> bool:
+        """Ask the process that carries the engine for its windows. False: it has some, or is no console."""
+        return isinstance(self.api, RemoteEngine) and self.api.show()
+
+    def reopen(self) -> EngineApi:
+        """A new connection, after the one to an engine of another process was lost. ConnectionLost: not there yet."""
+        found = RemoteEngine.connect(self.socket)
+        if found is None:
+            raise ConnectionLost(f"No engine serves {self.socket}. It may be restarting.")
+        self._closers.callback(found.close)
+        self.api = found
+        return found
 
     def close(self) -> None:
         """Leave the engine; one in this process stops its volumes in order."""

@@ -42,7 +42,10 @@ def main(given: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"vea: {error}\n")
         return 1
     try:
-        return app.run(host.api, host.state, host.owned, lambda console: setattr(host, "on_show", console.show_again))
+        if not host.owned and host.ask_show():
+            return 0
+        reopen = None if host.owned else host.reopen
+        return app.run(host.api, host.state, reopen, lambda console: setattr(host, "on_show", console.show_again))
     finally:
         host.close()
 

@@ -60,20 +60,22 @@ class Application(QObject):
 
     _show_again = Signal()  # from any thread
 
-    def __init__(self, app: QApplication, api: EngineApi, state: Path, owned: bool) -> None:
+    def __init__(
+        self, app: QApplication, api: EngineApi, state: Path, reopen: Callable[[], EngineApi] | None = None
+    ) -> None:
         super().__init__()
         self.app = app
         self.settings = Settings(state, self)
         self.errors = Errors()
         self.windows: list[MainWindow] = []
         self.collector = Collector(self)
-        self.ended = False
+        self.hidden = False  # the engine serves, and no window is there
         app.setQuitOnLastWindowClosed(False)
         self._theme(self.settings.preferences)
         self.settings.changed.connect(self._theme)
         app.styleHints().colorSchemeChanged.connect(lambda _: self._theme(self.settings.preferences))
         self._show_again.connect(self._show_windows, Qt.ConnectionType.QueuedConnection)
-        self.session = Session.open(api, owned)
+        self.session = Session.open(api, reopen)
         sys.excepthook = self._unexpected
 
     def open_window(self) -> MainWindow:
@@ -87,9 +89,12 @@ class Application(QObject):
         window.show()
         return window
 
-    def show_again(self) -> None:
-        """Somebody has started the console once more. May be called from any thread."""
+    def show_again(self) -> bool:
+        """Somebody has started the console once more. May be called from any thread. False: windows are there."""
+        if not self.hidden:
+            return False
         self._show_again.emit()
+        return True
 
     def close(self) -> None:
         """End the session and everything that belongs to it."""
@@ -108,6 +113,7 @@ class Application(QObject):
         theme.apply(self.app, chosen.theme, chosen.font_points, chosen.reduced_motion)
 
     def _show_windows(self) -> None:
+        self.hidden = False
         if not self.windows:
             self.open_window()
         for window in self.windows:
@@ -130,6 +136,7 @@ class Application(QObject):
             window.keep()
         for window in list(self.windows):
             self._drop(window)
+        self.hidden = True
 
     def _drop(self, window: MainWindow) -> None:
         window.may_close = True
@@ -138,7 +145,6 @@ class Application(QObject):
         window.deleteLater()
 
     def _end(self) -> None:
-        self.ended = True
         self.app.quit()
 
     def _unexpected(self, kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
@@ -162,11 +168,19 @@ def make_qt_application(arguments: list[str]) -> QApplication:
     return app
 
 
-def run(api: EngineApi, state: Path, owned: bool, on_ready: Callable[[Application], None] = lambda _: None) -> int:
-    """Open the first window and serve it until the operator leaves. Answers the exit status."""
+def run(
+    api: EngineApi,
+    state: Path,
+    reopen: Callable[[], EngineApi] | None = None,
+    on_ready: Callable[[Application], None] = lambda _: None,
+) -> int:
+    """Open the first window and serve it until the operator leaves. Answers the exit status.
+
+    `reopen` makes a new connection to the engine of another process; without it the engine is this process's own.
+    """
     qt = QApplication.instance()
     app = qt if isinstance(qt, QApplication) else make_qt_application(sys.argv[:1])
-    console = Application(app, api, state, owned)
+    console = Application(app, api, state, reopen)
     console.open_window()
     console.collector.start()
     on_ready(console)

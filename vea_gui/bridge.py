@@ -36,9 +36,11 @@ class EngineBridge(QObject):
     _woken = Signal()
     _done = Signal(object, object, object)
 
-    def __init__(self, api: EngineApi, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, api: EngineApi, reopen: Callable[[], EngineApi] | None = None) -> None:
+        super().__init__()
         self.api = api
+        self._reopen = reopen
+        self._gone = False  # the connection is no more; the next attach needs a new one
         self.mirror = Mirror()
         self.attached = False
         self._closed = False
@@ -96,13 +98,24 @@ class EngineBridge(QObject):
 
     # --- on the session's thread ---
     def _attach(self) -> tuple[Snapshot, Config]:
-        self.api.detach(self.listener)
+        if self._gone and self._reopen is not None:
+            self.api = self._reopen()
+            self._gone = False
+        else:
+            self.api.detach(self.listener)
+        if self._reopen is not None and hasattr(self.api, "on_lost"):
+            self.api.on_lost = self._broken
         self._inbox.clear()
         snapshot = self.api.attach(self.listener)
         edit = Edit(Config())
         for record in snapshot.records:
             edit.put(record)
         return snapshot, edit.unsettled()
+
+    def _broken(self, why: str) -> None:
+        """Called on the connection's thread when it has ended by itself."""
+        self._gone = True
+        self._done.emit(None, ConnectionLost(why), None)
 
     def _detach(self, end: bool) -> None:
         try:
@@ -127,6 +140,7 @@ class EngineBridge(QObject):
         if self._asked_at:
             self._watch.start()
         if isinstance(error, ConnectionLost):
+            self._gone = True
             self._lose(error)
         elif self._quiet:
             self._quiet = False

@@ -58,7 +58,9 @@ def _pixmap(name: str, overlay: str, size: int, ratio: float, faded: bool = Fals
 def _renderer(name: str, theme_name: str) -> QSvgRenderer:
     colors = theme.current()
     text = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
-    state = colors.state(_TONES.get(name.removeprefix("state-"), 0)) if name.startswith("state-") else colors.color("text")
+    state = (
+        colors.state(_TONES.get(name.removeprefix("state-"), 0)) if name.startswith("state-") else colors.color("text")
+    )
     tokens = {
         "INK": colors.color("text").name(),
         "TINT": colors.color("tint").name(),

@@ -19,16 +19,23 @@ Failed = Callable[[BaseException], None]
 class Session:
     """One host. `owned`: the engine lives in this process and ends with it."""
 
-    api: EngineApi
     bridge: EngineBridge
     owned: bool = True
 
     @classmethod
-    def open(cls, api: EngineApi, owned: bool = True) -> Session:
-        """A session that has asked for its records; they arrive as the bridge's first `changed`."""
-        session = cls(api, EngineBridge(api), owned)
+    def open(cls, api: EngineApi, reopen: Callable[[], EngineApi] | None = None) -> Session:
+        """A session that has asked for its records; they arrive as the bridge's first `changed`.
+
+        `reopen` makes a new connection after a loss; without it the engine is this process's own.
+        """
+        session = cls(EngineBridge(api, reopen), reopen is None)
         session.bridge.attach()
         return session
+
+    @property
+    def api(self) -> EngineApi:
+        """The front door; another one after a lost connection has been made anew."""
+        return self.bridge.api
 
     @property
     def mirror(self) -> Mirror:

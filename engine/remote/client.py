@@ -138,9 +138,9 @@ class RemoteEngine:
         ask = wire.Submit(number=next(self._numbers), command=cast("AnyCommand", command), basis=basis)
         return self._call(ask, wire.Submitted)[1].task
 
-    def show(self) -> None:
-        """Ask the console that serves this engine to show its windows again."""
-        self._call(wire.Show(number=next(self._numbers)), wire.Done)
+    def show(self) -> bool:
+        """Ask the console that serves this engine without windows to show them. False: there is no such console."""
+        return self._call(wire.Show(number=next(self._numbers)), wire.Done)[1].shown
 
     def close(self) -> None:
         """Leave; the engine goes on. May be called twice."""

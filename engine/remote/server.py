@@ -25,7 +25,7 @@ LAST_WORDS_S = 3.0
 class ControlServer:
     """Offers `api` at the unix socket `path` from `start` to `close`. `show` is called on a client's thread."""
 
-    def __init__(self, path: Path, api: EngineApi, runtime: Runtime, show: Callable[[], None]) -> None:
+    def __init__(self, path: Path, api: EngineApi, runtime: Runtime, show: Callable[[], bool]) -> None:
         self.path = path
         self._api = api
         self._runtime = runtime

@@ -31,7 +31,7 @@ class Session:
     """Serves one client until it leaves, breaks the protocol, falls behind, or `end` is called."""
 
     def __init__(
-        self, link: socket.socket, process: int, api: EngineApi, runtime: Runtime, show: Callable[[], None]
+        self, link: socket.socket, process: int, api: EngineApi, runtime: Runtime, show: Callable[[], bool]
     ) -> None:
         self.ended = False
         self._link = link
@@ -154,5 +154,4 @@ class Session:
         return wire.Done(number=ask.number)
 
     def _ask_show(self, ask: wire.Show) -> wire.Done:
-        self._show()
-        return wire.Done(number=ask.number)
+        return wire.Done(number=ask.number, shown=self._show())

@@ -105,7 +105,9 @@ class Submitted(Message, frozen=True, kw_only=True, tag=True):
 
 
 class Done(Message, frozen=True, kw_only=True, tag=True):
-    """The request was carried out and has no other answer."""
+    """The request was carried out. `shown` answers `Show`: windows that had been away have come back."""
+
+    shown: bool = False
 
 
 class Rejected(Message, frozen=True, kw_only=True, tag=True):
