@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from engine.allocate import Tail, hidden_tails
 from engine.records import Subdisk, Volume
-from engine.tasks.steps import Begin, Commit, Flush, TaskFailed
+from engine.tasks.steps import ZERO_BYTES, Begin, Commit, Flush, TaskFailed, Zero, chunks
 from engine.tasks.zeroing import disks_of, zero_subdisks
 
 if TYPE_CHECKING:
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def steps(config: Config, task: Task) -> Steps:
-    """The new subdisks lie behind the volume's end, so no client can reach them."""
+    """New subdisks and the old ones' tails lie behind the volume's end, so no client can reach them."""
     subdisks = [found for ref in task.params.subdisks if isinstance(found := config.get(ref), Subdisk)]
-    yield Begin(task.checkpoint, sum(subdisk.length for subdisk in subdisks))
+    new = sum(subdisk.length for subdisk in subdisks)
+    tails = [] if _published(config, task) else _tails(config, task)
+    yield Begin(min(task.checkpoint, new), new + sum(tail.length for tail in tails))
     if not _published(config, task):
         yield from zero_subdisks(subdisks, task.checkpoint)
-        yield Flush(disks_of(subdisks))
+        for tail in tails:
+            for offset, length in chunks(tail.offset, tail.offset + tail.length, ZERO_BYTES):
+                yield Zero(tail.subdisk, offset, length)
+        yield Flush(disks_of([*subdisks, *(config.subdisk(tail.subdisk) for tail in tails)]))
     yield Commit(lambda edit: _publish(edit, task))
 
 
@@ -34,6 +40,12 @@ def undo(edit: Edit, task: Task) -> str:
         if ref in edit.config:
             edit.drop(ref)
     return "The volume kept its size."
+
+
+def _tails(config: Config, task: Task) -> list[Tail]:
+    """Where old subdisks reach beyond the published size."""
+    volume = task.params.volume
+    return hidden_tails(config, volume, task.params.subdisks) if volume is not None and volume in config else []
 
 
 def _published(config: Config, task: Task) -> bool:

@@ -47,17 +47,14 @@ class Worker:
         self._ledger = ledger
         self._touched: dict[BlockDevice, None] = {}
         self._copier = Copier(ledger.disk_of, told, self._writing)
-        self._memory = mmap.mmap(-1, 2 * COPY_BYTES)  # page-aligned, as unbuffered LUNs want it
-        self._view = memoryview(self._memory)
+        self._view = memoryview(mmap.mmap(-1, 2 * COPY_BYTES))  # page-aligned, as unbuffered LUNs want it
         self._slots: dict[Ref, tuple[VolumeIo, Slot]] = {}
 
     def close(self) -> None:
-        """Leave every gate for good and free the buffers."""
+        """Leave every gate for good. The buffers go with the last error that remembers them."""
         for volume, slot in self._slots.values():
             volume.retire(slot)
         self._slots.clear()
-        self._view.release()
-        self._memory.close()
 
     def do(self, step: Bulk) -> tuple[int, int]:
         """Execute a step. Answers the bytes copied, and the offset of the first difference that it found or -1.
