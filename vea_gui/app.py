@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication
 
 from engine.api import EngineApi
 from vea_gui import theme
+from vea_gui.actions.book import book
 from vea_gui.console import Console, ErrorEntry, Errors
 from vea_gui.sessions import Session
 from vea_gui.settings import Preferences, Settings
@@ -80,7 +81,7 @@ class Application(QObject):
 
     def open_window(self) -> MainWindow:
         """One more window on the session."""
-        console = Console(self.session, self.settings, self.errors)
+        console = Console(self.session, self.settings, book(), self.errors)
         window = MainWindow(console)
         window.wants_new_window.connect(self.open_window)
         window.wants_close.connect(self._closing)

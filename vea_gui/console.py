@@ -15,7 +15,7 @@ from engine.commands import Command
 from engine.config import Config
 from engine.plans import Plan
 from engine.records import Ref
-from vea_gui.actions.book import ActionBook, book
+from vea_gui.action_rows import ActionBook
 from vea_gui.mirror import Mirror
 from vea_gui.selection import FreeSpace, Selection
 from vea_gui.sessions import Session
@@ -83,8 +83,11 @@ class Console(QObject):
     place_changed = Signal(object)  # Path: the tree's current place
     told = Signal(str)  # a reason or a short notice for the status bar
 
-    def __init__(self, session: Session, settings: Settings, errors: Errors | None = None) -> None:
+    def __init__(
+        self, session: Session, settings: Settings, actions: ActionBook | None = None, errors: Errors | None = None
+    ) -> None:
         super().__init__()
+        self.actions = actions if actions is not None else ActionBook(())
         self.session = session
         self.settings = settings
         self.errors = errors if errors is not None else Errors()
@@ -107,10 +110,6 @@ class Console(QObject):
     @property
     def host(self) -> Ref:
         return self.session.mirror.host
-
-    @property
-    def actions(self) -> ActionBook:
-        return book()
 
     @property
     def frame(self) -> Frame:

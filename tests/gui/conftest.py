@@ -13,6 +13,7 @@ from engine.records import Record
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from vea_gui import theme
+from vea_gui.actions.book import book
 from vea_gui.console import Console
 from vea_gui.sessions import Session
 from vea_gui.settings import Settings
@@ -49,7 +50,7 @@ def settings(qapp: object, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def console(session: Session, settings: Settings) -> Console:
-    return Console(session, settings)
+    return Console(session, settings, book())
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from engine.commands import Rescan
 from engine.records import Kind
+from vea_gui.action_rows import Action
 from vea_gui.actions import reasons
-from vea_gui.actions.book import Action
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, ENCLOSURES, VOLUMES
 
 OBJECTS = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.commands import AcknowledgeAlerts
 from engine.plans import Problem
 from engine.records import Alert, Kind
-from vea_gui.actions.book import Action, Reason
+from vea_gui.action_rows import Action, Reason
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 

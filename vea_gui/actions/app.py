@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vea_gui.actions.book import Action
+from vea_gui.action_rows import Action
 
 ROWS = (
     Action("new-window", "&New Window", lambda console, _: console.frame.new_window(), menu="File", shortcut="Ctrl+N"),

@@ -7,8 +7,8 @@ from engine.commands import InitDisks, RemoveDisks, RemoveLuns
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, GroupState, Kind, Ref
+from vea_gui.action_rows import Action
 from vea_gui.actions import reasons
-from vea_gui.actions.book import Action
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 

@@ -9,8 +9,8 @@ from engine.commands import AttachPlex, Command, DetachPlex, RemoveMirrors, SetV
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Plex, Ref
+from vea_gui.action_rows import Action, Reason
 from vea_gui.actions import reasons
-from vea_gui.actions.book import Action, Reason
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 

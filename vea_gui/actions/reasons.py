@@ -8,7 +8,7 @@ from engine import rules
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, Group, GroupState, Kind, Plex, Ref, Subdisk, Task, Volume
-from vea_gui.actions.book import Reason, WhyNot
+from vea_gui.action_rows import Reason, WhyNot
 from vea_gui.selection import Selection
 from vea_gui.words import KIND_NAMES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine import rules
 from engine.plans import Problem
 from engine.records import Kind, Subdisk
+from vea_gui.action_rows import Action, Reason
 from vea_gui.actions import reasons
-from vea_gui.actions.book import Action, Reason
 from vea_gui.selection import Selection
 
 SUBDISK = (Kind.SUBDISK.value,)

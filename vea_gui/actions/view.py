@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine.plans import Problem
 from engine.records import Alert, Kind, Record, Ref, Task
-from vea_gui.actions.book import Action, Reason
+from vea_gui.action_rows import Action, Reason
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.tree_shape import DISK_GROUPS, DISKS, VOLUMES, path_to

@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine import rules
 from engine.commands import DeleteVolumes, ResyncVolume, StartVolumes, StopVolumes, VerifyVolume
 from engine.records import Kind, Ref, Volume
+from vea_gui.action_rows import Action
 from vea_gui.actions import reasons
-from vea_gui.actions.book import Action
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 

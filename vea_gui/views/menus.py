@@ -10,7 +10,7 @@ from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QWidget
 
 from vea_gui import icons
-from vea_gui.actions.book import Action
+from vea_gui.action_rows import Action
 from vea_gui.selection import Selection
 
 if TYPE_CHECKING:

@@ -93,15 +93,15 @@ def _alerts_of(ref: Ref) -> Source:
 
 # --- pages that are no tables ---
 def _disk_view(console: Console, ref: Ref | None) -> QWidget:
-    from vea_gui.views.disk_view import DiskViewPage
+    from vea_gui.views.disk_view import DiskView
 
-    return DiskViewPage(console, ref)
+    return DiskView(console, ref)
 
 
 def _volume_view(console: Console, ref: Ref | None) -> QWidget:
-    from vea_gui.views.volume_view import VolumeViewPage
+    from vea_gui.views.volume_view import VolumeView
 
-    return VolumeViewPage(console, ref)
+    return VolumeView(console, ref)
 
 
 def _performance(console: Console, ref: Ref | None) -> QWidget:
