@@ -357,17 +357,17 @@ def can_take_subdisk(
             return Problem(text, "Choose a disk of the same disk group.", disk)
     if blocked := disk_present(config, disk):
         return blocked
-    for subdisk in () if force else subdisks:
-        if shared := shares_disk(config, subdisk, disk):
+    for number, subdisk in enumerate(() if force else subdisks):
+        if shared := shares_disk(config, subdisk, disk, subdisks[:number]):
             return shared
     return _room(config, sum(subdisk.length for subdisk in subdisks), target, offset)
 
 
-def shares_disk(config: Config, subdisk: Subdisk, disk: Ref) -> Problem | None:
-    """The disk holds neither another mirror of the volume nor another column of the plex."""
+def shares_disk(config: Config, subdisk: Subdisk, disk: Ref, coming: Sequence[Subdisk] = ()) -> Problem | None:
+    """The disk holds neither another mirror of the volume nor another column of the plex, with what is `coming`."""
     plex = config.plex(subdisk.plex)
     name = config.disk(disk).name
-    for other in config.subdisks_on(disk):
+    for other in (*config.subdisks_on(disk), *coming):
         if other.plex != plex.ref and config.plex(other.plex).volume == plex.volume:
             many = len(config.plexes_of(plex.volume)) > 2
             text = f"{name} holds {'another' if many else 'the other'} mirror of {config.volume(plex.volume).name}."

@@ -2,7 +2,7 @@
 
 from engine.allocate.create import Wish, place_plexes
 from engine.allocate.fill import Column
-from engine.allocate.grow import Growth, grow_columns
+from engine.allocate.grow import Growth, Tail, grow_columns, hidden_tails
 from engine.allocate.limits import max_grow, max_size
 from engine.allocate.move import place_on, place_piece
 from engine.allocate.shape import Shape, shape_of
@@ -14,8 +14,10 @@ __all__ = [
     "Piece",
     "Shape",
     "Space",
+    "Tail",
     "Wish",
     "grow_columns",
+    "hidden_tails",
     "max_grow",
     "max_size",
     "place_on",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from engine.allocate.fill import Column, fill
@@ -19,6 +19,31 @@ class Growth(NamedTuple):
     column: int
     end: int
     pieces: Column
+
+
+class Tail(NamedTuple):
+    """A range within a subdisk, from its start, that no client has reached yet."""
+
+    subdisk: Ref
+    offset: int
+    length: int
+
+
+def hidden_tails(config: Config, volume: Ref, new: Collection[Ref] = ()) -> list[Tail]:
+    """What lies behind the published size in the subdisks of a volume, those in `new` left out.
+
+    Columns are cut in whole rows, so that the last ones reach beyond the end of most striped volumes. A growth shows
+    these bytes to clients, and for a mirror that was filled by a copy nothing ever wrote zeros there.
+    """
+    size = config.volume(volume).size
+    tails = []
+    for slot in _slots(config, volume):
+        visible = Shape.of(slot.plex).column_bytes(slot.column, size)
+        for subdisk in slot.subdisks:
+            start = max(visible - subdisk.plex_offset, 0)
+            if start < subdisk.length and subdisk.ref not in new:
+                tails.append(Tail(subdisk.ref, start, subdisk.length - start))
+    return tails
 
 
 class _Slot(NamedTuple):

@@ -23,6 +23,13 @@ class Shape(NamedTuple):
         """Bytes that each column needs for a volume of `size` bytes: whole stripe units and whole allocation units."""
         return align_up(-(-size // self.columns), max(ALLOCATION_UNIT, self.stripe_unit))
 
+    def column_bytes(self, column: int, size: int) -> int:
+        """Bytes of one column that the first `size` bytes of the volume lie on."""
+        if self.layout is PlexLayout.CONCAT:
+            return size
+        rows, rest = divmod(size, self.columns * self.stripe_unit)
+        return rows * self.stripe_unit + min(max(rest - column * self.stripe_unit, 0), self.stripe_unit)
+
     @classmethod
     def of(cls, plex: Plex) -> Shape:
         """The shape of a plex that exists."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import rules
-from engine.allocate import Growth, Space, grow_columns, max_grow, usable_disks
+from engine.allocate import Growth, Space, grow_columns, hidden_tails, max_grow, usable_disks
 from engine.commands import MAX_SIZE, GrowVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
@@ -30,7 +30,7 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
         return refused(title, no_space(config, disks, 1, size, largest if largest > volume.size else 0))
     subdisks = _put(draft, growths)
     warn_failing(draft, command.disks)
-    total = draft.allocated()
+    total = draft.allocated() + sum(tail.length for tail in hidden_tails(config, volume.ref))
     title = f"Expand Volume {volume.name} to {format_size(size)}"
     draft.allocation_steps(f"{volume.name} stays online")
     draft.step(f"Zero {format_size(total)}", "reads and writes go on")

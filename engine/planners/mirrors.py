@@ -64,8 +64,7 @@ def _no_room(config: Config, command: AddMirrors, volume: Volume, shape: Shape) 
     taken = {subdisk.disk for subdisk in subdisks}
     named = next((ref for ref in command.disks if ref in taken), None)
     if named is not None and not command.force:
-        many = "another" if len(config.plexes_of(volume.ref)) > 1 else "the other"
-        text = f"{config.disk(named).name} holds {many} mirror of {volume.name}."
+        text = f"{config.disk(named).name} holds a mirror of {volume.name} already."
         return Problem(text, "Choose a disk without a part of this volume.", named, "disks")
     disks = [disk for disk in usable_disks(config, volume.group, command.disks) if disk.ref not in taken]
     problem = no_space(config, disks, shape.columns * command.count, volume.size, 0)

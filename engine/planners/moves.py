@@ -26,10 +26,13 @@ def move(config: Config, command: MoveSubdisks, ids: Ids) -> Plan:
     title = _title(config, moves)
     if blocked := refuse(title, _one_group(config, subdisks), *(rules.can_move(config, one) for one in subdisks)):
         return blocked
-    draft = Draft(config, ids, config.volume_of(subdisks[0]).group)
+    if blocked := refuse(title, _together(config, moves, command.force)):
+        return blocked
+    group = config.volume_of(subdisks[0]).group
+    draft = Draft(config, ids, group)
+    pool = [disk.ref for disk in usable_disks(config, group)]
     for one in moves:
-        disks = usable_disks(config, config.volume_of(subdisks[0]).group)
-        if blocked := refuse(title, _move_one(draft, one, [disk.ref for disk in disks], command.force)):
+        if blocked := refuse(title, _move_one(draft, one, pool, command.force)):
             return blocked
     warn_failing(draft, list(dict.fromkeys(target.disk for one in moves for target in one.targets)))
     return _plan(draft, subdisks, title, TaskType.MOVE_SUBDISK, None)
@@ -63,6 +66,18 @@ def _one_group(config: Config, subdisks: Sequence[Subdisk]) -> Problem | None:
     if len(names) == 1:
         return None
     return Problem(f"The subdisks belong to {listed(sorted(names))}.", "Choose subdisks of one disk group.")
+
+
+def _together(config: Config, moves: Sequence[Move], force: bool) -> Problem | None:
+    """What is dropped on one disk as a whole is judged as a whole, with the sentence that the drag has shown."""
+    dropped: dict[Ref, list[Subdisk]] = {}
+    for one in moves:
+        if len(one.targets) == 1 and one.targets[0].offset == -1 and not one.targets[0].length:
+            dropped.setdefault(one.targets[0].disk, []).append(config.subdisk(one.subdisk))
+    for disk, subdisks in dropped.items():
+        if blocked := rules.can_take_subdisk(config, subdisks, disk, force=force):
+            return blocked
+    return None
 
 
 def _evacuate_problem(config: Config, command: EvacuateDisk, subdisks: Sequence[Subdisk]) -> Problem | None:
