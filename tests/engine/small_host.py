@@ -1,0 +1,24 @@
+"""A real engine on a small lab: twelve sparse LUNs of 64 MiB in a temporary folder, with its sockets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.host import OpenedHost, start_host
+from engine.lab import Lab, create_lab
+from engine.units import MIB
+
+LUN_SIZE = 64 * MIB
+
+
+@contextlib.contextmanager
+def small_host(folder: Path, lab: Lab | None = None) -> Iterator[OpenedHost]:
+    """The engine, serving. The lab has dg1 on six disks, and Harddisk3-5 and 9-11 free."""
+    create_lab(folder / "lab", lab or Lab(lun_size=LUN_SIZE))
+    host = start_host(lab=str(folder / "lab"), state=str(folder / "state"), socket=str(folder / "c.sock"))
+    try:
+        yield host
+    finally:
+        host.close()
