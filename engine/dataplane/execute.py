@@ -46,13 +46,18 @@ def execute(volume: VolumeIo, batch: Sequence[Request], slot: Slot, sink: Sink) 
         for request in batch:
             sink.finish(request, DONE)
         return
+    cold = []
     for request in batch:
         verdict = late.get(id(request), DONE)
+        request.started_s = started
         if verdict == DONE:
             sink.finish(request, DONE)
+        elif verdict == WAITS and request.op is _READ:
+            cold.append(request)
         else:
-            request.started_s = started
             volume.settle(request, sink, verdict, table)
+    if cold:
+        volume.hand_reads_to_pool(cold, sink)
 
 
 def _run(volume: VolumeIo, table: Table, batch: Sequence[Request], slot: Slot) -> dict[int, Verdict]:

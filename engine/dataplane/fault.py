@@ -7,6 +7,7 @@ import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.devices.base import NO_SPACE
 from engine.errors import DeviceError, RangeError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 LEG_ERRORS = (DeviceError, RangeError)
 """What a leg raises when it fails; a RangeError is one too, as a LUN may have shrunk under its subdisks."""
-
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FaultKind(enum.StrEnum):
@@ -62,6 +61,6 @@ def errno_of(error: Exception) -> int:
     return number if isinstance(number, int) and number else errno.EIO
 
 
-def kind_of(number: int, *, writing: bool) -> FaultKind:
-    """A full thin LUN is no broken disk."""
-    return FaultKind.NO_SPACE if writing and number in _NO_SPACE else FaultKind.LEG
+def kind_of(number: int, *, writing: bool, readable: bool) -> FaultKind:
+    """A full thin LUN is no broken disk. A leg that is being filled misses the write for good: it can't be kept."""
+    return FaultKind.NO_SPACE if writing and readable and number in NO_SPACE else FaultKind.LEG

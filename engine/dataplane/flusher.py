@@ -55,8 +55,13 @@ class Flusher:
         with self._changed:
             self._losses.pop(device, None)
 
-    def lost(self, device: BlockDevice, number: int) -> None:
-        """A flush or durable write failed: what any volume has written there since its last good FLUSH is in doubt."""
+    def check(self, device: BlockDevice, number: int) -> None:
+        """An operation on `device` failed with this errno: if it was a flush or a durable write that got as far as the
+        device, then what any volume has written there since its last good FLUSH is in doubt."""
+        if device.losses != self._losses.get(device, 0):
+            self._lost(device, number)
+
+    def _lost(self, device: BlockDevice, number: int) -> None:
         with self._changed:
             self._losses[device] = device.losses
             volumes = [volume for volume in self._volumes if device in volume.written]
@@ -96,7 +101,7 @@ class Flusher:
             if number:
                 for volume in owners[device]:
                     volume.suspect(device, number)
-                self.lost(device, number)
+                self._lost(device, number)
 
     def _sync(self, device: BlockDevice) -> int:
         """0 when everything written so far is stable, else an errno: also when somebody else met the failure."""

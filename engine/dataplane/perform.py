@@ -56,7 +56,7 @@ def leg_fault(volume: VolumeIo, request: Request, plex: PlexMap, device: BlockDe
     """The fault of one leg, for the request that met it."""
     return Fault(
         volume.name,
-        kind_of(number, writing=request.op is not Op.READ),
+        kind_of(number, writing=request.op is not Op.READ, readable=plex.readable),
         request.op,
         device,
         plex.key,

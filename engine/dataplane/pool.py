@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.dataplane.request import Request, Sink
     from engine.dataplane.volume_io import VolumeIo
     from engine.runtime import Runtime
@@ -20,9 +22,9 @@ class Pool:
         self._queue = runtime.queue()
         self._threads = [runtime.thread(f"vea-io-{number}", self._work) for number in range(workers)]
 
-    def put(self, volume: VolumeIo, request: Request, sink: Sink) -> None:
-        """Run `request` on `volume` soon; it ends in `sink`."""
-        self._queue.put((volume, request, sink))
+    def put(self, volume: VolumeIo, requests: Sequence[Request], sink: Sink) -> None:
+        """Run `requests` on `volume` soon, one after the other; they end in `sink`."""
+        self._queue.put((volume, requests, sink))
 
     def close(self) -> None:
         """Finish what has been put in and end the threads."""
@@ -33,8 +35,9 @@ class Pool:
 
     def _work(self) -> None:
         while True:
-            job: tuple[VolumeIo, Request, Sink] | None = self._queue.get()
+            job: tuple[VolumeIo, Sequence[Request], Sink] | None = self._queue.get()
             if job is None:
                 return
-            volume, request, sink = job
-            volume.run_late(request, sink)
+            volume, requests, sink = job
+            for request in requests:
+                volume.run_late(request, sink)

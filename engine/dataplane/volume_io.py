@@ -1,4 +1,5 @@
-"""A started volume: its table behind its gate, and everything that happens to a request besides the quick case."""
+"""A started volume: its table behind its gate, and everything that happens to a request besides the quick
+case."""
 
 from __future__ import annotations
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
     from engine.runtime import Runtime
 
+READERS = 4
+"""So many threads of the pool share the cold reads of one batch."""
+
 _STEPPED = (Op.ZERO, Op.DISCARD)
 
 
@@ -42,10 +46,10 @@ class Totals(NamedTuple):
 class VolumeIo:
     """The data path of one volume.
 
-    `faults` hears of everything that needs a decision; it is called on data threads outside of the gate and must return
-    at once. The control thread answers with `swap` (parked requests run again from their beginning on the new table),
-    `release` (they run again on this one), `fail_parked` or `fence`. `written` has the devices written since the last
-    good FLUSH, those that have left the table meanwhile included.
+    `faults` hears of everything that needs a decision; it is called on data threads outside of the gate and
+    must return at once. The control thread answers with `swap` (parked requests run again from their
+    beginning on the new table), `release` (they run again on this one), `fail_parked` or `fence`. `written`
+    has the devices written since the last good FLUSH, those that have left the table meanwhile included.
     """
 
     def __init__(
@@ -200,7 +204,14 @@ class VolumeIo:
     def hand_to_pool(self, request: Request, sink: Sink) -> None:
         """Run the request soon, from its beginning, on a thread that may wait."""
         self._count_late(1)
-        self._pool.put(self, request, sink)
+        self._pool.put(self, (request,), sink)
+
+    def hand_reads_to_pool(self, requests: Sequence[Request], sink: Sink) -> None:
+        """Reads that are on their way into memory: a few threads wait for them, as waking one costs more than
+        a read."""
+        self._count_late(len(requests))
+        for first in range(min(READERS, len(requests))):
+            self._pool.put(self, requests[first::READERS], sink)
 
     def run_late(self, request: Request, sink: Sink) -> None:
         """Run one request on a thread of the pool, which may wait."""
@@ -240,9 +251,10 @@ class VolumeIo:
             self._flusher.put(self, request, sink)
 
     def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
-        """A durable write that failed used up the device's report of lost writes: all volumes on it must hear."""
+        """A durable write that failed may have used up the device's report of lost writes: all volumes must
+        hear."""
         if request.durable and request.op is Op.WRITE and fault.device is not None:
-            self._flusher.lost(fault.device, fault.number)
+            self._flusher.check(fault.device, fault.number)
         if fault.kind is FaultKind.NO_SPACE:
             self._parking.tell(fault)
             sink.finish(request, errno.ENOSPC)

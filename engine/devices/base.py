@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Protocol, TypeAlias
 
 from engine.errors import RangeError
@@ -11,6 +12,10 @@ Data: TypeAlias = bytes | bytearray | memoryview
 
 SECTOR = 512
 """The smallest block that any LUN has, in bytes."""
+
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The errors of a device that is sound but has no room, such as a thin LUN on a full file system."""
 
 
 class BlockDevice(Protocol):

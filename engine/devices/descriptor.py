@@ -6,9 +6,10 @@ import ctypes
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from engine.devices.base import SECTOR, BaseDevice, Data, check_range
+from engine.devices.base import NO_SPACE, SECTOR, BaseDevice, Data, check_range
 from engine.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class DescriptorDevice(BaseDevice):
         return self.reads, self.writes, self.bytes_read, self.bytes_written
 
     def try_read(self, offset: int, into: memoryview) -> bool:
+        """A read that is refused has been asked for: the kernel brings it in while nobody waits for it yet."""
         length = len(into)
         if offset < 0 or offset + length > self.size:
             check_range(self.name, self.size, offset, length)
@@ -100,6 +102,8 @@ class DescriptorDevice(BaseDevice):
             if _preadv(self.fd, (into,), offset, self._nowait) != length:
                 return False
         except BlockingIOError:
+            with suppress(OSError):  # a hint
+                os.posix_fadvise(self.fd, offset, length, os.POSIX_FADV_WILLNEED)
             return False
         except OSError as error:
             if error.errno == errno.EOPNOTSUPP:
@@ -167,18 +171,24 @@ class DescriptorDevice(BaseDevice):
             done += put
 
     def _write_durable(self, offset: int, data: Data) -> None:
-        """A failed synchronous write uses up the kernel's one report of failed write-back: count it as a loss."""
+        """A failed synchronous write uses up the kernel's one report of failed write-back: count it as a loss.
+
+        Not so when the device has no room for the data: then nothing was synchronised.
+        """
         try:
             if self._dsync:
                 self._write_rest(offset, memoryview(data), 0, self._dsync)
             else:
                 self._write_synced(offset, memoryview(data))
         except OSError as error:
-            if error.errno not in _UNSUPPORTED or not self._dsync:
-                self.losses += 1
-                raise
-            self._dsync = 0
-            self._write_durable(offset, data)
+            if error.errno in _UNSUPPORTED and self._dsync:
+                self._dsync = 0
+                self._write_durable(offset, data)
+                return
+            if error.errno in NO_SPACE:
+                self._write_rest(offset, memoryview(data), 0, 0)  # raises when there is no room
+            self.losses += 1
+            raise
 
     def _write_synced(self, offset: int, data: memoryview) -> None:
         """Without RWF_DSYNC: a second, synchronous descriptor, which leaves the first one's error report alone."""

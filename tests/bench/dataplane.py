@@ -12,6 +12,7 @@ import pstats
 import statistics
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -82,6 +83,45 @@ def rates(runs: dict[str, Callable[[list[Request]], None]], op: Op, size: int, s
     return {name: statistics.median(found) for name, found in turns.items()}
 
 
+class Ends:
+    """A sink that lets the caller wait for a whole batch."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Semaphore(0)
+
+    def finish(self, request: Request, error: int) -> None:
+        if error:
+            raise OSError(error, os.strerror(error))
+        self._ended.release()
+
+    def wait(self, count: int) -> None:
+        for _ in range(count):
+            self._ended.acquire()
+
+
+def cold(run: Callable[[list[Request]], None], luns: list[FileDevice], seconds: float) -> float:
+    """Thousands of random 4 KiB reads a second when nothing is in the page cache at first."""
+    for lun in luns:
+        lun.flush()
+        os.posix_fadvise(lun.fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    source = requests(Op.READ, BLOCK)
+    done, start = 0, perf_counter()
+    while perf_counter() - start < min(seconds, 0.3):  # longer, and most of it is hot
+        run(next(source))
+        done += DEPTH
+    return done / (perf_counter() - start) / 1000
+
+
+def waiting(volume: VolumeIo) -> Callable[[list[Request]], None]:
+    sink, slot = Ends(), volume.slot("cold")
+
+    def run(batch: list[Request]) -> None:
+        volume.execute(batch, slot, sink)
+        sink.wait(len(batch))
+
+    return run
+
+
 def bare(device: FileDevice) -> Callable[[list[Request]], None]:
     def run(batch: list[Request]) -> None:
         for request in batch:
@@ -127,6 +167,10 @@ def main() -> None:
         sys.stdout.write(f"{'':20}" + "".join(f"{title:>14}" for title in columns) + "   thousands a second\n")
         for name in runs:
             sys.stdout.write(f"{name:20}" + "".join(f"{figures[name]:14.1f}" for figures in columns.values()) + "\n")
+        frozen = {name: cold(waiting(volume), luns, seconds) for name, volume in volumes.items()}
+        frozen["bare, inline"] = cold(runs["bare system calls"], luns, seconds)
+        for name, figure in frozen.items():
+            sys.stdout.write(f"cold cache, {name:20}{figure:8.1f}\n")
         if "--profile" in sys.argv:
             profile(runs["plain, 64 extents"])
         for volume in volumes.values():

@@ -124,6 +124,18 @@ def test_no_space_is_the_clients_error_and_told_with_its_range(plane: DataPlane)
     assert volume.parked == 0
 
 
+def test_a_leg_that_is_being_filled_and_has_no_room_is_a_failed_leg(plane: DataPlane) -> None:
+    """It would miss the write for good: the client's write goes on without it."""
+    full = FaultyDevice(plane.memory[1])
+    complete = plex("plex0", plane.memory[0])
+    volume = plane.volume(fold([complete, plex("plex1", full, readable=False)], SIZE))
+    full.fail("write", number=errno.ENOSPC)
+    sink = send(volume, write(0, b"a"))
+    assert [(fault.kind, fault.plex) for fault in plane.faults] == [(FaultKind.LEG, "plex1")]
+    volume.swap(fold([complete], SIZE))
+    assert sink.wait(1) == [0]
+
+
 def test_a_failed_flush_is_never_believed_and_told_to_every_volume_with_unflushed_writes(plane: DataPlane) -> None:
     shared = FaultyDevice(plane.memory[0])
     first = plane.volume(mirror(shared, plane.memory[1]), "vol1")

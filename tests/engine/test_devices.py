@@ -306,6 +306,9 @@ def test_a_full_file_system_is_enospc(tmp_path: Path) -> None:
             with pytest.raises(DeviceError) as caught:
                 device.write(0, b"x" * (2 * MIB))
             assert caught.value.errno == errno.ENOSPC
+            with pytest.raises(DeviceError):
+                device.write(4 * MIB, b"x" * (2 * MIB), durable=True)
+            assert device.losses == 0  # nothing had been synchronised
             assert device.size == os.stat(path).st_size == 8 * MIB
         finally:
             device.close()
