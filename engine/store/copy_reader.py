@@ -8,7 +8,7 @@ from engine.errors import MetadataError
 from engine.geometry import METADATA_BLOCK
 from engine.store import transaction as transactions
 from engine.store.areas import SLOTS, Area
-from engine.store.format import MAGIC, Block, BlockError, Damage, announced_length, unseal
+from engine.store.format import Block, BlockError, Damage, announced_length, unseal
 from engine.store.rows import modernise
 from engine.store.transaction import NEVER, Identity, Transaction
 from engine.store.uncached import drop_cache, read
@@ -114,9 +114,7 @@ def _read_checkpoint(
     span = label.span(slot)
     drop_cache(device, *span)
     first = read(device, span.offset, METADATA_BLOCK)
-    length = announced_length(first)
-    if length is None:
-        return None
+    length = announced_length(first) or 0
     whole = read(device, span.offset, length) if METADATA_BLOCK < length <= span.length else first
     try:
         found = _open(memoryview(whole), Block.CHECKPOINT, label, span.offset)
@@ -139,16 +137,15 @@ def _read_journal(
     position = 0
     while position < len(data):
         step = METADATA_BLOCK
-        if data[position : position + len(MAGIC)] == MAGIC:
-            try:
-                found = _open(data[position:], Block.JOURNAL, label, span.offset + position)
-            except MetadataError as error:
-                torn[position] = True
-                newer.extend([error] if _is_newer(error) else [])
-            else:
-                if found is not None:
-                    step = announced_length(data[position:]) or METADATA_BLOCK
-                    entries.append(_Entry(position, position + step, found))
+        try:
+            found = _open(data[position:], Block.JOURNAL, label, span.offset + position)
+        except MetadataError as error:
+            torn[position] = True
+            newer.extend([error] if _is_newer(error) else [])
+            found = None
+        if found is not None:
+            step = announced_length(data[position:]) or METADATA_BLOCK
+            entries.append(_Entry(position, position + step, found))
         position += step
     return entries, torn
 

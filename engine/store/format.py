@@ -26,6 +26,7 @@ NO_ID = bytes(16)
 
 # magic, format version, kind, reserved, disk id, group id, own offset, transaction, body length, checksum
 _HEADER = struct.Struct("<8sHHI16s16sQQII")
+_OWNER_AT = 16
 _CHECKSUM_AT = _HEADER.size - 4
 _CHECKSUM = struct.Struct("<I")
 
@@ -96,6 +97,11 @@ def announced_length(first: Buffer) -> int | None:
     return sealed_length(_HEADER.unpack_from(first)[8])
 
 
+def names(data: Buffer, owner: bytes) -> bool:
+    """Whether `data` has an owner (disk id, or disk and group id) where a header would, whatever else it is."""
+    return bytes(data[_OWNER_AT : _OWNER_AT + len(owner)]) == owner
+
+
 def unseal(
     data: Buffer, *, kind: Block, offset: int, disk: bytes | None = None, group: bytes | None = None
 ) -> Sealed | None:
@@ -105,6 +111,8 @@ def unseal(
     """
     length = announced_length(data)
     if length is None:
+        if disk and group and names(data, disk + group):
+            raise BlockError(Damage.ALTERED, offset)
         return None
     _, version, found_kind, _, found_disk, found_group, own_offset, transaction, body_length, checksum = (
         _HEADER.unpack_from(data)

@@ -91,7 +91,7 @@ class GroupStore:
             store._enclosures = enclosures_of(config)
             store._begin(max(group.transaction, 1), store._image.delta_to(group.ref, config))
         except (EngineError, ValueError):
-            _give_back(claimed)
+            _give_back(group.ref.id, disks.values())
             raise
         return store
 
@@ -427,11 +427,13 @@ def _release(member: Member) -> None:
     release(member.device)
 
 
-def _give_back(claimed: Mapping[Ref, Member]) -> None:
+def _give_back(group: str, devices: Iterable[BlockDevice]) -> None:
     """Undo a creation that failed, as far as the disks let it."""
-    for ref in sorted(claimed):
+    for device in devices:
         try:
-            release(claimed[ref].device)
+            label = read_label(device)
+            if label is not None and label.group == group:
+                release(device)
         except (DeviceError, RangeError, MetadataError):
             continue
 

@@ -14,7 +14,7 @@ import msgspec
 from engine.errors import MetadataError
 from engine.geometry import LABEL_OFFSET, METADATA_BLOCK, PRIVATE_MAX, PRIVATE_MIN, PRIVATE_OFFSET, geometry
 from engine.store.areas import SLOTS, Area, Span, areas
-from engine.store.format import NO_ID, Block, seal, unseal
+from engine.store.format import NO_ID, Block, BlockError, Damage, names, seal, unseal
 from engine.store.uncached import drop_cache, read
 from engine.units import MIB
 
@@ -150,7 +150,9 @@ def _copies(device: BlockDevice) -> tuple[list[Label], list[MetadataError]]:
             errors.append(error)
             continue
         if label is None and place == LABEL_OFFSET and not _is_blank(device):
-            return [], []  # somebody else has written there: the copy behind it is a leftover
+            if not _is_broken(device):
+                return [], []  # somebody else has written there: the copy behind it is a leftover
+            errors.append(BlockError(Damage.ALTERED, place))
         if label is not None:
             found.append(label)
     return found, errors
@@ -158,6 +160,15 @@ def _copies(device: BlockDevice) -> tuple[list[Label], list[MetadataError]]:
 
 def _is_blank(device: BlockDevice) -> bool:
     return not any(read(device, 0, LABEL_OFFSET + METADATA_BLOCK))
+
+
+def _is_broken(device: BlockDevice) -> bool:
+    """Whether what stands in the label's place is still known as this disk's, by the copy."""
+    try:
+        copy = _label_at(device, PRIVATE_OFFSET) if PRIVATE_OFFSET + METADATA_BLOCK <= device.size else None
+    except MetadataError:
+        return False
+    return copy is not None and names(read(device, LABEL_OFFSET, METADATA_BLOCK), bytes.fromhex(copy.disk))
 
 
 def _label_at(device: BlockDevice, place: int) -> Label | None:
