@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import PlexState, Volume
+from engine.records import PlexState, Subdisk, Volume
 from engine.tasks.steps import Begin, Commit, Flush, TaskFailed
 from engine.tasks.zeroing import disks_of, zero_subdisks
 
@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 
 
 def steps(config: Config, task: Task) -> Steps:
-    """Nobody can read the volume while its size is 0, so no lock is needed."""
-    subdisks = [config.subdisk(ref) for ref in task.params.subdisks]
+    """Nobody can read the volume while its size is 0, so no lock is needed; afterwards nothing is zeroed any more."""
+    volume = config.get(task.params.volume)
+    subdisks = [found for ref in task.params.subdisks if isinstance(found := config.get(ref), Subdisk)]
+    if not isinstance(volume, Volume):
+        raise TaskFailed("The volume was removed while it was being made.")
+    if volume.size:
+        yield Begin(task.bytes_total, task.bytes_total)
+        return
+    if len(subdisks) < len(task.params.subdisks):
+        raise TaskFailed("A subdisk was removed while the volume was being made.")
     yield Begin(task.checkpoint, sum(subdisk.length for subdisk in subdisks))
     yield from zero_subdisks(subdisks, task.checkpoint)
     yield Flush(disks_of(subdisks))

@@ -49,7 +49,7 @@ class TaskRunner:
         self._ask(task, Wish.ABORT)
 
     def set_iodelay(self, task: Ref, delay_ms: int) -> None:
-        """Rest so many milliseconds after each MiB, from now on. The record is the command's business."""
+        """Rest so many milliseconds after each MiB. Commit the record first: a run that begins reads it."""
         with self._changed:
             job = self._jobs.get(task)
         if job is not None:

@@ -99,7 +99,11 @@ def _targets(old: list[Subdisk], cut: bool) -> list[Subdisk]:
 def _moving(shape: Shape, kind: TaskType, choose: Callable[[Subdisk], bool], cut: bool, mirrored: bool) -> Case:
     volume = make_volume(shape.size)
     plex = make_plex(VOLUME, "v-01", shape, 0, PlexState.ACTIVE)
-    other = make_plex(VOLUME, "v-02", Shape("c", shape.size, pieces=(-(-shape.size // MIB),)), 3, PlexState.ACTIVE) if mirrored else []
+    other = (
+        make_plex(VOLUME, "v-02", Shape("c", shape.size, pieces=(-(-shape.size // MIB),)), 3, PlexState.ACTIVE)
+        if mirrored
+        else []
+    )
     old = [record for record in plex if isinstance(record, Subdisk) and choose(record)]
     targets = _targets(old, cut)
     refs = tuple(target.ref for target in targets)

@@ -236,7 +236,9 @@ def test_close_and_next_start(kind: str, nth: int) -> None:
     first.close()
     second = Lab(devices=first.raw)
     try:
-        second.load([replace(r, checkpoint=checkpoint) if isinstance(r, Task) else r for r in persisted(first.config())])
+        second.load(
+            [replace(r, checkpoint=checkpoint) if isinstance(r, Task) else r for r in persisted(first.config())]
+        )
         if case.task.ref in second.config():
             assert second.run(case.task.ref).state is TaskState.COMPLETED
         case.done(second.config())
@@ -250,19 +252,17 @@ def test_throttle_and_its_end(lab: Lab) -> None:
     case = COPIES["mirror"](LONG)
     case = case._replace(edit=[*case.edit[:-1], replace(case.task, iodelay_ms=600_000)])
     model = prepare(lab, case)
-    lab.runner.start(case.task.ref)
     gate = Gate(lab, 1)
     gate.go_on.set()
+    lab.runner.start(case.task.ref)
     assert gate.reached.wait(DEADLINE_S)
     lab.runner.pause(case.task.ref)
     paused = await_state(lab, case.task.ref, TaskState.PAUSED)
     assert paused.bytes_done <= 2 * MIB
     lab.runner.resume(case.task.ref)
     await_state(lab, case.task.ref, TaskState.RUNNING)
-    while case.task.ref not in lab.runner.running():
-        pass
-    lab.runner.set_iodelay(case.task.ref, 0)
     lab.commit(lambda edit: edit.put(replace(edit.config.task(case.task.ref), iodelay_ms=0)))
+    lab.runner.set_iodelay(case.task.ref, 0)
     assert lab.runner.wait(case.task.ref, DEADLINE_S)
     assert lab.config().task(case.task.ref).state is TaskState.COMPLETED
     lab.check(VOLUME, bytes(model))
