@@ -41,7 +41,8 @@ class Session:
         self._runtime = runtime
         self._outbox = Outbox(link, runtime)
         self._listeners: dict[int, Listener] = {}
-        self._threads: list[Thread] = []
+        self._sender: Thread | None = None
+        self._server: Thread | None = None
         self._verbs: dict[type[wire.Request], Callable[..., wire.Message | None]] = {
             wire.Attach: self._attach,
             wire.Detach: self._detach,
@@ -55,10 +56,8 @@ class Session:
         self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SECONDS.pack(SEND_PATIENCE_S, 0))
         with contextlib.suppress(OSError):
             wire.send_hello(self._link)  # eight bytes find room in a new socket
-        self._threads = [
-            self._runtime.thread(f"control-send-{self._process}", self._outbox.run),
-            self._runtime.thread(f"control-serve-{self._process}", self._run),
-        ]
+        self._sender = self._runtime.thread(f"control-send-{self._process}", self._outbox.run)
+        self._server = self._runtime.thread(f"control-serve-{self._process}", self._run)
 
     def end(self, reason: str) -> None:
         """Tell the client why, and read no more of it."""
@@ -68,13 +67,15 @@ class Session:
 
     def join(self, patience_s: float | None = None) -> None:
         """Wait until both threads are gone; a client that doesn't take its last words is cut off after `patience_s`."""
+        if self._sender is None or self._server is None:
+            return
         if patience_s is not None:
-            self._threads[0].join(patience_s)
-            if self._threads[0].is_alive():
+            self._sender.join(patience_s)
+            if self._sender.is_alive():
                 with contextlib.suppress(OSError):
                     self._link.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
+        self._sender.join()
+        self._server.join()
 
     def _run(self) -> None:
         reason = ""
@@ -116,12 +117,15 @@ class Session:
             return wire.to_message(request.number, error)
 
     def _leave(self, reason: str) -> None:
-        for listener in self._listeners.values():
-            self._api.detach(listener)
-        self._outbox.finish(wire.Goodbye(reason=reason or "The connection was closed."))
-        self._threads[0].join()
-        self._link.close()
-        self.ended = True
+        assert self._sender is not None
+        try:
+            for listener in self._listeners.values():
+                self._api.detach(listener)
+        finally:
+            self._outbox.finish(wire.Goodbye(reason=reason or "The connection was closed."))
+            self._sender.join()
+            self._link.close()
+            self.ended = True
 
     # --- verbs ---
     def _attach(self, ask: wire.Attach) -> None:
