@@ -58,7 +58,7 @@ class Committer:
 
     def detach(self, listener: Listener) -> None:
         with self.lock:
-            self._listeners.remove(listener)
+            self._listeners = [known for known in self._listeners if known != listener]
 
     def publish(self, events: Iterable[Event]) -> None:
         """Tell all listeners, in order. Only commits and traffic samples come here."""
