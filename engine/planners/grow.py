@@ -20,13 +20,13 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
     if blocked := refuse(title, _problem(config, command, volume)):
         return blocked
     draft = Draft(config, ids, volume.group)
-    largest = max_grow(config, command)
-    size = largest if command.size == MAX_SIZE else rounded(draft, command.size)
+    size = max_grow(config, command) if command.size == MAX_SIZE else rounded(draft, command.size)
     if blocked := refuse(title, _larger(volume, size, command)):
         return blocked
     disks = usable_disks(config, volume.group, command.disks)
     growths = grow_columns(config, volume.ref, size, Space(config, disks))
     if growths is None:
+        largest = max_grow(config, command)
         return refused(title, no_space(config, disks, 1, size, largest if largest > volume.size else 0))
     subdisks = _put(draft, growths)
     warn_failing(draft, command.disks)

@@ -24,15 +24,14 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     if blocked := refuse(title, _create_problem(config, command, name)):
         return blocked
     draft = Draft(config, ids, command.group)
-    largest = max_size(config, command)
-    size = largest if command.size == MAX_SIZE else rounded(draft, command.size)
+    size = max_size(config, command) if command.size == MAX_SIZE else rounded(draft, command.size)
     disks = usable_disks(config, command.group, command.disks)
     shape = shape_of(command)
     wish = Wish(shape, command.mirrors, size, command.across_enclosures, command.force)
     placed = place_plexes(config, Space(config, disks), wish) if size else None
     if placed is None:
         slots = 1 if command.force else shape.columns * command.mirrors
-        return refused(title, no_space(config, disks, slots, size, largest))
+        return refused(title, no_space(config, disks, slots, size, max_size(config, command)))
     volume = Volume(ref=ids(Kind.VOLUME), name=name, group=command.group)
     draft.put(volume)
     plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
