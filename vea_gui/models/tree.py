@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
@@ -44,6 +45,7 @@ class ObjectTree(QAbstractItemModel):
         self._by_key: dict[Key, list[Node]] = {}
         self._last = 0
         self._roots: list[Node] = []
+        self._changing = False  # while a change is told, no branch may be opened
         self._fill()
 
     # --- what Qt asks ---
@@ -75,18 +77,19 @@ class ObjectTree(QAbstractItemModel):
 
     def canFetchMore(self, parent: Index) -> bool:
         node = self.node(parent)
-        return node is not None and node.children is None and tree_shape.has_children(self.mirror.config, node.key)
+        if node is None or node.children is not None or self._changing:
+            return False
+        return tree_shape.has_children(self.mirror.config, node.key)
 
     def fetchMore(self, parent: Index) -> None:
         node = self.node(parent)
-        if node is not None and node.children is None:
+        if node is not None and node.children is None and not self._changing:
             keys = tree_shape.children(self.mirror.config, node.key)
             made = [self._make(key, node) for key in keys]
             made.sort(key=lambda each: each.order)
-            self.beginInsertRows(self._index_of(node), 0, len(made) - 1)
-            node.children = made
-            _number(made)
-            self.endInsertRows()
+            with self._inserting(node, 0, len(made) - 1):
+                node.children = made
+                _number(made)
 
     def data(self, index: Index, role: int = Role.DisplayRole) -> Any:
         node = self.node(index)
@@ -121,14 +124,14 @@ class ObjectTree(QAbstractItemModel):
 
     def index_at(self, path: Path) -> QModelIndex:
         """The index of a place, branches opened as far as needed; invalid when it is gone."""
-        siblings: Iterable[Node] = self._roots
         found: Node | None = None
         for key in path:
+            if found is not None:
+                self.fetchMore(self._index_of(found))
+            siblings: Iterable[Node] = self._roots if found is None else found.children or ()
             found = next((node for node in siblings if node.key == key), None)
             if found is None:
                 return QModelIndex()
-            self.fetchMore(self._index_of(found))
-            siblings = found.children or ()
         return self._index_of(found) if found is not None else QModelIndex()
 
     def apply(self, change: Change) -> None:
@@ -140,8 +143,9 @@ class ObjectTree(QAbstractItemModel):
             return
         wanted = self._wanted(change)
         for parent, (gone, new) in wanted.items():
-            self._remove(parent, gone)
-            self._insert(parent, new)
+            if parent.id in self._nodes:  # else it has gone itself, to come anew elsewhere, unopened
+                self._remove(parent, gone)
+                self._insert(parent, new)
         for key in {*change.overlays, *(ref for ref in change.records if ref in self._by_key)}:
             for node in self._by_key.get(self._of_host(key), ()):
                 at = self._index_of(node)
@@ -186,22 +190,31 @@ class ObjectTree(QAbstractItemModel):
     def _remove(self, parent: Node, gone: list[Node]) -> None:
         for first, last in reversed(runs(sorted(node.row for node in gone))):
             assert parent.children is not None
+            self._changing = True
             self.beginRemoveRows(self._index_of(parent), first, last)
             for node in parent.children[first : last + 1]:
                 self._forget(node)
             del parent.children[first : last + 1]
             _number(parent.children)
             self.endRemoveRows()
+            self._changing = False
 
     def _insert(self, parent: Node, refs: list[Ref]) -> None:
         made = sorted((self._make(ref, parent) for ref in refs), key=lambda node: node.order)
         for node in made:
             assert parent.children is not None
             row = bisect_left(parent.children, node.order, key=lambda each: each.order)
-            self.beginInsertRows(self._index_of(parent), row, row)
-            parent.children.insert(row, node)
-            _number(parent.children)
-            self.endInsertRows()
+            with self._inserting(parent, row, row):
+                parent.children.insert(row, node)
+                _number(parent.children)
+
+    @contextmanager
+    def _inserting(self, parent: Node, first: int, last: int) -> Iterator[None]:
+        self._changing = True
+        self.beginInsertRows(self._index_of(parent), first, last)
+        yield
+        self.endInsertRows()
+        self._changing = False
 
     def _make(self, key: Key, parent: Node | None) -> Node:
         self._last += 1

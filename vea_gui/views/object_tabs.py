@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxL
 from engine.records import Alert, Kind, Record, Ref, Subdisk
 from vea_gui import tree_shape
 from vea_gui.console import Console
-from vea_gui.mirror import Change, Mirror
+from vea_gui.mirror import Mirror
 from vea_gui.models.table import Source, everything
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, ENCLOSURES, VOLUMES, Folder, Key, Path
 from vea_gui.views.table_page import TablePage
@@ -187,7 +187,6 @@ class ObjectTabs(QWidget):
         self.tabs.currentChanged.connect(self._shown)
         self.filter.textChanged.connect(self._filter)
         console.place_changed.connect(self.show_place)
-        console.changed.connect(self._changed)
 
     def show_place(self, path: Path) -> None:
         """Show the tabs of a place."""
@@ -255,14 +254,6 @@ class ObjectTabs(QWidget):
         page = self.page()
         if page is not None and hasattr(page, "set_filter"):
             page.set_filter(text)
-
-    def _changed(self, change: Change) -> None:
-        """An object that is gone takes its tabs with it: its parent in the tree comes instead."""
-        if isinstance(self._key, Ref) and self._key not in self.console.config:
-            alive = [key for key in self.console.path if isinstance(key, Folder) or key in self.console.config]
-            self._key = None
-            if alive:
-                self.console.frame.go(tuple(alive))
 
     def _clear(self) -> None:
         for page in self._pages.values():

@@ -80,19 +80,31 @@ class ObjectTreeView(QTreeView):
         self.console.select(())
 
     def _changed(self, change: Change) -> None:
-        if not change.reset:
-            self.tree.apply(change)
-            return
-        opened, current = sorted(self._opened, key=len), self.console.path
         self._restoring = True
         self.tree.apply(change)
-        for path in opened:
-            index = self.tree.index_at(path)
-            if index.isValid():
-                self.expand(index)
+        if change.reset or change.renamed:
+            self._open_again()
         self._restoring = False
-        if not current or not self.go(current):
+        self._stand_again()
+
+    def _open_again(self) -> None:
+        """Branches that were open are open, wherever a new name has put them."""
+        for path in sorted(self._opened, key=len):
+            index = self.tree.index_at(path)
+            if index.isValid() and not self.isExpanded(index):
+                self.expand(index)
+
+    def _stand_again(self) -> None:
+        """Still at the same place; when that is gone, at what it belonged to."""
+        path = self.console.path
+        if path and self.tree.path(self.currentIndex()) == path:
+            return
+        while path and not self.tree.index_at(path).isValid():
+            path = path[:-1]
+        if len(path) < 2:
             self.start()
+        elif self.tree.path(self.currentIndex()) != path:
+            self.go(path)
 
     def _moved(self, current: QModelIndex, _: QModelIndex) -> None:
         path = self.tree.path(current)

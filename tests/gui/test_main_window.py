@@ -1,0 +1,189 @@
+"""The main window on a lab: what it shows, follows and asks."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox, QWidget
+from pytestqt.qtbot import QtBot
+
+from engine.records import DiskStatus, Kind, Task, TaskState, TaskType
+from tests.gui import sample_lab
+from tests.gui.planned_engine import PlannedEngine
+from tests.gui.sample_lab import GROUP, HOST, ref
+from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, VOLUMES, Folder, Key, Path
+from vea_gui.views.main_window import MainWindow
+from vea_gui.views.properties import PropertiesWindow
+from vea_gui.views.table_page import TablePage
+
+
+def at(*keys: Key) -> Path:
+    return (HOST, Folder(HOST.id, AGENT), *keys)
+
+
+IN_GROUP = at(Folder(HOST.id, DISK_GROUPS), GROUP)
+
+
+def front(window: MainWindow) -> TablePage:
+    page = window.right.page()
+    assert isinstance(page, TablePage)
+    return page
+
+
+def column(page: TablePage, name: str) -> list[str]:
+    at = [each.id for each in page.model.columns].index(name)
+    return [page.model.index(row, at).data() for row in range(page.model.rowCount())]
+
+
+def test_opens_on_the_agent(window: MainWindow) -> None:
+    assert window.windowTitle() == "VEA console - localhost (administrator)"
+    assert window.address.field.text() == "vea://localhost/StorageAgent"
+
+
+def test_group_has_its_volumes_and_disks(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    assert column(front(window), "name") == ["ev", "st"]
+    assert column(front(window), "clients") == ["fio (process 812)", ""]
+    window.right.show_tab("Disks")
+    assert column(front(window), "name") == [f"Harddisk{number}" for number in range(6)]
+
+
+def test_changes_arrive_by_themselves(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    window.go(IN_GROUP)
+    api.change([msgspec.structs.replace(api.config.volume(ref(Kind.VOLUME, 2)), name="striped")])
+    qtbot.waitUntil(lambda: column(front(window), "name") == ["ev", "striped"])
+    api.change([sample_lab.volume(3, "a-new-one", 0)])
+    qtbot.waitUntil(lambda: column(front(window), "name") == ["a-new-one", "ev", "striped"])
+    assert column(front(window), "status")[0] == "Initializing"
+
+
+def test_picking_moves_nothing(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    front(window).view.selectRow(1)
+    assert window.console.selection.refs == (ref(Kind.VOLUME, 2),)
+    assert window.console.path == IN_GROUP
+    assert "1 volume, 512 MiB, 1 mirror on 2 disks picked" in front(window).summary.text()
+
+
+def test_nothing_picked_means_the_place(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    front(window).view.selectRow(0)
+    front(window).view.clearSelection()
+    assert window.console.selection.refs == (GROUP,)
+
+
+def test_trouble_rolls_up_with_its_cause(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    disk = api.config.disk(ref(Kind.DISK, 3))
+    api.change([msgspec.structs.replace(disk, failing=True)])
+    tree = window.tree.tree
+    group = tree.index_at(IN_GROUP)
+    qtbot.waitUntil(lambda: bool(tree.data(group, Qt.ItemDataRole.ToolTipRole)))
+    assert f"Harddisk3: {DiskStatus.FAILING}." in tree.data(group, Qt.ItemDataRole.ToolTipRole)
+    assert "Harddisk3" in tree.data(tree.index_at((HOST,)), Qt.ItemDataRole.ToolTipRole)
+
+
+def test_back_forward_up(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    window.go(at(Folder(HOST.id, DISKS)))
+    window.go_back()
+    assert window.console.path == IN_GROUP
+    window.go_forward()
+    assert window.console.path == at(Folder(HOST.id, DISKS))
+    window.go_up()
+    assert window.console.path == at()
+
+
+def test_address_leads_there_or_says_what_is_wrong(qtbot: QtBot, window: MainWindow) -> None:
+    told: list[str] = []
+    window.console.told.connect(told.append)
+    field = window.address.field
+    field.setText("vea://localhost/StorageAgent/DiskGroups/dg1/ev")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert window.console.path == (*IN_GROUP, ref(Kind.VOLUME, 1))
+    field.setText("vea://localhost/StorageAgent/Nonsense")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert told[-1] == "StorageAgent has nothing named Nonsense."
+
+
+def test_what_is_gone_leads_to_its_parent(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    window.go((*IN_GROUP, ref(Kind.VOLUME, 2)))
+    api.change(drops=[ref(Kind.SUBDISK, 3), ref(Kind.SUBDISK, 4), ref(Kind.PLEX, 3), ref(Kind.VOLUME, 2)])
+    qtbot.waitUntil(lambda: window.console.path == IN_GROUP)
+    assert column(front(window), "name") == ["ev"]
+
+
+def test_a_tab_stays_when_the_next_place_has_it(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    window.right.show_tab("Disks")
+    window.go(at(Folder(HOST.id, DISKS)))
+    assert window.right.tabs.tabText(window.right.tabs.currentIndex()) == "Disks"
+
+
+def test_filter_keeps_rows_with_every_word(window: MainWindow) -> None:
+    window.go(at(Folder(HOST.id, VOLUMES)))
+    window.right.filter.setText("mirr heal")
+    assert column(front(window), "name") == ["ev"]
+    window.right.filter.setText("nothing like it")
+    assert front(window).empty.text.text() == "No row holds “nothing like it”."
+    assert not front(window).view.isVisible()
+
+
+@pytest.mark.parametrize("running", [0, 1, 3])
+def test_tasks_tab_counts_what_runs(qtbot: QtBot, window: MainWindow, api: PlannedEngine, running: int) -> None:
+    api.change([task(number) for number in range(1, running + 1)])
+    title = f"Tasks ({running})" if running else "Tasks"
+    qtbot.waitUntil(lambda: window.bottom.tabText(1) == title)
+
+
+def task(number: int, **more: object) -> Task:
+    values: dict[str, object] = {
+        "type": TaskType.RESYNC,
+        "object": ref(Kind.VOLUME, 1),
+        "state": TaskState.RUNNING,
+        "bytes_total": 1000,
+        "bytes_done": 410,
+        **more,
+    }
+    return Task(ref=sample_lab.Ref(Kind.TASK, str(number), HOST.id), name="Resynchronise ev", **values)  # type: ignore[arg-type]
+
+
+def test_closing_with_clients_asks_and_cancel_is_the_default(qtbot: QtBot, window: MainWindow) -> None:
+    from vea_gui.views.leaving import Leaving, ask_to_leave
+
+    done: list[str] = []
+    ask_to_leave(window.console, Leaving(lambda: done.append("keep"), lambda: done.append("stop")))
+    box = window.findChild(QMessageBox)
+    assert isinstance(box, QMessageBox)
+    assert [button.text() for button in box.buttons()] == ["Keep serving", "Stop serving and close", "Cancel"]
+    assert box.defaultButton().text() == "Cancel"
+    assert "fio (process 812) on ev" in box.informativeText()
+    box.defaultButton().click()
+    assert done == []
+
+
+def test_properties_stay_live(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    window.console.properties(ref(Kind.VOLUME, 1))
+    shown = window.findChild(PropertiesWindow)
+    assert isinstance(shown, PropertiesWindow)
+    api.change([msgspec.structs.replace(api.config.volume(ref(Kind.VOLUME, 1)), name="renamed")])
+    qtbot.waitUntil(lambda: shown.windowTitle() == "Properties of volume renamed")
+    assert "512 MiB (536,870,912 bytes)" in shown.as_text()
+    shown.close()
+
+
+def test_every_showing_control_has_a_name(window: MainWindow) -> None:
+    window.go(IN_GROUP)
+    nameless = [
+        widget
+        for widget in window.findChildren(QWidget)
+        if widget.isVisible() and widget.focusPolicy() != Qt.FocusPolicy.NoFocus and not _name(widget)
+    ]
+    assert nameless == []
+
+
+def _name(widget: QWidget) -> str:
+    from PySide6.QtGui import QAccessible
+
+    interface = QAccessible.queryAccessibleInterface(widget)
+    return interface.text(QAccessible.Text.Name) if interface is not None else ""

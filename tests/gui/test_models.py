@@ -1,0 +1,152 @@
+"""Models under random changes: Qt's own tester watches, and each model equals one made anew."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtTest import QAbstractItemModelTester
+
+from engine.config import Config
+from engine.records import Kind, Ref
+from tests.gui import sample_lab
+from tests.gui.random_lab import RandomLab
+from tests.gui.sample_lab import GROUP, HOST, ref
+from vea_gui import health, tree_shape
+from vea_gui.mirror import Mirror
+from vea_gui.models.table import RecordTable, Source, everything
+from vea_gui.models.tree import Node, ObjectTree
+from vea_gui.views import object_tabs
+
+ROUNDS = 60
+SOURCES: dict[str, Source] = {
+    **{kind.value: everything(kind) for kind in Kind},
+    "volumes of a group": object_tabs._volumes_of_group(GROUP),
+    "disks of a group": object_tabs._disks_of_group(GROUP),
+    "subdisks of a disk": object_tabs._subdisks_of_disk(ref(Kind.DISK, 0)),
+    "volumes on a disk": object_tabs._volumes_on_disk(ref(Kind.DISK, 0)),
+    "mirrors of a volume": object_tabs._plexes(ref(Kind.VOLUME, 1)),
+    "subdisks of a volume": object_tabs._subdisks_of_volume(ref(Kind.VOLUME, 1)),
+}
+
+
+@pytest.fixture
+def mirror() -> Mirror:
+    made = Mirror()
+    made.reset(HOST, Config.of(sample_lab.records()))
+    return made
+
+
+def watched(model: QAbstractItemModel) -> QAbstractItemModelTester:
+    return QAbstractItemModelTester(model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("descending", [False, True])
+def test_table_equals_one_made_anew(qapp: object, mirror: Mirror, seed: int, name: str, descending: bool) -> None:
+    source = SOURCES[name]
+    table = RecordTable(mirror, source)
+    tester = watched(table)
+    order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+    lab = RandomLab(mirror.config, seed)
+    for turn in range(ROUNDS):
+        sort_column = turn % table.columnCount()
+        table.sort(sort_column, order)
+        kept = {table.ref(row): QPersistentModelIndex(table.index(row, 0)) for row in range(0, table.rowCount(), 2)}
+        table.apply(mirror.fold(lab.events(lab.random.randrange(12))))
+        table.resort()
+        fresh = RecordTable(mirror, source)
+        fresh.sort(sort_column, order)
+        assert table.refs() == fresh.refs()
+        assert {table.row_of(each) for each in table.refs()} == set(range(table.rowCount()))
+        for each, index in kept.items():
+            assert (index.row() if index.isValid() else None) == table.row_of(each)
+    assert tester.model() is table
+
+
+def test_rows_that_a_change_concerns_are_repainted(qapp: object, mirror: Mirror) -> None:
+    """A client that connects changes a cell of its volume's row, though the volume's record is the same."""
+    from engine.events import Remove
+
+    table = RecordTable(mirror, everything(Kind.VOLUME))
+    painted: list[int] = []
+    table.dataChanged.connect(lambda first, last: painted.extend(range(first.row(), last.row() + 1)))
+    table.apply(mirror.fold([Remove(ref(Kind.CONNECTION, 1))]))
+    assert painted == [table.row_of(ref(Kind.VOLUME, 1))]
+
+
+def test_only_what_is_seen_is_repainted(qapp: object, mirror: Mirror) -> None:
+    import msgspec
+
+    from engine.events import Upsert
+
+    table = RecordTable(mirror, everything(Kind.DISK))
+    table.seen = lambda: range(3)
+    painted: list[tuple[int, int]] = []
+    table.dataChanged.connect(lambda first, last: painted.append((first.row(), last.row())))
+    last = msgspec.structs.replace(mirror.config.disk(ref(Kind.DISK, 11)), paths=2)
+    table.apply(mirror.fold([Upsert(last)]))
+    assert painted == []
+
+
+def shape(tree: ObjectTree, node: Node) -> object:
+    """An opened branch as nested keys."""
+    if node.children is None:
+        return node.key
+    return (node.key, [shape(tree, child) for child in node.children])
+
+
+def expected(mirror: Mirror, node: Node) -> object:
+    if node.children is None:
+        return node.key
+    keys = sorted(tree_shape.children(mirror.config, node.key), key=lambda k: tree_shape.sort_key(mirror.config, k))
+    by_key = {child.key: child for child in node.children}
+    return (node.key, [expected(mirror, by_key[key]) if key in by_key else key for key in keys])
+
+
+def open_some(tree: ObjectTree, random: object, parent: QModelIndex) -> None:
+    for row in range(tree.rowCount(parent)):
+        index = tree.index(row, 0, parent)
+        if random.random() < 0.7:  # type: ignore[attr-defined]
+            if tree.canFetchMore(index):
+                tree.fetchMore(index)
+            open_some(tree, random, index)
+
+
+def test_tree_equals_its_shape(qapp: object, mirror: Mirror, seed: int) -> None:
+    tree = ObjectTree(mirror)
+    tester = watched(tree)
+    lab = RandomLab(mirror.config, seed)
+    for _ in range(ROUNDS * 2):
+        open_some(tree, lab.random, QModelIndex())
+        tree.apply(mirror.fold(lab.events(lab.random.randrange(12))))
+        root = tree.node(tree.index(0, 0))
+        assert root is not None
+        assert shape(tree, root) == expected(mirror, root)
+    assert tester.model() is tree
+
+
+def test_tree_indexes_of_the_past_are_harmless(qapp: object, mirror: Mirror) -> None:
+    tree = ObjectTree(mirror)
+    stale = tree.index(0, 0, tree.index(0, 0))
+    tree._fill()
+    assert tree.data(stale) is None
+    assert tree.rowCount(stale) == 0
+
+
+def test_roll_up_equals_one_counted_anew(mirror: Mirror, seed: int) -> None:
+    lab = RandomLab(mirror.config, seed)
+    for _ in range(ROUNDS):
+        mirror.fold(lab.events(15))
+        fresh = health.Health()
+        for record in mirror.config:
+            fresh.note(None, record)
+        keys = {key for key, under in [*fresh._under.items(), *mirror.health._under.items()] if under}
+        assert {key: mirror.health.causes(key) for key in keys} == {key: fresh.causes(key) for key in keys}
+
+
+def test_refs_are_found_by_role(qapp: object, mirror: Mirror) -> None:
+    from vea_gui.models.table import REF_ROLE
+
+    table = RecordTable(mirror, everything(Kind.VOLUME))
+    found: Ref = table.index(0, 0).data(REF_ROLE)
+    assert mirror.config.volume(found).name == "ev"
