@@ -39,6 +39,8 @@ def execute(volume: VolumeIo, batch: Sequence[Request], slot: Slot, sink: Sink) 
         return
     try:
         late = _run(volume, table, batch, slot)
+    except Exception:  # a defect in here must not take the connection's thread along
+        late = dict.fromkeys(map(id, batch), volume.defect(None))
     finally:
         gate.leave(slot)
     slot.busy_s += (volume.now() - started) * (len(batch) - len(late))

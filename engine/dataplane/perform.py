@@ -85,12 +85,15 @@ def _read(volume: VolumeIo, table: Table, request: Request, may_wait: bool) -> V
     buffer = request.buffer
     if buffer is None or len(buffer) != request.length:
         return errno.EINVAL
-    for segment, start, size in table.parts(request.offset, request.length):
+    offset, length = request.offset, request.length
+    segment = table.find(offset) if length else None
+    if segment is not None and offset + length <= segment.end and len(segment.readers) == 1:
+        return _read_map(volume, request, segment.readers[0], offset, buffer, may_wait)
+    for segment, start, size in table.parts(offset, length):
         if not segment.readers:
             return errno.EIO
-        for reader, at, length in read_plan(segment, start, size):
-            base = at - request.offset
-            into = buffer if length == request.length else buffer[base : base + length]
+        for reader, at, count in read_plan(segment, start, size):
+            into = buffer if count == length else buffer[at - offset : at - offset + count]
             verdict = _read_map(volume, request, reader, at, into, may_wait)
             if verdict != DONE:
                 return verdict
@@ -139,14 +142,29 @@ def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, d
     durable, written, size = request.durable, volume.written, len(data)
     for writer in segment.writers:
         spot = writer.place(at, size)
-        runs = writer.runs(at, size) if spot is None else (Run(*spot, 0, size),)
-        for device, place, begin, count in runs:
+        if spot is not None:  # the usual case, without the cost of the general one
+            device, place = spot
             try:
-                device.write(place, data if count == size else data[begin : begin + count], durable=durable)
+                device.write(place, data, durable=durable)
             except LEG_ERRORS as error:
                 return leg_fault(volume, request, writer, device, errno_of(error))
             if not durable:
                 written.add(device)
+            continue
+        verdict = _write_runs(volume, request, writer, at, data)
+        if verdict != DONE:
+            return verdict
+    return DONE
+
+
+def _write_runs(volume: VolumeIo, request: Request, writer: PlexMap, at: int, data: memoryview) -> Verdict:
+    for device, place, begin, count in writer.runs(at, len(data)):
+        try:
+            device.write(place, data[begin : begin + count], durable=request.durable)
+        except LEG_ERRORS as error:
+            return leg_fault(volume, request, writer, device, errno_of(error))
+        if not request.durable:
+            volume.written.add(device)
     return DONE
 
 

@@ -4,6 +4,7 @@ case."""
 from __future__ import annotations
 
 import errno
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.dataplane.call import Call
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from engine.dataplane.table import Table
     from engine.devices.base import BlockDevice
     from engine.runtime import Runtime
+
+log = logging.getLogger(__name__)
 
 READERS = 4
 """So many threads of the pool share the cold reads of one batch."""
@@ -225,12 +228,17 @@ class VolumeIo:
         except DeviceError:
             verdict = errno.ESHUTDOWN
         except Exception:
-            self._parking.tell(Fault(self.name, FaultKind.DEFECT, request.op, number=errno.EIO))
-            verdict = errno.EIO
+            verdict = self.defect(request.op)
         finally:
             self._spare.append(slot)
         self.settle(request, sink, verdict, table)
         self._count_late(-1)
+
+    def defect(self, op: Op | None) -> int:
+        """Called while an exception that nobody expected is handled; answers the errno for its requests."""
+        log.exception("A request of %s met a defect", self.name)
+        self._parking.tell(Fault(self.name, FaultKind.DEFECT, op, number=errno.EIO))
+        return errno.EIO
 
     def suspect(self, device: BlockDevice, number: int) -> None:
         """The flusher says that what this volume had written to `device` is in doubt."""

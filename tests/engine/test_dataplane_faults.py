@@ -17,7 +17,7 @@ from tests.engine.model_sink import CountingSink, eventually
 from tests.engine.model_volume import DataPlane, data_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
@@ -281,12 +281,21 @@ def test_a_lun_that_shrank_is_a_failed_leg(plane: DataPlane) -> None:
     assert sink.wait(1) == [0]
 
 
-def test_a_defect_ends_the_request_and_is_told(plane: DataPlane, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("module", ["execute", "volume_io"])
+def test_a_defect_ends_the_request_and_is_told(
+    module: str, plane: DataPlane, monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
+) -> None:
+    """On the connection's thread as on one of the pool."""
+    expect_log("ERROR engine.dataplane.volume_io: A request of vol1 met a defect")
     volume = plane.volume(mirror(plane.memory[0]))
-    monkeypatch.setattr("engine.dataplane.volume_io.perform", lambda *_, **__: 1 // 0)
-    with pytest.raises(DeviceError):
-        volume.read(0, 1)
+    monkeypatch.setattr(f"engine.dataplane.{module}.perform", lambda *_, **__: 1 // 0)
+    if module == "execute":
+        assert send(volume, write(0, b"x"), Request(Op.FLUSH)).wait(2) == [errno.EIO, errno.EIO]
+    else:
+        with pytest.raises(DeviceError):
+            volume.read(0, 1)
     assert plane.faults[0].kind is FaultKind.DEFECT
+    volume.swap(mirror(plane.memory[0]))  # nobody is left inside
 
 
 # Fail the n-th operation of a leg, n = 1, 2, 3 ... until a run meets no failure.
