@@ -113,6 +113,7 @@ class Engine:
     def submit(self, command: Command, basis: int | None = None) -> Ref:
         self._check(command, self._plan(self.committer.config, command), basis)
         if isinstance(command, _CONTROL):
+            self._note_wish(command, basis)
             return self._work.control_task(command)
         self._work.prepare(command)
         with self.committer.lock:
@@ -178,6 +179,18 @@ class Engine:
         else:
             self._runner.start(task.ref)
         return task.ref
+
+    def _note_wish(self, command: Command, basis: int | None) -> None:
+        """What the operator wants of a task is in its record before it acts on it, so that a crash forgets nothing."""
+        with self.committer.lock:
+            plan = self._plan(self.committer.config, command)
+            self._check(command, plan, basis)
+
+            def change(edit: Edit) -> None:
+                for record in plan.puts:
+                    edit.put(record)
+
+            self.committer.commit(change)
 
     def _numbered(self, command: Command, plan: Plan) -> Task:
         """The task with its number: the plan's own, or one that is completed at once."""

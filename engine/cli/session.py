@@ -14,7 +14,7 @@ from engine.records import TASK_ENDED, Task, TaskState
 from engine.units import format_seconds, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from engine.api import EngineApi
     from engine.cli.forms import Words
@@ -61,8 +61,11 @@ class Session:
         return tuple(dict.fromkeys(resolve.disk(self.config, name).ref for name in names))
 
     # --- commands ---
-    def carry_out(self, command: Command, *, waits: bool = True) -> int:
-        """Plan it; with `--plan` print that, else do it and wait for its task. Answers the exit status."""
+    def carry_out(self, command: Command, *, reached: Callable[[Task], bool] | None = None) -> int:
+        """Plan it; with `--plan` print that, else do it and wait for its task. Answers the exit status.
+
+        With `reached` the command acts on a task: wait until that is so, or until the task has ended.
+        """
         plan = self.api.plan(command)
         if self.words.has("--plan"):
             return self._print_plan(plan)
@@ -72,9 +75,12 @@ class Session:
         if not self.json:
             for warning in plan.warnings:
                 output.write(f"Note: {warning}")
-        if self.words.has("-b") or not waits:
-            return self._tell_begun(task, background=self.words.has("-b"))
-        return self.wait([task])
+        if self.words.has("-b"):
+            return self._tell_begun(task, in_words=False)
+        if reached is None:
+            return self.wait([task])
+        self._wait_until(task, reached)
+        return self._tell_begun(task, in_words=True)
 
     def _submit(self, command: Command) -> Ref:
         try:
@@ -101,12 +107,12 @@ class Session:
             output.complain(str(CommandRejected(plan.problems)))
         return 1 if plan.problems else 0
 
-    def _tell_begun(self, ref: Ref, *, background: bool) -> int:
+    def _tell_begun(self, ref: Ref, *, in_words: bool) -> int:
         self.fold()
         task = self.config.get(ref)
         if self.json and isinstance(task, Task):
             output.write_json(rows.task_row(self.config, task))
-        elif background:
+        elif not in_words:
             output.write(ref.id)
         elif isinstance(task, Task):
             output.write(f"Task {ref.id} ({task.name}): {task.state}.")
@@ -129,6 +135,11 @@ class Session:
         finally:
             progress.end()
         return self._tell_ended([known[ref] for ref in tasks if ref in known], several=several)
+
+    def _wait_until(self, ref: Ref, reached: Callable[[Task], bool]) -> None:
+        self.fold()
+        while isinstance(task := self.config.get(ref), Task) and task.state not in TASK_ENDED and not reached(task):
+            self._fold_next()
 
     def _unfinished(self, tasks: list[Ref], known: dict[Ref, Task]) -> list[Task]:
         self.fold()

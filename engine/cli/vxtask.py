@@ -41,25 +41,28 @@ def _clear(session: Session, words: Words) -> int:
     from engine.commands import ClearTasks
 
     tasks = tuple(resolve.task(session.config, number).ref for number in words.many("ID"))
-    return session.carry_out(ClearTasks(tasks=tasks), waits=False)
+    return session.carry_out(ClearTasks(tasks=tasks), reached=lambda _: True)
 
 
 def _pause(session: Session, words: Words) -> int:
     from engine.commands import PauseTask
 
-    return session.carry_out(PauseTask(task=resolve.task(session.config, words["ID"]).ref), waits=False)
+    task = resolve.task(session.config, words["ID"])
+    return session.carry_out(PauseTask(task=task.ref), reached=lambda task: task.state == "paused")
 
 
 def _resume(session: Session, words: Words) -> int:
     from engine.commands import ResumeTask
 
-    return session.carry_out(ResumeTask(task=resolve.task(session.config, words["ID"]).ref), waits=False)
+    task = resolve.task(session.config, words["ID"])
+    return session.carry_out(ResumeTask(task=task.ref), reached=lambda task: task.state != "paused")
 
 
 def _abort(session: Session, words: Words) -> int:
     from engine.commands import AbortTask
 
-    return session.carry_out(AbortTask(task=resolve.task(session.config, words["ID"]).ref), waits=False)
+    task = resolve.task(session.config, words["ID"])
+    return session.carry_out(AbortTask(task=task.ref), reached=lambda _: False)
 
 
 def _set(session: Session, words: Words) -> int:
@@ -68,7 +71,9 @@ def _set(session: Session, words: Words) -> int:
     if "iodelay" not in words.settings:
         raise Usage("Say what to set: vxtask set ID iodelay=MS.")
     task = resolve.task(session.config, words["ID"])
-    return session.carry_out(ThrottleTask(task=task.ref, iodelay_ms=number(words, "iodelay", 0)), waits=False)
+    rest = number(words, "iodelay", 0)
+    command = ThrottleTask(task=task.ref, iodelay_ms=rest)
+    return session.carry_out(command, reached=lambda task: task.iodelay_ms == rest)
 
 
 def _wait(session: Session, words: Words) -> int:

@@ -1,0 +1,94 @@
+"""The programs run in this process against a real engine's socket: words in, status and texts out."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.cli.common import run
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a program left."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Line:
+    """A command line on one engine."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+
+    def __call__(self, text: str | list[str]) -> Answer:
+        """Run `vxdisk list`, say. A list keeps words with spaces."""
+        words = text.split() if isinstance(text, str) else text
+        tool = importlib.import_module(f"engine.cli.{words[0]}").TOOL
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = run(tool, [*words[1:], "--socket", str(self.socket)])
+        return Answer(status, out.getvalue(), err.getvalue())
+
+    def ask(self, text: str) -> Any:
+        """The JSON answer of a program that must succeed."""
+        answer = self(f"{text} --json")
+        assert answer.status == 0, f"{text}: {answer.err}"
+        assert answer.err == ""
+        return answer.json
+
+    def group(self, name: str) -> dict[str, Any]:
+        groups: list[dict[str, Any]] = [each for each in self.ask("vxprint")["groups"] if each["name"] == name]
+        assert len(groups) == 1
+        return groups[0]
+
+    def volume(self, group: str, name: str) -> dict[str, Any]:
+        volumes: list[dict[str, Any]] = [each for each in self.group(group)["volumes"] if each["name"] == name]
+        assert len(volumes) == 1, f"{name} in {group}"
+        return volumes[0]
+
+    def do(self, text: str) -> dict[str, Any]:
+        """Plan, see that nothing changed, do it, and see that what the plan gave and took is so."""
+        before = self.ask("vxprint")
+        plan = self.ask(f"{text} --plan")
+        assert self.ask("vxprint") == before, f"the plan of {text} changed something"
+        assert plan["problems"] == []
+        shown = self(f"{text} --plan")
+        assert shown.status == 0
+        assert plan["title"] in shown.out
+        task: dict[str, Any] = self.ask(text)
+        assert task["state"] == "completed", task
+        self._check_ranges(plan)
+        return {"plan": plan, "task": task}
+
+    def _check_ranges(self, plan: dict[str, Any]) -> None:
+        taken = [
+            (subdisk["disk"], subdisk["disk_offset"], subdisk["disk_offset"] + subdisk["length"])
+            for group in self.ask("vxprint")["groups"]
+            for volume in group["volumes"]
+            for plex in volume["plexes"]
+            for subdisk in plex["subdisks"]
+        ]
+        for given in plan["allocates"]:
+            assert _inside(given, taken)
+        free = [(row["disk"], row["offset"], row["offset"] + row["length"]) for row in self.ask("vxdg free")]
+        grouped = {disk["name"] for group in self.ask("vxprint")["groups"] for disk in group["disks"]}
+        for freed in plan["frees"]:
+            assert _inside(freed, free) or freed["disk"] not in grouped
+
+
+def _inside(wanted: dict[str, Any], ranges: list[tuple[str, int, int]]) -> bool:
+    """A range of a plan lies in one of these (disk, start, end)."""
+    start, end = wanted["offset"], wanted["offset"] + wanted["length"]
+    return any(disk == wanted["disk"] and low <= start and end <= high for disk, low, high in ranges)
