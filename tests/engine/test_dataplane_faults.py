@@ -63,7 +63,7 @@ def test_a_write_that_fails_on_a_leg_is_acknowledged_only_when_that_leg_is_gone(
     bad, good = FaultyDevice(plane.memory[0]), plane.memory[1]
     volume = plane.volume(mirror(bad, good))
     bad.fail("write", persistent=True)
-    sink = send(volume, write(5000, b"a" * 4096), write(9000, b"b"))
+    sink = send(volume, write(5000, b"a" * 4096), write(9096, b"b"))
     assert sink.outcomes == {}
     assert volume.parked == 2
     (fault,) = plane.faults  # one cause, told once
@@ -71,7 +71,7 @@ def test_a_write_that_fails_on_a_leg_is_acknowledged_only_when_that_leg_is_gone(
     assert (fault.op, fault.offset, fault.length) == (Op.WRITE, 5000, 4096)
     volume.swap(fold([plex("plex1", good)], SIZE))
     assert sink.wait(2) == [0, 0]
-    assert content(good, 5000, 4001) == b"a" * 4000 + b"b"
+    assert content(good, 5000, 4097) == b"a" * 4096 + b"b"
 
 
 def test_a_fault_is_told_again_after_a_swap_that_did_not_help(plane: DataPlane) -> None:
