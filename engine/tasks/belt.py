@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.tasks.estimate import TimeLeft
 from engine.tasks.failure import StepFailed
-from engine.tasks.pace import CHECKPOINT_S, Pace, Progress
+from engine.tasks.pace import CHECKPOINT_S, UNFLUSHED_BYTES, Pace, Progress
 from engine.tasks.steps import Begin, Commit, Differences, Flush, Save, TaskFailed
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class Belt:
         self._stopped = False
         self._exhausted = False
         self._differences = Differences()
-        self._save_at: float | None = self._now() + CHECKPOINT_S  # None while somebody saves
+        self._saving = False
+        self._checkpoint_at = self._now() + CHECKPOINT_S
+        self._unflushed = 0
         self._report_at = 0.0
 
     def take(self) -> Ticket | None:
@@ -74,13 +76,14 @@ class Belt:
             self._release(ticket)
             now = self._now()
             match ticket.step:
-                case Save():
-                    self._save_at = now + CHECKPOINT_S
+                case Save(checkpoint):
+                    self._checkpoint_at = now + CHECKPOINT_S if checkpoint else self._checkpoint_at
                 case Flush() | Commit():
                     pass
                 case _:
                     self._pace.worked(now, ticket.step.length)
                     self._progress.end(ticket.position, copied)
+                    self._unflushed += copied
                     self._note(difference)
             return self._due_report(now)
 
@@ -130,9 +133,9 @@ class Belt:
         if isinstance(step, Flush | Commit):
             return self._barrier(step)
         now = self._now()
-        if self._save_at is not None and now >= self._save_at:
-            self._save_at = None
-            return Ticket(Save(), -1)
+        if not self._saving and (self._unflushed >= UNFLUSHED_BYTES or now >= self._checkpoint_at):
+            self._saving, self._unflushed = True, 0
+            return Ticket(Save(now >= self._checkpoint_at), -1)
         rest_s = self._pace.rest_s(now)
         if rest_s > 0:
             self._changed.wait(rest_s)
@@ -167,6 +170,8 @@ class Belt:
         self._in_hands -= 1
         if isinstance(ticket.step, Flush | Commit):
             self._alone = False
+        elif isinstance(ticket.step, Save):
+            self._saving = False
         self._changed.notify_all()
 
     def _note(self, difference: int) -> None:

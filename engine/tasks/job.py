@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -41,14 +41,21 @@ class Wish(enum.Enum):
     CLOSE = "close"  # stop in order and leave the record as it is: it goes on at the next start
 
 
+class Order(NamedTuple):
+    """A wish, and for an abort that is a failure the sentence that says why."""
+
+    wish: Wish
+    why: str = ""
+
+
 class Job:
     """One run of a task, from `begin` until `over` is called on its last thread."""
 
-    def __init__(self, host: TaskHost, ref: Ref, wish: Wish, over: Callable[[Job], None]) -> None:
+    def __init__(self, host: TaskHost, ref: Ref, order: Order, over: Callable[[Job], None]) -> None:
         self.ref = ref
         self._host = host
         self._over = over
-        self._wish = wish
+        self._wish, self._why = order
         self._decided = False
         self._ended = False
         self._changed = host.runtime.condition()
@@ -60,12 +67,13 @@ class Job:
         """Start its first thread."""
         self.thread = self._host.runtime.thread(f"task {self.ref.id} copy 1", self._run)
 
-    def ask(self, wish: Wish) -> bool:
+    def ask(self, order: Order) -> bool:
         """Tell it how to end. False when it ends already, or when it would have to turn back."""
+        wish = order.wish
         with self._changed:
             if self._decided or self._wish is Wish.CLOSE or wish is Wish.GO:
                 return wish is self._wish and not self._decided
-            self._wish = wish
+            self._wish, self._why = order
             if self._belt is not None:
                 self._belt.stop()
             self._changed.notify_all()
@@ -94,10 +102,12 @@ class Job:
         failure = self._work(task) if self._wish is Wish.GO else None
         with self._changed:
             self._decided = True
-            wish = self._wish
+            wish, why = self._wish, self._why
         if self._ended:
             return
-        if failure is not None:
+        if why:
+            self._give_up(TaskState.FAILED, why)
+        elif failure is not None:
             self._fail(failure)
         elif wish is Wish.ABORT:
             self._give_up(TaskState.ABORTED, "Aborted.")
@@ -144,8 +154,10 @@ class Job:
         result = (0, -1)
         try:
             match ticket.step:
-                case Save():
+                case Save(checkpoint=True):
                     self._save(belt, wait=False)
+                case Save():
+                    self._ledger.flush()
                 case Flush(disks):
                     self._ledger.flush(disks)
                 case Commit():
@@ -155,7 +167,7 @@ class Job:
         except (TaskFailed, StepFailed) as failure:
             belt.fail(ticket, failure)
         except VolumeClosed:
-            self.ask(Wish.CLOSE)
+            self.ask(Order(Wish.CLOSE))
             belt.drop(ticket)
         except Exception as error:
             _log.exception("task %s met a defect", self.ref.id)

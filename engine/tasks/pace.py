@@ -7,6 +7,10 @@ from engine.units import MIB
 CHECKPOINT_S = 5.0
 """Checkpoints cost a flush and a commit: one in this time."""
 
+UNFLUSHED_BYTES = 192 * MIB
+"""So much is copied between two flushes: writing back runs beside the copy, and no client's FLUSH of the same LUN ever
+has to wait for more."""
+
 
 class Pace:
     """A rest of `delay_ms` for each MiB, shared by all workers of a task."""

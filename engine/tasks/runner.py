@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.records import TASK_ENDED, Task
-from engine.tasks.job import Job, Wish
+from engine.tasks.job import Job, Order, Wish
 from engine.tasks.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class TaskRunner:
         self._host = host
         self._changed = host.runtime.condition()
         self._jobs: dict[Ref, Job] = {}
-        self._next: dict[Ref, Wish] = {}  # asked for when it was too late for the run that was ending
+        self._next: dict[Ref, Order] = {}  # asked for when it was too late for the run that was ending
         self._threads: list[Thread] = []
         self._closed = False
 
@@ -47,6 +47,10 @@ class TaskRunner:
     def abort(self, task: Ref) -> None:
         """Stop and return everything that is not final."""
         self._ask(task, Wish.ABORT)
+
+    def fail(self, task: Ref, why: str) -> None:
+        """As `abort`, but the task has failed, for a reason that was met elsewhere: a whole sentence."""
+        self._ask(task, Wish.ABORT, why)
 
     def set_iodelay(self, task: Ref, delay_ms: int) -> None:
         """Rest so many milliseconds after each MiB. Commit the record first: a run that begins reads it."""
@@ -72,7 +76,7 @@ class TaskRunner:
             jobs = [self._jobs[task] for task in tasks if task in self._jobs]
             for job in jobs:
                 self._next.pop(job.ref, None)
-                job.ask(Wish.CLOSE)
+                job.ask(Order(Wish.CLOSE))
         for job in jobs:
             job.thread.join()
 
@@ -82,27 +86,28 @@ class TaskRunner:
             self._closed = True
             self._next.clear()
             for job in self._jobs.values():
-                job.ask(Wish.CLOSE)
+                job.ask(Order(Wish.CLOSE))
             threads = list(self._threads)
             self._changed.notify_all()
         for thread in threads:
             thread.join()
 
-    def _ask(self, task: Ref, wish: Wish) -> None:
+    def _ask(self, task: Ref, wish: Wish, why: str = "") -> None:
+        order = Order(wish, why)
         with self._changed:
             job = self._jobs.get(task)
             if self._closed:
                 return
             if job is None:
-                self._begin(task, wish)
-            elif job.ask(wish):
+                self._begin(task, order)
+            elif job.ask(order):
                 self._next.pop(task, None)
             else:
-                self._next[task] = wish
+                self._next[task] = order
 
-    def _begin(self, task: Ref, wish: Wish) -> None:
+    def _begin(self, task: Ref, order: Order) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        job = self._jobs[task] = Job(self._host, task, wish, self._over)
+        job = self._jobs[task] = Job(self._host, task, order, self._over)
         job.begin()
         self._threads.append(job.thread)
 
@@ -110,9 +115,9 @@ class TaskRunner:
         """On the job's own thread, as the last thing that it does."""
         with self._changed:
             del self._jobs[job.ref]
-            wish = self._next.pop(job.ref, None)
-            if wish is not None and not self._closed:
-                self._begin(job.ref, wish)
+            order = self._next.pop(job.ref, None)
+            if order is not None and not self._closed:
+                self._begin(job.ref, order)
             self._changed.notify_all()
 
     def _has_ended(self, task: Ref) -> bool:

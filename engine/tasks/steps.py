@@ -95,7 +95,9 @@ class Commit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Save(msgspec.Struct, frozen=True, gc=False):
-    """A runner's own step between those of the generator: write a checkpoint."""
+    """A runner's own step between those of the generator: flush, and if it is time for that write a `checkpoint`."""
+
+    checkpoint: bool
 
 
 class Differences(msgspec.Struct, frozen=True, gc=False):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import threading
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from msgspec.structs import replace
 
 from engine.config import Config
 from engine.devices.faulty import FaultyDevice
-from engine.records import Kind, Ref, Task, TaskState
+from engine.records import Ref, Task, TaskState, TaskType
 from engine.tasks.job import FROZEN_RETRY_S
 from engine.units import MIB
 from tests.engine.task_cases import COPIES, Case, move_mirrored
-from tests.engine.task_lab import DEADLINE_S, SHAPES, VOLUME, Lab, Shape, client, disk_ref, fill, persisted
+from tests.engine.task_lab import DEADLINE_S, SHAPES, VOLUME, Lab, Shape, client, disk_ref, fill, make_task, persisted
 
 LONG = Shape("long", 9 * MIB, pieces=(5, 4))
 
@@ -300,12 +301,48 @@ def test_volume_removed_meanwhile(lab: Lab) -> None:
     assert lab.runner.running() == ()
 
 
-def test_only_work_is_run(lab: Lab) -> None:
-    from engine.records import TaskType
-    from tests.engine.task_lab import make_task
+@pytest.mark.parametrize("kind", COPIES)
+def test_failure_met_elsewhere(lab: Lab, kind: str) -> None:
+    case = COPIES[kind](LONG)
+    model = prepare(lab, case)
+    gate = Gate(lab, 2)
+    lab.runner.start(case.task.ref)
+    assert gate.reached.wait(DEADLINE_S)
+    lab.runner.fail(case.task.ref, "A client could not write to d4.")
+    gate.go_on.set()
+    assert lab.runner.wait(case.task.ref, DEADLINE_S)
+    ended = lab.config().task(case.task.ref)
+    assert ended.state is TaskState.FAILED
+    assert ended.result.startswith("A client could not write to d4. ")
+    case.returned(lab.config())
+    lab.check(VOLUME, bytes(model))
 
+
+def test_checkpoints_beside_the_copy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written while steps are under way, each after a flush of the target: never more than is stable."""
+    monkeypatch.setattr("engine.tasks.belt.CHECKPOINT_S", 0.0)
+    case = COPIES["mirror"](LONG)
+    model = prepare(lab, case)
+    seen = []
+    saved = threading.Semaphore(0)
+    lab.hook = lambda name, verb, offset, length: saved.acquire(timeout=0.5) and None if verb == "write" else None
+
+    def look(config: Config) -> None:
+        saved.release()
+        at = config.task(case.task.ref).checkpoint
+        seen.append(at)
+        stable = lab.raw["d3"].after_crash(Random(1))  # type: ignore[attr-defined]
+        sd = config.subdisks_of(case.task.params.plexes[0])[0] if case.task.params.plexes[0] in config else None
+        assert sd is None or stable[: min(at, sd.length)] == model[: min(at, sd.length)]
+
+    lab.on_commit = look
+    assert lab.run(case.task.ref).state is TaskState.COMPLETED
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
+
+
+def test_only_work_is_run(lab: Lab) -> None:
     task = make_task(TaskType.COMMAND)
     lab.load([task])
     with pytest.raises(ValueError, match="no work"):
         lab.runner.start(task.ref)
-    assert Kind.TASK is task.ref.kind
