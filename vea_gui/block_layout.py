@@ -6,12 +6,13 @@ Header items keep their place at the left; blocks are counted from the left edge
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from vea_gui.block_geometry import Bar, Span, lay_out
 from vea_gui.block_rows import HEADERS, Band, Item, ItemKind, Key
 
-DRAWER_CELL = 5
+DRAWER_CELL = 7
 """Width of a block in an opened notch, in heights of a line."""
 SHORTEST = 0.3
 """Of the room for bars: no disk's bar is shorter, however much larger another disk is."""
@@ -27,7 +28,7 @@ class Metrics(NamedTuple):
     @property
     def bar(self) -> int:
         """Height of a disk's blocks: two lines."""
-        return 2 * self.line + self.gap
+        return 2 * (self.line + self.gap)
 
     @property
     def low_bar(self) -> int:
@@ -80,6 +81,7 @@ class Arrangement(NamedTuple):
     strips: tuple[Strip, ...]
     notches: tuple[Notch, ...]
     lines: tuple[tuple[int, ...], ...]
+    headers: tuple[int, ...]
     drawer: Box | None = None
 
     def notch_of(self, item: int) -> Notch | None:
@@ -119,7 +121,7 @@ class _Draft:
         notch = next((notch for notch in self.notches if notch.open), None)
         if notch is None:
             return
-        gap, height = self.metrics.gap, self.metrics.low_bar
+        gap, height = self.metrics.gap, self.metrics.bar
         cell = DRAWER_CELL * self.metrics.line
         columns = max(1, min(len(notch.items), (visible - 2 * gap) // cell))
         rows = -(-len(notch.items) // columns)
@@ -141,7 +143,8 @@ class _Draft:
         lines = tuple(tuple(line) for line in self.lines if line)
         boxes = tuple(self.boxes[number] for number in range(len(self.band.items)))
         height = self.bottom + self.metrics.gap
-        return Arrangement(height, boxes, tuple(self.strips), tuple(self.notches), lines, self.drawer)
+        headers = tuple(number for number, item in enumerate(self.band.items) if item.kind in HEADERS)
+        return Arrangement(height, boxes, tuple(self.strips), tuple(self.notches), lines, headers, self.drawer)
 
 
 class Room(NamedTuple):
@@ -235,7 +238,7 @@ def volume_height(items: Sequence[Item], metrics: Metrics) -> int:
 def _sections(items: Sequence[Item], kind: ItemKind, first: int, last: int) -> list[tuple[int, int]]:
     """[begin, end) of each run that an item of a kind leads."""
     begins = [n for n in range(first, last) if items[n].kind is kind]
-    return list(zip(begins, [*begins[1:], last], strict=True))
+    return [(begin, end) for begin, end in pairwise([*begins, last])]
 
 
 def item_at(

@@ -170,7 +170,7 @@ class Rows:
         self._move_out(self.bands[number])
         self.bands[number] = band
         self._settle_in(band)
-        self._count()
+        self._starts = [0, *accumulate(len(each.items) for each in self.bands)]
 
     def insert(self, number: int, band: Band) -> None:
         self.bands.insert(number, band)

@@ -33,6 +33,7 @@ from engine.records import (
     Volume,
 )
 from engine.units import GIB, MIB
+from vea_gui.bridge import EngineBridge
 from vea_gui.console import Console
 from vea_gui.sessions import Session
 from vea_gui.settings import Settings
@@ -96,7 +97,9 @@ class Lab:
             unit = 64 * 1024 if columns > 1 else 0
             shown = last_state if last_state is not None and number == len(pieces) else state
             self.edit.put(
-                Plex(ref=plex, name=plex.id, volume=volume, layout=layout, columns=columns, stripe_unit=unit, state=shown)
+                Plex(
+                    ref=plex, name=plex.id, volume=volume, layout=layout, columns=columns, stripe_unit=unit, state=shown
+                )
             )
             ends = [0] * columns
             for at, (disk, length) in enumerate(plex_pieces):
@@ -228,12 +231,10 @@ class StillApi:
 
 def open_console(config: Config, folder: Path) -> Console:
     """A console that shows a configuration. `push` changes it; `close` ends it."""
-    session = Session.open(StillApi(config))
-    bridge = session.bridge
-    console = Console(session, Settings(folder))
-    snapshot = session.api.attach(bridge.listener)
-    bridge._attached((snapshot, config))
-    return console
+    api = StillApi(config)
+    session = Session(EngineBridge(api))
+    session.mirror.reset(HOST, config)
+    return Console(session, Settings(folder))
 
 
 def push(console: Console, *records: Record, gone: Iterable[Ref] = (), samples: Iterable[Sample] = ()) -> None:
@@ -255,5 +256,3 @@ def close_console(console: Console) -> None:
     """End a console of `open_console`."""
     console.session.close()
     console.settings.close()
-
-

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from engine.plans import Problem
-from engine.records import Disk, Kind, Plex, PlexState, Ref, Volume
+from engine.records import Disk, Kind, Plex, PlexState, Ref, Subdisk, Volume
 from engine.units import format_size
 from vea_gui.block_layout import Arrangement, Box
 from vea_gui.block_names import Moving, block_label, disk_name, disk_place, owner, unused_words
-from vea_gui.block_rows import HEADERS, Band, Item, ItemKind
+from vea_gui.block_rows import Band, Item, ItemKind
 from vea_gui.colors import layout_name
 from vea_gui.drops import Drop, Lift
 from vea_gui.views.block_paint import Ink, Look, draw_block, draw_focus, draw_mark, mix
@@ -60,15 +63,16 @@ class BandPainter:
         band, arrangement = view.blocks.rows.bands[number], view.arrangement(number)
         width = view.viewport().width()
         bars = QRect(view.metrics.header, view.band_top(number), width - view.metrics.header, arrangement.height)
-        for item_number, item in enumerate(band.items):
-            if item.kind in HEADERS:
-                self._header(painter, item, view.on_screen(number, item, arrangement.boxes[item_number]))
+        for at in arrangement.headers:
+            self._header(painter, band.items[at], view.on_screen(number, band.items[at], arrangement.boxes[at]))
         painter.save()
         painter.setClipRect(bars)
         self._blocks(painter, number, band, arrangement, bars)
         if view.hand.lift is not None and band.ref.kind is Kind.DISK:
             self._targets(painter, view.hand.lift, number, band, arrangement)
         painter.restore()
+        if band.ref.kind is not Kind.DISK:
+            return
         painter.setPen(mix(self.ink.base, self.ink.border, 0.5))
         bottom = view.band_top(number) + view.band_height(number) - 1
         painter.drawLine(0, bottom, width, bottom)
@@ -77,28 +81,26 @@ class BandPainter:
         view = self.view
         if arrangement.drawer is not None:
             self._drawer(painter, number, arrangement)
-        hidden = {each for notch in arrangement.notches if not notch.open for each in notch.items}
-        selection, current = view.selectionModel(), view.currentIndex()
+        selection, current = view.selectionModel(), view.currentIndex().row()
+        refused = self._refused(band)
         first = view.blocks.rows.row(number)
-        for item_number, item in enumerate(band.items):
-            if item.kind in HEADERS or item_number in hidden:
-                continue
-            rect = view.on_screen(number, item, arrangement.boxes[item_number])
-            if rect.right() < bars.left() or rect.left() > bars.right():
-                continue
-            index = view.blocks.index(first + item_number)
-            draw_block(painter, self.ink, rect, self._look(item, band, selection.isSelected(index)))
-            if index == current and view.hasFocus():
+        corner = QPoint(view.bars_left, bars.top())
+        for at in _shown(arrangement, view.horizontalOffset(), view.horizontalOffset() + bars.width()):
+            box = arrangement.boxes[at]
+            rect = QRect(corner.x() + box.left, corner.y() + box.top, box.width, box.height)
+            picked = selection.isSelected(view.blocks.index(first + at))
+            draw_block(painter, self.ink, rect, self._look(band.items[at], band, picked, refused), bars)
+            if first + at == current and view.hasFocus():
                 draw_focus(painter, self.ink, rect.intersected(bars))
         for notch in arrangement.notches:
             self._notch(painter, self._at(number, notch.box), len(notch.items), notch.open)
         for strip in arrangement.strips if band.ref.kind is Kind.DISK else ():
             top = view.band_top(number) + strip.top + strip.height + 1
-            self._margins(painter, number, band, arrangement)
+            self._margins(painter, number, arrangement)
             area = QRect(bars.left(), top, view.bars_visible + view.metrics.gap, view.metrics.line)
             draw_ruler(painter, self.ink, strip.bar, view.bars_left, area)
 
-    def _margins(self, painter: QPainter, number: int, band: Band, arrangement: Arrangement) -> None:
+    def _margins(self, painter: QPainter, number: int, arrangement: Arrangement) -> None:
         """What of a LUN no subdisk may use: the label and the private region before the first block, a rest behind."""
         color = mix(self.ink.base, self.ink.border, 0.6)
         strip = arrangement.strips[0]
@@ -134,14 +136,19 @@ class BandPainter:
         painter.setFont(ink.font)
         draw_twisty(painter, ink, QPoint(rect.center().x(), rect.bottom() - rect.height() // 4), is_open)
 
-    def _look(self, item: Item, band: Band, picked: bool) -> Look:
+    def _refused(self, band: Band) -> bool:
+        """Whether the band's disk may not take what is in the hand."""
+        lift = self.view.hand.lift
+        return lift is not None and band.ref.kind is Kind.DISK and lift.why_not(band.ref) is not None
+
+    def _look(self, item: Item, band: Band, picked: bool, refused: bool) -> Look:
         config = self.view.blocks.config
         focus = self.view.focus_on
         if item.kind is ItemKind.FREE:
-            dimmed = "free" in self.view.filtered
-            return Look("free", "free", format_size(item.length), picked=picked, dimmed=dimmed)
+            dimmed = refused or "free" in self.view.filtered
+            return Look("free", "free", (format_size(item.length),), picked=picked, dimmed=dimmed)
         if item.kind is ItemKind.UNUSED:
-            return Look("free", unused_words(config, item.ref), format_size(item.length), picked=picked)
+            return Look("free", unused_words(config, item.ref), (format_size(item.length),), picked=picked)
         subdisk, plex, volume = owner(config, item.ref)
         layout = layout_name(volume.layout) if volume is not None else "log"
         in_volume = volume is not None and volume.ref in focus.volumes
@@ -149,26 +156,27 @@ class BandPainter:
         moving = self.view.blocks.moving.get(item.ref)
         return Look(
             layout,
-            block_label(config, item.ref),
-            self._detail(item, band, volume, subdisk.disk if subdisk is not None else None, moving),
+            subdisk.name if subdisk is not None and band.ref.kind is Kind.VOLUME else block_label(config, item.ref),
+            self._details(item, band, volume, subdisk, moving),
             tone=PLEX_MARKS.get(plex.state, Tone.NONE) if plex is not None else Tone.NONE,
-            dimmed=(bool(focus) and not in_volume) or layout in self.view.filtered,
+            dimmed=refused or (bool(focus) and not in_volume) or layout in self.view.filtered,
             solid=in_plex,
             dashed=in_volume and not in_plex,
             picked=picked,
             pale=subdisk is not None and subdisk.replaces is not None,
         )
 
-    def _detail(self, item: Item, band: Band, volume: Volume | None, disk: Ref | None, moving: Moving | None) -> str:
-        config = self.view.blocks.config
-        parts = [format_size(item.length)]
-        if band.ref.kind is Kind.VOLUME and disk is not None:
-            parts.append(disk_name(config, disk))
-        if moving is not None and moving.percent >= 0:
-            parts.append(f"{moving.percent} %")
-        elif volume is not None and tone_of(volume) >= Tone.WORKING:
+    def _details(
+        self, item: Item, band: Band, volume: Volume | None, subdisk: Subdisk | None, moving: Moving | None
+    ) -> tuple[str, ...]:
+        parts = [f"{moving.percent} %"] if moving is not None and moving.percent >= 0 else []
+        parts.append(format_size(item.length))
+        if band.ref.kind is Kind.VOLUME and subdisk is not None:
+            disk = disk_name(self.view.blocks.config, subdisk.disk)
+            parts += [] if subdisk.name.startswith(disk) else [disk]
+        elif moving is None and volume is not None and tone_of(volume) >= Tone.WORKING:
             parts.append(volume.status.value)
-        return "  ".join(parts)
+        return tuple(parts)
 
     # --- cells at the left ---
     def _header(self, painter: QPainter, item: Item, rect: QRect) -> None:
@@ -265,32 +273,31 @@ class BandPainter:
         painter.save()
         painter.setClipRect(bounds.adjusted(self.view.metrics.header, 0, 0, 0))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for moving in self.view.blocks.all_moving:
-            ends = self._center(moving.source), self._center(moving.target)
-            if ends[0] is None or ends[1] is None:
+        for moving in self.view.blocks.all_moving if self.view.blocks.of_disks else ():
+            source, target = self._end(moving.source), self._end(moving.target)
+            if source is None or target is None:
                 continue
-            if QRectF(ends[0], ends[1]).normalized().adjusted(-20, -20, 20, 20).intersects(QRectF(bounds)):
-                self._joint(painter, ends[0], ends[1], moving)
+            if source.united(target).adjusted(-20, -20, 20, 20).intersects(bounds):
+                down = source.top() < target.top()
+                self._joint(painter, _edge(source, down), _edge(target, not down), moving)
         painter.restore()
 
-    def _center(self, ref: Ref) -> QPointF | None:
+    def _end(self, ref: Ref) -> QRect | None:
         row = self.view.blocks.rows.find((ItemKind.SUBDISK, ref, 0))
-        if row is None:
-            return None
-        return QPointF(self.view.visualRect(self.view.blocks.index(row)).center())
+        return self.view.visualRect(self.view.blocks.index(row)) if row is not None else None
 
     def _joint(self, painter: QPainter, source: QPointF, target: QPointF, moving: Moving) -> None:
         ink = self.ink
         done = source + (target - source) * (max(0, moving.percent) / 100)
-        painter.setPen(QPen(ink.base, 5))
+        painter.setPen(QPen(ink.base, 3))
         painter.drawLine(source, target)
         painter.setPen(QPen(ink.text, 1.5, Qt.PenStyle.DotLine))
         painter.drawLine(source, target)
-        painter.setPen(QPen(ink.link, 3))
+        painter.setPen(QPen(ink.link, 2))
         painter.drawLine(source, done)
         painter.setBrush(ink.link)
         painter.setPen(QPen(ink.base, 1))
-        painter.drawEllipse(target, 5, 5)
+        painter.drawEllipse(target, 4, 4)
         text = f"{moving.percent} %" if moving.percent >= 0 else "waiting"
         width = ink.metrics.horizontalAdvance(text) + 10
         middle = (source + target) / 2
@@ -306,22 +313,18 @@ class BandPainter:
     # --- what is in the hand ---
     def _targets(self, painter: QPainter, lift: Lift, number: int, band: Band, arrangement: Arrangement) -> None:
         """Legal free space glows, a disk that may not take it is dimmed, the piece is shown where it would lie."""
-        ink, config = self.ink, self.view.blocks.config
+        ink = self.ink
         glowing = {region.extent.start for region in lift.glowing() if region.disk == band.ref}
-        refused = band.ref not in config or lift.why_not(band.ref) is not None
         strip = arrangement.strips[0]
-        for item_number, item in enumerate(band.items[1:], 1):
-            rect = self._at(number, arrangement.boxes[item_number])
+        scrolled = self.view.horizontalOffset()
+        for item_number in _shown(arrangement, scrolled, scrolled + self.view.bars_visible):
+            item, rect = band.items[item_number], self._at(number, arrangement.boxes[item_number])
             if item.ref in lift.refs:
                 painter.setPen(QPen(ink.link, 2, Qt.PenStyle.DashLine))
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 painter.drawRect(rect.adjusted(2, 2, -3, -3))
             elif item.kind is ItemKind.FREE and item.start in glowing:
                 self._glow(painter, rect)
-            elif refused or item.kind is ItemKind.FREE:
-                veil = QColor(ink.base)
-                veil.setAlpha(130)
-                painter.fillRect(rect, veil)
         if isinstance(self.view.hand.verdict, Drop):
             layout = self.view.layout_of(lift.refs[0])
             for piece in self.view.hand.verdict.pieces:
@@ -340,7 +343,7 @@ class BandPainter:
 
     def _ghost(self, painter: QPainter, rect: QRect, layout: str, subdisk: Ref, length: int) -> None:
         label = block_label(self.view.blocks.config, subdisk)
-        draw_block(painter, self.ink, rect, Look(layout, label, format_size(length), solid=True))
+        draw_block(painter, self.ink, rect, Look(layout, label, (format_size(length),), solid=True))
 
     def _tip(self, painter: QPainter) -> None:
         """The label at the pointer: why not, or where to."""
@@ -362,6 +365,28 @@ class BandPainter:
         if drop.split:
             return f"Split over {len(drop.pieces)} pieces, first on {place}"
         return f"Drop on {place}"
+
+
+def _shown(arrangement: Arrangement, left: int, right: int) -> Iterator[int]:
+    """The blocks between two places of the bars; of notches only what they have spread out."""
+    for strip in arrangement.strips:
+        cells = strip.bar.cells
+        at = max(0, bisect_right(cells, left, key=_left) - 1)
+        while at < len(cells) and cells[at].left <= right:
+            if cells[at].spans == 1:
+                yield strip.items[cells[at].first]
+            at += 1
+    for notch in arrangement.notches:
+        if notch.open:
+            yield from notch.items
+
+
+_left = attrgetter("left")
+
+
+def _edge(rect: QRect, lower: bool) -> QPointF:
+    """Where the line of a move meets a block: at its edge, right of its words."""
+    return QPointF(rect.left() + rect.width() * 0.8, rect.bottom() if lower else rect.top())
 
 
 def draw_twisty(painter: QPainter, ink: Ink, center: QPoint, is_open: bool) -> None:

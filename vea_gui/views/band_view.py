@@ -26,6 +26,10 @@ Move = QAbstractItemView.CursorAction
 Hint = QAbstractItemView.ScrollHint
 
 
+WIDEST_CELL = "enclosure0 / lun100.img   2 paths"
+"""What a cell at the left can show without being cut."""
+
+
 class Shape(NamedTuple):
     """What tells a Disk View from a Volume View."""
 
@@ -76,7 +80,7 @@ class BandView(QListView):
 
     # --- sizes ---
     def _measure(self) -> Metrics:
-        return Metrics(self.ink.metrics.height(), self.ink.metrics.horizontalAdvance("Harddisk100 0000 GiB") + 30)
+        return Metrics(self.ink.metrics.height(), self.ink.metrics.horizontalAdvance(WIDEST_CELL) + 16)
 
     def measure_bands(self) -> None:
         bands = self.blocks.rows.bands

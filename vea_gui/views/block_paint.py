@@ -16,6 +16,8 @@ TILE = 12
 """Pixels of a pattern's period: every pattern below repeats after it."""
 DIMMED = 0.45
 """How far what is not meant goes towards the background."""
+CLEAR = ("plain", "two horizontal lines")
+"""Patterns that leave the middle of a block free."""
 TEXT_LEAST = 22
 """Pixels below which a block has no words."""
 
@@ -42,6 +44,8 @@ class Ink:
         self.good = theme.state(Tone.GOOD)
         self._brushes: dict[tuple[str, bool], QBrush] = {}
         self._texts: dict[tuple[str, bool], QColor] = {}
+        self._fills: dict[tuple[str, bool], QColor] = {}
+        self._lines: dict[tuple[str, bool], QColor] = {}
         self._elided: dict[tuple[str, int, bool], str] = {}
 
     @classmethod
@@ -55,16 +59,19 @@ class Ink:
 
     def fill(self, layout: str, dimmed: bool = False) -> QColor:
         """The colour of a layout's blocks."""
-        color = self.theme.layout(layout)
-        return mix(color, self.base, DIMMED) if dimmed else color
+        known = self._fills.get((layout, dimmed))
+        if known is None:
+            color = self.theme.layout(layout)
+            known = self._fills[layout, dimmed] = mix(color, self.base, DIMMED) if dimmed else color
+        return known
 
     def words(self, layout: str, dimmed: bool = False) -> QColor:
         """The colour of words on it: black or white, whichever is read better on what is dimmed."""
         known = self._texts.get((layout, dimmed))
         if known is None:
             known = self.theme.block_text(layout)
-            if dimmed and layout != "free":
-                known = QColor(readable_on(self.fill(layout, True).name()))
+            if dimmed:
+                known = self.muted if layout == "free" else QColor(readable_on(self.fill(layout, True).name()))
             self._texts[layout, dimmed] = known
         return known
 
@@ -93,6 +100,12 @@ class Ink:
 
     def line(self, layout: str, dimmed: bool = False) -> QColor:
         """The colour of a pattern's lines: away from the words, so that they stay readable."""
+        known = self._lines.get((layout, dimmed))
+        if known is None:
+            known = self._lines[layout, dimmed] = self._mix_line(layout, dimmed)
+        return known
+
+    def _mix_line(self, layout: str, dimmed: bool) -> QColor:
         if layout == "free":
             return mix(self.base, self.theme.color("mid"), 0.5 if dimmed else 0.9)
         away = QColor("#FFFFFF") if self.words(layout, dimmed).lightness() < 128 else QColor("#000000")
@@ -107,8 +120,16 @@ class Ink:
                 self._elided.clear()
             metrics = self.bold_metrics if bold else self.metrics
             known = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
-            self._elided[key] = known if known != "…" else ""
+            known = self._elided[key] = known if known != "…" else ""
         return known
+
+    def fitted(self, parts: tuple[str, ...], width: int) -> str:
+        """As many parts, from the first on, as so many pixels hold whole."""
+        for count in range(len(parts), 0, -1):
+            text = "  ".join(parts[:count])
+            if self.elided(text, width) == text:
+                return text
+        return ""
 
 
 def mix(color: QColor, other: QColor, part: float) -> QColor:
@@ -167,7 +188,7 @@ class Look(NamedTuple):
 
     layout: str  # colour and pattern: concat, stripe, ..., free
     label: str
-    detail: str = ""
+    details: tuple[str, ...] = ()  # sizes and states, most wanted first; never cut: what has no room is left out
     tone: Tone = Tone.NONE  # a mark in the corner for what needs attention
     dimmed: bool = False
     solid: bool = False  # outline: the plex is picked
@@ -176,37 +197,47 @@ class Look(NamedTuple):
     pale: bool = False  # holds no complete data yet
 
 
-def draw_block(painter: QPainter, ink: Ink, rect: QRect, look: Look) -> None:
-    """A block with its words. `rect` includes its border."""
+def draw_block(painter: QPainter, ink: Ink, rect: QRect, look: Look, shown: QRect | None = None) -> None:
+    """A block with its words. `rect` includes its border; the words keep to the part that is `shown`."""
     painter.fillRect(rect, ink.brush(look.layout, look.dimmed or look.pale))
     if colors.PATTERNS[look.layout] == "two horizontal lines":
         line = ink.line(look.layout, look.dimmed or look.pale)
-        painter.fillRect(rect.left(), rect.top() + 3, rect.width(), 2, line)
-        painter.fillRect(rect.left(), rect.bottom() - 4, rect.width(), 2, line)
+        painter.fillRect(rect.left(), rect.top() + 2, rect.width(), 2, line)
+        painter.fillRect(rect.left(), rect.bottom() - 3, rect.width(), 2, line)
     painter.setPen(ink.border if look.layout == "free" else ink.line(look.layout))
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.drawRect(rect.adjusted(0, 0, -1, -1))
-    mark = look.tone >= Tone.WORKING and rect.width() >= 2 * TEXT_LEAST
-    if rect.width() >= TEXT_LEAST:
-        _draw_words(painter, ink, rect.adjusted(5, 0, -22 if mark else -4, 0), look)
+    face = rect if shown is None else rect.intersected(shown)
+    mark = look.tone >= Tone.WORKING and face.width() >= 2 * TEXT_LEAST
+    if face.width() >= TEXT_LEAST:
+        _draw_words(painter, ink, face.adjusted(5 if face.width() > 80 else 3, 0, -22 if mark else -1, 0), look)
     if mark:
-        plate = QRect(rect.right() - 18, rect.top() + 3, 15, 15)
-        draw_mark(painter, ink, plate, look.tone)
+        draw_mark(painter, ink, QRect(face.right() - 18, face.top() + 3, 15, 15), look.tone)
     _draw_outline(painter, ink, rect, look)
 
 
 def _draw_words(painter: QPainter, ink: Ink, rect: QRect, look: Look) -> None:
-    painter.setPen(ink.words(look.layout, look.dimmed or look.pale))
+    """One line or two, on a plain ground, so that no pattern runs through them."""
     height = ink.metrics.height()
-    detail = look.detail if rect.height() >= 2 * height else ""
-    label = look.label if detail or not look.detail else f"{look.label}  {look.detail}"
-    if detail:
-        top = rect.top() + (rect.height() - 2 * height) // 2
-        painter.drawText(rect.left(), top + ink.metrics.ascent(), ink.elided(label, rect.width()))
-        painter.drawText(rect.left(), top + height + ink.metrics.ascent(), ink.elided(detail, rect.width()))
+    lines = _lines(ink, rect.width(), look, rect.height() >= 2 * height)
+    if not lines:
         return
-    baseline = rect.top() + (rect.height() - height) // 2 + ink.metrics.ascent()
-    painter.drawText(rect.left(), baseline, ink.elided(label, rect.width()))
+    dimmed = look.dimmed or look.pale
+    top = rect.top() + (rect.height() - len(lines) * height) // 2
+    if colors.PATTERNS[look.layout] not in CLEAR:
+        width = max(ink.metrics.horizontalAdvance(line) for line in lines)
+        painter.fillRect(rect.left() - 2, top, width + 4, len(lines) * height, ink.fill(look.layout, dimmed))
+    painter.setPen(ink.words(look.layout, dimmed))
+    for number, line in enumerate(lines):
+        painter.drawText(rect.left(), top + number * height + ink.metrics.ascent(), line)
+
+
+def _lines(ink: Ink, width: int, look: Look, two: bool) -> list[str]:
+    if two:
+        lines = [ink.elided(look.label, width), ink.fitted(look.details, width)]
+        return [line for line in lines if line]
+    whole = ink.fitted((look.label, *look.details), width)
+    return [line for line in (whole or ink.elided(look.label, width),) if line]
 
 
 def _draw_outline(painter: QPainter, ink: Ink, rect: QRect, look: Look) -> None:

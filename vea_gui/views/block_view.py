@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import (
     QContextMenuEvent,
     QDragEnterEvent,
@@ -70,7 +70,7 @@ class BlockView(BandView):
         self.viewport().setAcceptDrops(True)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
         self.viewport().setMouseTracking(True)
-        # By signal: an override of selectionChanged leaves PySide with a broken QItemSelection for the collector to meet.
+        # By signal: overriding selectionChanged leaves PySide a broken QItemSelection, which the collector stumbles over.
         self.selectionModel().selectionChanged.connect(lambda: self._tell_picked())
         model.bands_touched.connect(self._bands_touched)
         console.changed.connect(self._follow)
@@ -151,10 +151,7 @@ class BlockView(BandView):
         self.focus_on = self._focus(selection)
         if not self._syncing:
             self._syncing = True
-            chosen = QItemSelection()
-            for ref in selection.refs:
-                for index in self.blocks.indexes_of(ref):
-                    chosen.select(index, index)
+            chosen = self.blocks.selection_of(selection.refs)
             for space in selection.free:
                 index = self.blocks.index_of((ItemKind.FREE, space.disk, space.offset))
                 if index.isValid():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeAlias
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QItemSelection, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
 
 from engine.config import Config
 from engine.events import Sample
@@ -17,6 +17,8 @@ from vea_gui.mirror import Change
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 BandMaker: TypeAlias = Callable[[Config, Ref], Band]
 
+FIXED = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
+MOVABLE = FIXED | Qt.ItemFlag.ItemIsDragEnabled
 NAME_ROLE = int(Qt.ItemDataRole.AccessibleTextRole)
 DESCRIPTION_ROLE = int(Qt.ItemDataRole.AccessibleDescriptionRole)
 DISPLAY_ROLE = int(Qt.ItemDataRole.DisplayRole)
@@ -40,6 +42,11 @@ class BlockModel(QAbstractListModel):
         self._by_task: dict[Ref, list[Moving]] = {}
         self._mentioned: dict[Ref, frozenset[Ref]] = {}
 
+    @property
+    def of_disks(self) -> bool:
+        """Whether the bands are disks; else they are volumes."""
+        return self._band_kind is Kind.DISK
+
     # --- what views ask ---
     def rowCount(self, parent: Index | None = None) -> int:
         return 0 if parent is not None and parent.isValid() else len(self.rows)
@@ -61,9 +68,7 @@ class BlockModel(QAbstractListModel):
     def flags(self, index: Index) -> Qt.ItemFlag:
         if not index.isValid():
             return Qt.ItemFlag.NoItemFlags
-        flags = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemNeverHasChildren
-        draggable = self.item(index).kind is ItemKind.SUBDISK
-        return flags | Qt.ItemFlag.ItemIsDragEnabled if draggable else flags
+        return MOVABLE if self.item(index).kind is ItemKind.SUBDISK else FIXED
 
     def item(self, index: Index) -> Item:
         """What an index shows."""
@@ -78,9 +83,18 @@ class BlockModel(QAbstractListModel):
         row = self.rows.find(key)
         return self.index(row) if row is not None else QModelIndex()
 
-    def indexes_of(self, ref: Ref) -> list[QModelIndex]:
-        """Where an object is shown."""
-        return [self.index(row) for row in self.rows.rows_of(ref)]
+    def selection_of(self, refs: Collection[Ref]) -> QItemSelection:
+        """Where objects are shown, as ranges."""
+        chosen = QItemSelection()
+        rows = sorted(row for ref in refs for row in self.rows.rows_of(ref)) if len(refs) < 100 else self._all_of(refs)
+        for first, last in _runs(rows):
+            chosen.select(self.index(first), self.index(last))
+        return chosen
+
+    def _all_of(self, refs: Collection[Ref]) -> list[int]:
+        wanted = set(refs)
+        items = (item for band in self.rows.bands for item in band.items)
+        return [row for row, item in enumerate(items) if item.ref in wanted and item.kind is not ItemKind.FREE]
 
     def _traffic_of(self, item: Item) -> Sample | None:
         if item.kind is ItemKind.SUBDISK:
@@ -129,18 +143,28 @@ class BlockModel(QAbstractListModel):
             return False
         cut = splice(old.items, new.items)
         start = self.rows.row(number) + cut.first
+        kept = old.items[: cut.first] + old.items[cut.first + cut.removed :]
         if cut.removed:
             self.beginRemoveRows(QModelIndex(), start, start + cut.removed - 1)
-            kept = old.items[: cut.first] + old.items[cut.first + cut.removed :]
             self.rows.replace(number, old._replace(items=kept))
             self.endRemoveRows()
         if cut.inserted:
+            fresh = new.items[cut.first : cut.first + cut.inserted]
             self.beginInsertRows(QModelIndex(), start, start + cut.inserted - 1)
-        self.rows.replace(number, new)
-        if cut.inserted:
+            self.rows.replace(number, old._replace(items=kept[: cut.first] + fresh + kept[cut.first :]))
             self.endInsertRows()
+        self.rows.replace(number, new)  # what stayed may have another size now
+        first = self.rows.row(number)
+        self.dataChanged.emit(self.index(first), self.index(first + len(new.items) - 1))
         self._mentioned.pop(ref, None)
         return True
+
+    def remake_all(self) -> None:
+        """Build every band anew: for what changes all of them at once by the operator's will."""
+        self.beginResetModel()
+        self.rows = Rows(self._make(self.config, band.ref) for band in self.rows.bands)
+        self._mentioned.clear()
+        self.endResetModel()
 
     def _stale_bands(self, refs: Iterable[Ref]) -> list[Ref]:
         """The bands that changed records belong to now, and those that they belonged to."""
@@ -241,3 +265,14 @@ class BlockModel(QAbstractListModel):
         if any(ref.kind is Kind.PLEX for ref in change.records):
             for band in bands:
                 self._mentioned.pop(band, None)
+
+
+def _runs(rows: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending rows as ranges (first, last)."""
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        if found and found[-1][1] == row - 1:
+            found[-1] = (found[-1][0], row)
+        else:
+            found.append((row, row))
+    return found

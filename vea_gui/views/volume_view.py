@@ -21,6 +21,8 @@ from vea_gui.views.disk_view import free_space_strip
 EMPTY = "Volumes would be here, with their mirrors, columns and subdisks. Make one with New Volume."
 OPEN_AT_FIRST = 12
 """So many volumes are shown with everything in them; more begin closed."""
+AT_ONCE = 50
+"""More volumes and mirrors than these are opened or closed as a whole, not one by one."""
 
 
 class VolumeBoxes(BlockView):
@@ -33,12 +35,23 @@ class VolumeBoxes(BlockView):
             self.expanded.update(refs)
         else:
             self.expanded.difference_update(refs)
+        if len(refs) > AT_ONCE:
+            self._remake_all()
+            return
         changed = []
         for ref in refs:
             number = self.blocks.rows.band_of(ref)
             if number is not None and self.blocks.remake(self.blocks.rows.bands[number].ref):
                 changed.append(self.blocks.rows.bands[number].ref)
         self.blocks.bands_changed.emit(changed)
+
+    def _remake_all(self) -> None:
+        current = self.blocks.item(self.currentIndex()).key if self.currentIndex().isValid() else None
+        self._syncing = True
+        self.blocks.remake_all()
+        self._syncing = False
+        self._show_picked(self.console.selection)
+        self.stand_on(current)
 
     def _fold_by_key(self, expand: bool) -> bool:
         current = self.currentIndex()
