@@ -15,7 +15,7 @@ from engine.plans import Plan, Problem
 from engine.records import Disk, DiskUsage, Group, GroupState, Kind, Ref, TaskParams, TaskType
 from engine.rules import listed
 
-LUNS_MAX = 4096
+PATH_MAX = 4096
 
 
 def initialized(disk: Disk, group: Ref | None) -> Disk:
@@ -111,7 +111,7 @@ def _paths_problem(config: Config, paths: Sequence[str]) -> Problem | None:
         return Problem("No LUN is named.", "Give the path of an image file or of a block device.", field="paths")
     known = {disk.lun: disk for disk in config.all(Kind.DISK, Disk) if disk.lun}
     for path in paths:
-        if not path.strip() or "\0" in path or len(path) > LUNS_MAX:
+        if not path.strip() or not path.isprintable() or len(path) > PATH_MAX:
             return Problem("This is not a path.", "Give that of an image file or block device.", field="paths")
         if path in known:
             return Problem(f"{path} is {known[path].name} already.", "Choose another LUN.", known[path].ref, "paths")

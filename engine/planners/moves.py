@@ -146,11 +146,15 @@ def _chosen(config: Config, subdisk: Subdisk, targets: Sequence[Target], force: 
             return problem
         found = _on_target(space, target, left)
         got = sum(piece.length for piece in found)
-        if not got or (last and got < left) or (target.length and got < min(target.length, left)):
+        if got < min(target.length or (left if last else 1), left):
             return _short(config, target, min(target.length or left, left), got)
         pieces += found
         left -= got
-    return tuple(pieces) if not left else _short(config, targets[-1], left, 0)
+    if not left:
+        return tuple(pieces)
+    chosen = format_size(subdisk.length - left)
+    text = f"The chosen places hold {chosen} of the {format_size(subdisk.length)} of {subdisk.name}."
+    return Problem(text, "Choose more places, or larger ones.", subdisk.ref, "targets")
 
 
 def _target_problem(config: Config, subdisk: Subdisk, target: Target, needed: int, force: bool) -> Problem | None:

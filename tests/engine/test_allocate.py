@@ -62,7 +62,7 @@ def creations(draw: st.DrawFn) -> tuple[Site, CreateVolume]:
     return site, command
 
 
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(creations())
 def test_the_largest_size_fits_and_one_unit_more_does_not(drawn: tuple[Site, CreateVolume]) -> None:
     site, command = drawn
@@ -80,7 +80,7 @@ def test_the_largest_size_fits_and_one_unit_more_does_not(drawn: tuple[Site, Cre
         assert site.plan(command).problems
 
 
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(creations(), st.integers(1, 20))
 def test_what_is_placed_keeps_every_rule(drawn: tuple[Site, CreateVolume], size: int) -> None:
     site, command = drawn
@@ -119,7 +119,7 @@ def overlap(one: Piece, other: Piece) -> bool:
     return one.disk == other.disk and together
 
 
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(free_lists, st.integers(1, 3), st.integers(1, 10))
 def test_a_plain_volume_fits_exactly_when_the_free_space_suffices(
     lengths: list[list[int]], mirrors: int, size: int
@@ -137,7 +137,7 @@ def test_a_plain_volume_fits_exactly_when_the_free_space_suffices(
         assert not possible
 
 
-@hypothesis.settings(max_examples=150)
+@hypothesis.settings(max_examples=80)
 @hypothesis.given(creations(), st.integers(1, 4), st.lists(st.integers(0, 6), max_size=3))
 def test_growth_is_exact_and_keeps_the_rules(drawn: tuple[Site, CreateVolume], size: int, named: list[int]) -> None:
     site, command = drawn

@@ -109,7 +109,7 @@ def assert_refusal_leaves_nothing(made: Plan) -> None:
         assert "_" not in problem.text.replace(str(problem.object), "") or "“" in problem.text
 
 
-@hypothesis.settings(max_examples=250)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(st.data())
 def test_any_sequence_of_commands_leaves_a_sound_configuration(data: st.DataObject) -> None:
     site = start_site()
@@ -183,7 +183,7 @@ UNDONE_EXACTLY = (
 )
 
 
-@hypothesis.settings(max_examples=250)
+@hypothesis.settings(max_examples=120)
 @hypothesis.given(st.data(), st.sampled_from(UNDONE_EXACTLY))
 def test_undo_brings_the_layout_back(data: st.DataObject, kind: type[commands.Command]) -> None:
     site = start_site()
