@@ -102,6 +102,7 @@ class Connection:
         finally:
             with self._lock:
                 self._link.close()
+                self._session = None  # its buffers needn't wait for the garbage collector
             self._host.gone(self)
 
     def _serve(self) -> None:

@@ -230,9 +230,17 @@ class Replies:
     def _leave_to_writer(self, rest: list[memoryview], entries: list[_Late]) -> None:
         with self._changed:
             self._stalled = (rest, entries)
-            if self._writer is None:
-                self._writer = self._runtime.thread(self._name, self._write_what_stalled)
             self._changed.notify_all()
+            if self._writer is not None:
+                return
+            try:
+                self._writer = self._runtime.thread(self._name, self._write_what_stalled)
+                return
+            except RuntimeError:  # no thread to be had: this client is too slow for a crowded machine
+                self._stalled = None
+        self._break()
+        self._landed(entries)
+        self._drain(0)
 
     def _write_what_stalled(self) -> None:
         while True:

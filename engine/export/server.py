@@ -43,6 +43,7 @@ class NbdServer:
     def start(self) -> None:
         """Listen. Raises EngineBusy when another process serves the path, EngineError when it can't be had."""
         self._endpoint = Endpoint(self.path)
+        self._stopping = False
         self._listener = self._runtime.thread("nbd-listen", self._accept)
 
     def clients(self) -> tuple[ClientInfo, ...]:

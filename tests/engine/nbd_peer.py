@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from engine.dataplane.request import Op, Request, Sink
 from engine.export.server import NbdServer
 from engine.export.source import ClientInfo, ExportFacts, Extent
-from engine.runtime import ThreadRuntime
+from engine.runtime import Runtime, ThreadRuntime
 
 DEADLINE_S = 20.0
 NAME = "dg1/vol1"
@@ -192,12 +192,14 @@ class Served(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(folder: Path, volume: MemoryVolume, name: str = NAME, *, read_only: bool = False) -> Iterator[Served]:
+def serving(
+    folder: Path, volume: MemoryVolume, name: str = NAME, *, read_only: bool = False, runtime: Runtime | None = None
+) -> Iterator[Served]:
     """A server for `volume`, stopped at the end with whatever is attached."""
     shelf = Shelf()
     shelf.volumes[name] = volume
     shelf.read_only = read_only
-    server = NbdServer(folder / "nbd", shelf, ThreadRuntime())
+    server = NbdServer(folder / "nbd", shelf, runtime or ThreadRuntime())
     server.start()
     try:
         yield Served(folder / "nbd", volume, shelf, server)

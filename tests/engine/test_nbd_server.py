@@ -375,25 +375,36 @@ class _LogEvent(logging.Handler):
 
 
 def test_a_client_for_whom_no_thread_can_be_had_is_sent_away(tmp_path: Path, expect_log: Callable[[str], None]) -> None:
-    class Poor(ThreadRuntime):
-        threads_left = 1
-
-        def thread(self, name: str, target: Callable[[], None]) -> Thread:
-            self.threads_left -= 1
-            if self.threads_left < 0:
-                raise RuntimeError("can't start new thread")
-            return super().thread(name, target)
-
     expect_log("A client could not be let in: can't start new thread")
-    runtime, shelf, volume = Poor(), Shelf(), MemoryVolume(MIB)
-    shelf.volumes[NAME] = volume
-    server = NbdServer(tmp_path / "nbd", shelf, runtime)
-    server.start()
-    try:
-        with Client(server.path) as client:
+    runtime = Poor(threads=1)
+    with serving(tmp_path, MemoryVolume(MIB), runtime=runtime) as served:
+        with Client(served.path) as client:
             assert client.is_dropped()
         runtime.threads_left = 1
-        assert_serves(Served(server.path, volume, shelf, server))
-    finally:
-        assert server.stop()
-        volume.close()
+        assert_serves(served)
+
+
+def test_a_slow_client_for_whom_no_second_thread_can_be_had_is_cut_off(tmp_path: Path) -> None:
+    volume = MemoryVolume(4 * MIB, defer=lambda request: request.op is Op.READ and request.length == MIB)
+    with serving(tmp_path, volume, runtime=Poor(threads=2)) as served, Client(served.path) as deaf:
+        deaf.go()
+        for cookie in range(40):  # more than any socket's buffer takes
+            deaf.ask(READ, cookie, 0, MIB)
+        for _ in range(40):
+            volume.let_one_end()
+        served.shelf.wait_closed(1)
+        assert volume.slots == volume.released
+
+
+class Poor(ThreadRuntime):
+    """A machine that has only so many threads left."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.threads_left = threads
+
+    def thread(self, name: str, target: Callable[[], None]) -> Thread:
+        self.threads_left -= 1
+        if self.threads_left < 0:
+            raise RuntimeError("can't start new thread")
+        return super().thread(name, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import struct
 import threading
 from collections.abc import Iterator
@@ -280,6 +281,52 @@ def test_ten_thousand_requests_in_a_row_are_all_answered(served: Served, structu
                 assert client.answer() == (number, 0, PATTERN[at : at + 600])
         finally:
             sender.join()
+
+
+def _random_stream(random: Random) -> bytes:
+    """Requests of every kind and length, a quarter of them wrong, and a DISC."""
+    stream = b""
+    for cookie in range(250):
+        command = random.choice((READ, READ, READ, WRITE, WRITE, WRITE, FLUSH, TRIM, CACHE, ZEROES, STATUS, 99))
+        length = random.choice((0, 1, 512, 600, 4096, 65536, 65537, 130_000, 300_000))
+        offset = random.choice((0, 5, 4096, MIB, SIZE - 600, SIZE - 4096, SIZE, 2**64 - 1))
+        flags = random.choice((0, 0, 0, FUA, NO_HOLE, DF, REQ_ONE, FAST_ZERO))
+        if command == FLUSH and random.random() < 0.7:
+            offset = length = 0
+        stream += REQUEST.pack(0x25609513, flags, command, cookie, offset, length)
+        stream += random.randbytes(length) if command == WRITE else b""
+    return stream + REQUEST.pack(0x25609513, 0, DISC, 0, 0, 0)
+
+
+def _said(client: Client, pieces: list[bytes]) -> bytes:
+    def send() -> None:
+        for piece in pieces:
+            client.link.sendall(piece)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    said = bytearray()
+    while piece := client.link.recv(MIB):
+        said += piece
+    sender.join()
+    return bytes(said)
+
+
+@pytest.mark.parametrize("structured", [False, True])
+def test_however_a_stream_is_cut_the_answers_are_the_same(tmp_path: Path, seed: int, structured: bool) -> None:
+    random = Random(seed)
+    stream = _random_stream(random)
+    cuts = sorted(random.randrange(len(stream)) for _ in range(3000))
+    few = sorted(random.randrange(len(stream)) for _ in range(20))
+    outcomes = []
+    for edges in ([], few, cuts, range(0, len(stream), 28), range(0, len(stream), 65536)):
+        bounds = [0, *edges, len(stream)]
+        pieces = [stream[start:end] for start, end in itertools.pairwise(bounds)]
+        with serving(tmp_path, MemoryVolume(SIZE)) as served, Client(served.path) as client:
+            client.go(structured=structured, allocation=structured)
+            outcomes.append((_said(client, pieces), served.volume.content(), served.volume.served))
+    assert all(outcome == outcomes[0] for outcome in outcomes)
+    assert len(outcomes[0][0]) > MIB
 
 
 def test_a_cookie_in_use_may_come_again(served: Served) -> None:
