@@ -70,8 +70,8 @@ class Engine:
         self.state = state
         self.host = Ref(Kind.HOST, state.host_id, state.host_id)
         self.runtime = runtime or ThreadRuntime()
-        self._luns = LunTable(state)
         self._flusher = Flusher(self.runtime)
+        self._luns = LunTable(state, self._flusher.forget_device)
         self._pool = Pool(self.runtime)
         self.committer = Committer(state, self._luns, self._make_io)
         self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, state, self.runtime))

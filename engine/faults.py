@@ -11,8 +11,9 @@ import msgspec
 
 from engine.commit import detach_disk
 from engine.dataplane.fault import Fault, FaultKind
+from engine.devices.base import NO_SPACE
 from engine.errors import GroupFrozen
-from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Subdisk, Volume
+from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Subdisk, TaskType, Volume
 
 if TYPE_CHECKING:
     from engine.commit import Committer
@@ -90,7 +91,9 @@ class FaultKeeper:
         if filling is not None:
             self._runner.abort(filling)
             self._without_target(volume, fault)
-            if disk is not None and not config.disk(disk).failing:
+            if fault.number in NO_SPACE:
+                self._alert_full(volume, disk)
+            elif disk is not None and not config.disk(disk).failing:
                 self._committer.commit(lambda edit: _detach(edit, disk))
                 self._alert_disk(disk, fault)
             return
@@ -126,22 +129,21 @@ class FaultKeeper:
             )
 
     def _no_space(self, volume: Volume, fault: Fault) -> None:
-        """The client has its ENOSPC; mirrors may differ there: one of them is named, the rest made equal to it."""
+        """The client has its ENOSPC; mirrors may differ there: one of them is named, the rest made equal to it.
+
+        A copy that runs may be past the place already: it ends, and begins anew when the operator asks for it.
+        """
         config = self._committer.config
-        disk = self._luns.disk_of(fault.device)
+        for task in config.tasks_of(volume.group):
+            if task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED:
+                self._runner.abort(task.ref)
         complete = [plex for plex in config.plexes_of(volume.ref) if plex.complete]
         if len(complete) > 1 and volume.source is None:
             source = next((plex for plex in complete if plex.ref != fault.plex), complete[0])
             self._committer.commit(
                 lambda edit: edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=source.ref))
             )
-        self._committer.alert(
-            Severity.ERROR,
-            f"A write to {volume.name} found no space under {_name(config, disk)}.",
-            about=disk or volume.ref,
-            cause="The file system that holds the LUN's image is full.",
-            remedy="Free space there, then choose Resynchronize on the volume.",
-        )
+        self._alert_full(volume, self._luns.disk_of(fault.device))
 
     def _defect(self, volume: Volume, fault: Fault) -> None:
         self._committer.alert(
@@ -184,6 +186,15 @@ class FaultKeeper:
         complete = [plex for plex in config.plexes_of(volume) if plex.complete]
         touching = [plex for plex in complete if any(sd.disk == disk for sd in config.subdisks_of(plex.ref))]
         return bool(complete) and not touching
+
+    def _alert_full(self, volume: Volume, disk: Ref | None) -> None:
+        self._committer.alert(
+            Severity.ERROR,
+            f"A write to {volume.name} found no space under {_name(self._committer.config, disk)}.",
+            about=disk or volume.ref,
+            cause="The file system that holds the LUN's image is full.",
+            remedy="Free space there, then choose Resynchronize on the volume.",
+        )
 
     def _alert_disk(self, disk: Ref, fault: Fault) -> None:
         name = _name(self._committer.config, disk)

@@ -18,7 +18,7 @@ from engine.host_state import KnownLun
 from engine.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from engine.host_state import HostState
     from engine.records import Ref
@@ -45,8 +45,10 @@ class Lun:
 class LunTable:
     """All LUNs of a host, by path and by disk."""
 
-    def __init__(self, state: HostState) -> None:
+    def __init__(self, state: HostState, before_close: Callable[[HostDevice], None] = lambda device: None) -> None:
+        """`before_close` is told of each device that is about to be closed."""
         self._state = state
+        self._before_close = before_close
         self._luns: dict[str, Lun] = {}
         self._by_disk: dict[Ref, Lun] = {}
         for known in state.luns:
@@ -131,6 +133,7 @@ class LunTable:
         if lun.lock is not None:
             lun.lock.give_up()
         if lun.device is not None:
+            self._before_close(lun.device)
             lun.device.close()
         lun.device = lun.lock = None
 
