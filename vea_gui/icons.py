@@ -10,7 +10,7 @@ from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from vea_gui import theme
-from vea_gui.words import TONE_NAMES
+from vea_gui.words import TONE_NAMES, Tone
 
 FOLDER = files("resources") / "icons"
 NAMES = frozenset(entry.name.removesuffix(".svg") for entry in FOLDER.iterdir() if entry.name.endswith(".svg"))
@@ -59,7 +59,9 @@ def _renderer(name: str, theme_name: str) -> QSvgRenderer:
     colors = theme.current()
     text = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
     state = (
-        colors.state(_TONES.get(name.removeprefix("state-"), 0)) if name.startswith("state-") else colors.color("text")
+        colors.state(_TONES.get(name.removeprefix("state-"), Tone.NONE))
+        if name.startswith("state-")
+        else colors.color("text")
     )
     tokens = {
         "INK": colors.color("text").name(),

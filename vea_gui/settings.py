@@ -6,6 +6,7 @@ import configparser
 import dataclasses
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QByteArray, QObject, QSettings, QTimer, Signal
 
@@ -38,7 +39,7 @@ class Settings(QObject):
         self._store.setValue("version", VERSION)
         self.preferences = self._read()
 
-    def change(self, **values: object) -> None:
+    def change(self, **values: Any) -> None:
         """Set some preferences; everybody who shows them hears of it."""
         self.preferences = dataclasses.replace(self.preferences, **values)
         for name, value in dataclasses.asdict(self.preferences).items():
@@ -75,7 +76,9 @@ class Settings(QObject):
 
     def _read(self) -> Preferences:
         known = {field.name: field.default for field in fields(Preferences)}
-        read = {name: _like(default, self._store.value(f"preferences/{name}")) for name, default in known.items()}
+        read: dict[str, Any] = {
+            name: _like(default, self._store.value(f"preferences/{name}")) for name, default in known.items()
+        }
         found = Preferences(**read)
         theme = found.theme if found.theme in ("system", "light", "dark") else "system"
         points = found.font_points if 6 <= found.font_points <= 36 else 0
@@ -105,9 +108,7 @@ def set_aside_if_damaged(path: Path) -> str:
         version = parser.getint("General", "version")
     except (OSError, ValueError, configparser.Error):
         path.replace(aside)
-        return (
-            f"The console's settings could not be read and start afresh. The old file is now {aside.name}."
-        )
+        return f"The console's settings could not be read and start afresh. The old file is now {aside.name}."
     if version > VERSION:
         path.replace(aside)
         return f"The console's settings are of a newer version and start afresh. The old file is {aside.name}."

@@ -6,15 +6,14 @@ import itertools
 import threading
 from collections.abc import Iterable
 
-import msgspec
-
 from engine.api import Snapshot
 from engine.commands import Command
 from engine.config import Config, Edit
 from engine.errors import CommandRejected
 from engine.events import Batch, Event, Listener, Remove, Sample, Upsert
+from engine.planners import plan
 from engine.plans import Plan
-from engine.records import AnyRecord, Kind, Record, Ref, Task, TaskState, TaskType
+from engine.records import AnyRecord, Kind, Record, Ref, Task, TaskState, TaskType, new_ref
 
 
 class PlannedEngine:
@@ -43,10 +42,8 @@ class PlannedEngine:
             self._listeners = [each for each in self._listeners if each != listener]
 
     def plan(self, command: Command) -> Plan:
-        from engine.planners import plan
-
         self.answers.wait()
-        return plan(self.config, command)
+        return plan(self.config, command, self._new_ref)
 
     def submit(self, command: Command, basis: int | None = None) -> Ref:
         plan = self.plan(command)
@@ -55,20 +52,22 @@ class PlannedEngine:
             if plan.problems:
                 raise CommandRejected(plan.problems)
             task = plan.task or Task(
-                ref=Ref(Kind.TASK, str(next(self._numbers)), self.host.id),
+                ref=self._new_ref(Kind.TASK),
                 name=plan.title,
                 type=TaskType.COMMAND,
                 group=plan.group,
                 undo=plan.undo,
                 state=TaskState.COMPLETED,
             )
-            if not task.ref.id:
-                task = msgspec.structs.replace(task, ref=Ref(Kind.TASK, str(next(self._numbers)), self.host.id))
             self.change([*plan.puts, task], plan.drops)
             return task.ref
 
     def close(self) -> None:
         self.closed = True
+
+    def _new_ref(self, kind: Kind) -> Ref:
+        numbered = kind in (Kind.TASK, Kind.ALERT)
+        return Ref(kind, str(next(self._numbers)), self.host.id) if numbered else new_ref(kind, self.host.id)
 
     def change(self, puts: Iterable[AnyRecord] = (), drops: Iterable[Ref] = ()) -> None:
         """A commit: settled, then published as one batch."""

@@ -97,7 +97,9 @@ class RandomLab:
         volume = self._any(Volume)
         if volume is None:
             return []
-        return self._put(replace(volume, status=self.random.choice(list(VolumeStatus)), copies=self.random.randrange(4)))
+        return self._put(
+            replace(volume, status=self.random.choice(list(VolumeStatus)), copies=self.random.randrange(4))
+        )
 
     def _new_volume(self) -> list[Event]:
         group, disk = self._any(Group), self._any(Disk)
@@ -151,7 +153,10 @@ class RandomLab:
         if alert is not None and self.random.random() < 0.5:
             return self._drop(alert.ref)
         made = Alert(
-            ref=self._ref(Kind.ALERT), name=f"Alert {self._last}", severity=self.random.choice(list(Severity)), time=1.7e9
+            ref=self._ref(Kind.ALERT),
+            name=f"Alert {self._last}",
+            severity=self.random.choice(list(Severity)),
+            time=1.7e9,
         )
         return self._put(made)
 

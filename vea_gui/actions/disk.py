@@ -7,7 +7,7 @@ from engine.commands import InitDisks, RemoveDisks, RemoveLuns
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, GroupState, Kind, Ref
-from vea_gui.action_rows import Action
+from vea_gui.action_rows import Action, Reason
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -29,10 +29,19 @@ def _something_on_it(config: Config, disk: Ref) -> Problem | None:
     return Problem(f"{config.disk(disk).name} holds no subdisks.", "There is nothing to move away.", disk)
 
 
-def _not_initialised(config: Config, disk: Ref) -> Problem | None:
-    if not config.disk(disk).public_length:
+def _cannot_leave(selection: Selection) -> Reason:
+    """Empty disks of one group may leave it, as long as one that is there stays."""
+    config, disks = selection.config, selection.of(Disk)
+    reason = reasons.each(Disk, _imported, rules.disk_empty)(selection)
+    if reason:
+        return reason
+    if len({disk.group for disk in disks}) > 1:
+        return Problem("The disks belong to different disk groups.", "Choose disks of one disk group.")
+    group, leaving = selection.group, {disk.ref for disk in disks}
+    if group is None or any(disk.present and disk.ref not in leaving for disk in config.disks_of(group.ref)):
         return None
-    return Problem(f"{config.disk(disk).name} carries a signature already.", "", disk)
+    text = f"{group.name} would have no disk that can keep its configuration."
+    return Problem(text, "Destroy the disk group, or add another disk first.", group.ref)
 
 
 def _can_join(config: Config, disk: Ref) -> Problem | None:
@@ -44,8 +53,8 @@ def _forgettable(config: Config, disk: Ref) -> Problem | None:
     group = config.get(record.group)
     if group is None or getattr(group, "state", None) is not GroupState.IMPORTED:
         return None
-    text = f"{record.name} belongs to {group.name}."
-    return Problem(text, "Take it out of its disk group, or deport the disk group, first.", disk)
+    text = f"{record.name} belongs to {group.name}, which is imported."
+    return Problem(text, "Remove the disk from the disk group, or deport the disk group.", disk)
 
 
 def _named(config: Config, disk: Ref) -> Problem | None:
@@ -58,7 +67,7 @@ ROWS = (
         "Write Signature",
         lambda console, selection: console.carry_out(InitDisks(disks=_refs(selection))),
         DISK,
-        reasons.each(Disk, _not_initialised, _can_join),
+        reasons.each(Disk, _can_join),
         section=20,
         plural="Write Signature on {} Disks",
     ),
@@ -67,7 +76,7 @@ ROWS = (
         "Remove Disk from Dynamic Disk Group...",
         lambda console, selection: console.carry_out(RemoveDisks(disks=_refs(selection))),
         DISK,
-        reasons.each(Disk, _imported, rules.disk_empty),
+        _cannot_leave,
         shortcut="Del",
         section=20,
         plural="Remove {} Disks from Dynamic Disk Group...",

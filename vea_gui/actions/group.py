@@ -67,7 +67,7 @@ ROWS = (
         "Destroy Dynamic Disk Group...",
         _destroy,
         GROUP,
-        reasons.each(Group, reasons.imported, rules.group_without_volumes),
+        reasons.each(Group, reasons.imported, rules.group_without_volumes, rules.group_quiet),
         icon="delete",
         shortcut="Del",
         section=40,

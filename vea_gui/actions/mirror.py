@@ -34,9 +34,12 @@ def _can_go(selection: Selection) -> Reason:
 def _not_preferred(config: Config, plex: Ref) -> Problem | None:
     record = config.plex(plex)
     volume = config.volume(record.volume)
+    blocked = reasons.group_of_volume_imported(config, volume.ref) or reasons.several_mirrors(config, volume.ref)
+    if blocked := blocked or rules.plex_complete(config, plex):
+        return blocked
     if volume.preferred == plex:
         return Problem(f"{record.name} is the preferred mirror already.", "", plex)
-    return reasons.several_mirrors(config, volume.ref) or reasons.group_of_volume_imported(config, volume.ref)
+    return None
 
 
 ROWS = (

@@ -150,16 +150,50 @@ def any_mirror_can_break(config: Config, volume: Ref) -> Problem | None:
     return None if None in reasons else first(reasons)
 
 
-def stopped(config: Config, volume: Ref) -> Problem | None:
-    """A volume that can be started."""
-    record = config.volume(volume)
-    return Problem(f"{record.name} is started already.", "", volume) if record.started else None
+def one_group(why_not: WhyNot) -> WhyNot:
+    """What is one command for several volumes needs them in one group."""
+
+    def first_of_all(selection: Selection) -> Reason:
+        names = [group.name for group in selection.groups]
+        if len(names) > 1:
+            text = f"The volumes belong to {rules.listed(names)}."
+            return Problem(text, "Choose volumes of one disk group.")
+        return why_not(selection)
+
+    return first_of_all
 
 
-def started(config: Config, volume: Ref) -> Problem | None:
-    """A volume that can be stopped."""
-    record = config.volume(volume)
-    return None if record.started else Problem(f"{record.name} is stopped already.", "", volume)
+def _already(volumes: list[Volume], started: bool) -> Problem | None:
+    if not volumes:
+        return pick_first(Kind.VOLUME)
+    if not all(volume.started is started for volume in volumes):
+        return None
+    names = rules.listed([volume.name for volume in volumes])
+    verb, word = "is" if len(volumes) == 1 else "are", "started" if started else "stopped"
+    return Problem(f"{names} {verb} {word} already.", "", volumes[0].ref)
+
+
+def cannot_start(selection: Selection) -> Reason:
+    """One of the volumes is stopped, and all groups are imported."""
+    volumes = selection.of(Volume)
+    blocked = (group_of_volume_imported(selection.config, volume.ref) for volume in volumes)
+    return _already(volumes, True) or first(blocked)
+
+
+def cannot_stop(*, force: bool) -> WhyNot:
+    """One of the volumes is started, and nothing works on them; without `force` nobody uses them."""
+
+    def why_not(selection: Selection) -> Reason:
+        config, volumes = selection.config, selection.of(Volume)
+        if already := _already(volumes, False):
+            return already
+        for volume in volumes:
+            blocked = group_of_volume_imported(config, volume.ref) or rules.no_running_task(config, volume.ref)
+            if blocked := blocked or rules.in_use_by_clients(config, volume.ref, force=force):
+                return blocked
+        return first(used(config, volume.ref) for volume in volumes) if force else None
+
+    return why_not
 
 
 def group_of_volume_imported(config: Config, volume: Ref) -> Problem | None:
@@ -177,8 +211,24 @@ def used(config: Config, volume: Ref) -> Problem | None:
     return Problem(f"No client uses {config.volume(volume).name}.", "Stop Volume is enough.", volume)
 
 
-def in_doubt(config: Config, volume: Ref) -> Problem | None:
-    """There is something to make equal again."""
-    if rules.all_complete(config, volume) is not None:
+def something_to_equal(config: Config, volume: Ref) -> Problem | None:
+    """There are at least two mirrors."""
+    if config.count_children(volume, Kind.PLEX, "volume") > 1:
         return None
-    return Problem(f"All mirrors of {config.volume(volume).name} are complete and equal.", "", volume)
+    text = f"{config.volume(volume).name} has one mirror only."
+    return Problem(text, "There is nothing to make it equal to.", volume)
+
+
+def two_present(config: Config, volume: Ref) -> Problem | None:
+    """Two mirrors at least have all their disks."""
+    missing = [rules.plex_present(config, plex.ref) for plex in config.plexes_of(volume)]
+    return None if missing.count(None) > 1 else first(missing)
+
+
+def not_in_doubt(config: Config, volume: Ref) -> Problem | None:
+    """The mirrors are meant to be equal."""
+    record = config.volume(volume)
+    if record.source is None:
+        return None
+    text = f"The mirrors of {record.name} are not known to be equal."
+    return Problem(text, "Resynchronize the volume first.", volume)

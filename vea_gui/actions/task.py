@@ -26,21 +26,20 @@ def _on_each(make: Callable[[Ref], Command]) -> Callable[[Console, Selection], N
 
 
 def _runs(config: Config, task: Ref) -> Problem | None:
-    if config.task(task).paused or config.task(task).state is TaskState.PAUSED:
-        return Problem("The task is paused already.", "Resume it.", task)
-    return None
+    record = config.task(task)
+    return Problem(f"The task “{record.name}” is paused already.", "", task) if record.paused else None
 
 
 def _paused(config: Config, task: Ref) -> Problem | None:
-    if config.task(task).paused or config.task(task).state is TaskState.PAUSED:
-        return None
-    return Problem("The task is not paused.", "", task)
+    record = config.task(task)
+    return None if record.paused else Problem(f"The task “{record.name}” is not paused.", "", task)
 
 
 def _ended(config: Config, task: Ref) -> Problem | None:
-    if config.task(task).state in TASK_ENDED:
+    record = config.task(task)
+    if record.state in TASK_ENDED:
         return None
-    return Problem("The task has not ended.", "Wait for it to end, or abort it.", task)
+    return Problem(f"The task “{record.name}” has not ended.", "Wait for it, or abort it.", task)
 
 
 def _undoable(config: Config, task: Ref) -> Problem | None:

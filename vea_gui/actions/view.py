@@ -27,7 +27,7 @@ def _object(selection: Selection) -> Ref | None:
     """The object that the tree has for what is picked: an alert and a task stand for theirs."""
     record = next(iter(selection.of(Record)), None)
     if isinstance(record, Alert | Task):
-        return record.object if record.object in selection.config else None
+        return record.object if selection.config.get(record.object) is not None else None
     return record.ref if record is not None else None
 
 

@@ -24,9 +24,8 @@ class CellDelegate(QStyledItemDelegate):
             return
         self.initStyleOption(option, index)
         words, option.text = option.text, ""
-        style = option.widget.style() if option.widget is not None else None
-        if style is not None:
-            style.drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, option.widget)
+        widget = option.widget
+        widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, widget)
         self._paint_bar(painter, option, share, words)
 
     def _paint_bar(self, painter: QPainter, option: QStyleOptionViewItem, share: float, words: str) -> None:

@@ -72,9 +72,6 @@ class ErrorConsole(QDialog):
         ]
         return sorted([*self.console.errors.entries, *failed], key=lambda entry: -entry.time)
 
-    def closeEvent(self, event: object) -> None:
-        super().closeEvent(event)
-
     def _maybe_fill(self, change: object) -> None:
         if any(ref.kind is Kind.TASK for ref in getattr(change, "records", ())):
             self._fill()

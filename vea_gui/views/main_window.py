@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
@@ -23,6 +24,7 @@ from vea_gui.views.object_tabs import ObjectTabs
 from vea_gui.views.object_tree import ObjectTreeView
 from vea_gui.views.perspectives import PERSPECTIVES, PerspectiveBar
 from vea_gui.views.status_bar import ConsoleStatusBar
+from vea_gui.views.table_view import RecordTableView
 from vea_gui.views.task_panel import ActionButton, TaskPanel
 
 SMALLEST = (900, 560)
@@ -216,7 +218,8 @@ class MainWindow(QMainWindow):
         self.toolbar.addSeparator()
         self.toolbar.addWidget(self.address)
         self.addToolBar(self.toolbar)
-        self.setStatusBar(ConsoleStatusBar(self.console, self.tasks, self.alerts, self))
+        self.status = ConsoleStatusBar(self.console, self.tasks, self.alerts, self)
+        self.setStatusBar(self.status)
         self.menus = MenuBar(self.console, self)
         self.setMenuBar(self.menus)
         self.setWindowIcon(icons.icon("vea"))
@@ -226,15 +229,15 @@ class MainWindow(QMainWindow):
     def _wire(self) -> None:
         console = self.console
         self.perspectives.chosen.connect(self.show_perspective)
-        self.statusBar().alert_pressed.connect(lambda: self._show_bottom(0))
+        self.status.alert_pressed.connect(lambda: self._show_bottom(0))
         console.place_changed.connect(self._stands)
         console.selection_changed.connect(self._refresh_buttons)
         console.changed.connect(self._changed)
         keys: dict[str, None] = {row.shortcut: None for row in console.actions.with_shortcut()}
         for key in keys:
-            self._shortcut(key, lambda key=key: self._pressed(key))
+            self._shortcut(key, functools.partial(self._pressed, key))
         for number in range(1, 10):
-            self._shortcut(f"Ctrl+{number}", lambda number=number: self.right.show_number(number))
+            self._shortcut(f"Ctrl+{number}", functools.partial(self.right.show_number, number))
         self.show_perspective("system")
         if console.session.bridge.attached:
             self.tree.start()
@@ -309,6 +312,6 @@ class MainWindow(QMainWindow):
             "bottom": self.bottom,
         }
 
-    def _table(self) -> windows.RecordTableView | None:
+    def _table(self) -> RecordTableView | None:
         page = self.logs.page() if self.perspective() == "logs" else self.right.page()
         return windows.table_of(page)

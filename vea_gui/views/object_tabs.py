@@ -177,6 +177,7 @@ class ObjectTabs(QWidget):
         self._filter_area = self._make_filter_area()
         self._key: Key | None = None
         self._specs: tuple[TabSpec, ...] = ()
+        self._holders: list[tuple[QWidget, QVBoxLayout]] = []
         self._pages: dict[int, QWidget] = {}
         self._wanted = ""
         self._filling = False
@@ -200,7 +201,9 @@ class ObjectTabs(QWidget):
         self._specs = TABS.get(tree_shape.place_of(key), ()) if key is not None else ()
         for spec in self._specs:
             holder = QWidget()
-            QVBoxLayout(holder).setContentsMargins(0, 0, 0, 0)
+            holding = QVBoxLayout(holder)
+            holding.setContentsMargins(0, 0, 0, 0)
+            self._holders.append((holder, holding))
             self.tabs.addTab(holder, spec.title)
         self._filling = False
         self.show_tab(self._wanted)
@@ -243,8 +246,7 @@ class ObjectTabs(QWidget):
         if index not in self._pages:
             ref = None if isinstance(self._key, Folder) else self._key
             page = self._specs[index].factory(self.console, ref)
-            holder = self.tabs.widget(index)
-            holder.layout().addWidget(page)
+            self._holders[index][1].addWidget(page)
             self._pages[index] = page
         self._wanted = self._specs[index].title
         self._filter_area.setVisible(hasattr(self._pages[index], "set_filter"))
@@ -260,7 +262,7 @@ class ObjectTabs(QWidget):
             if hasattr(page, "release"):
                 page.release()
         self._pages.clear()
-        while self.tabs.count():
-            holder = self.tabs.widget(0)
+        for holder, _ in self._holders:
             self.tabs.removeTab(0)
             holder.deleteLater()
+        self._holders.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from vea_gui import icons
@@ -40,9 +40,6 @@ class OverviewPage(QWidget):
         self._fill()
         super().showEvent(event)
 
-    def hideEvent(self, event: QHideEvent) -> None:
-        super().hideEvent(event)
-
     def _changed(self, _: object) -> None:
         if self.isVisible():
             self._fill()
@@ -54,13 +51,12 @@ class OverviewPage(QWidget):
             worst = mirror.health.worst(key)
             causes = " ".join(mirror.health.causes(key))
             cells = (FOLDER_NAMES[name], f"{mirror.config.count(FOLDER_KINDS[name]):,}", causes or "Nothing")
-            for column, text in enumerate(cells):
-                self._set(row, column, text)
+            items = [self._set(row, column, text) for column, text in enumerate(cells)]
             mark = TONE_NAMES[worst] if worst >= Tone.WARNING else ""
-            self.table.item(row, 0).setIcon(icons.icon("folder", mark))
-            self.table.item(row, 2).setToolTip(causes)
+            items[0].setIcon(icons.icon("folder", mark))
+            items[2].setToolTip(causes)
 
-    def _set(self, row: int, column: int, text: str) -> None:
+    def _set(self, row: int, column: int, text: str) -> QTableWidgetItem:
         item = self.table.item(row, column)
         if item is None:
             item = QTableWidgetItem()
@@ -70,6 +66,7 @@ class OverviewPage(QWidget):
         if item.text() != text:
             item.setText(text)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
+        return item
 
     def _open(self, row: int) -> None:
         host = self.console.host

@@ -35,6 +35,7 @@ class EmptyState(QWidget):
     def __init__(self, console: Console, parent: QWidget) -> None:
         super().__init__(parent)
         self.console = console
+        self.action = ""
         self.text = QLabel(self)
         self.text.setWordWrap(True)
         self.text.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -43,7 +44,6 @@ class EmptyState(QWidget):
         self.reason = QLabel(self)
         self.reason.setWordWrap(True)
         self.reason.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.action = ""
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 16, 16, 16)
         layout.setSpacing(8)
