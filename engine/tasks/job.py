@@ -90,10 +90,17 @@ class Job:
             self._conduct()
         except Exception as error:  # a task must not seem to run for ever
             _log.exception("task %s met a defect", self.ref.id)
-            said = f"It met a defect in the engine ({error}). What it had begun is left as it is."
-            self._commit(lambda edit: self._put(edit, **self._ending(TaskState.FAILED, said)))
+            self._end_after_defect(f"It met a defect in the engine ({error}).")
         finally:
             self._over(self)
+
+    def _end_after_defect(self, said: str) -> None:
+        try:
+            self._give_up(TaskState.FAILED, said)
+        except Exception:
+            _log.exception("task %s could not be undone", self.ref.id)
+            said = f"{said} What it had begun is left as it is."
+            self._commit(lambda edit: self._put(edit, **self._ending(TaskState.FAILED, said)))
 
     def _conduct(self) -> None:
         task = self._host.config().get(self.ref)

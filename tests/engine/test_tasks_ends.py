@@ -12,11 +12,23 @@ from msgspec.structs import replace
 
 from engine.config import Config
 from engine.devices.faulty import FaultyDevice
-from engine.records import Ref, Task, TaskState, TaskType
+from engine.records import PlexState, Ref, Task, TaskState, TaskType
 from engine.tasks.job import FROZEN_RETRY_S
 from engine.units import MIB
 from tests.engine.task_cases import COPIES, Case, move_mirrored
-from tests.engine.task_lab import DEADLINE_S, SHAPES, VOLUME, Lab, Shape, client, disk_ref, fill, make_task, persisted
+from tests.engine.task_lab import (
+    DEADLINE_S,
+    SHAPES,
+    VOLUME,
+    Lab,
+    Shape,
+    client,
+    disk_ref,
+    fill,
+    make_plex,
+    make_task,
+    persisted,
+)
 
 LONG = Shape("long", 9 * MIB, pieces=(5, 4))
 
@@ -339,6 +351,65 @@ def test_checkpoints_beside_the_copy(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     assert lab.run(case.task.ref).state is TaskState.COMPLETED
     assert seen == sorted(seen)
     assert len(set(seen)) > 3
+
+
+def test_two_new_plexes_at_once(lab: Lab, seed: int) -> None:
+    """Weight counts both, so a pause in between goes on at the right place of each."""
+    shape = Shape("c", 6 * MIB, pieces=(6,))
+    case = COPIES["mirror"](shape)
+    third = make_plex(VOLUME, "v-03", shape, 5, PlexState.FILLING)
+    params = replace(case.task.params, plexes=(*case.task.params.plexes, third[0].ref))
+    case = case._replace(edit=[*case.edit[:-1], *third, replace(case.task, params=params)])
+    model = prepare(lab, case)
+    gate = Gate(lab, 5)
+    lab.runner.start(case.task.ref)
+    assert gate.reached.wait(DEADLINE_S)
+    lab.runner.pause(case.task.ref)
+    gate.go_on.set()
+    paused = await_state(lab, case.task.ref, TaskState.PAUSED)
+    assert 2 * MIB <= paused.checkpoint <= 10 * MIB
+    with client(lab, model, seed):
+        lab.runner.resume(case.task.ref)
+        assert lab.runner.wait(case.task.ref, DEADLINE_S)
+    ended = lab.config().task(case.task.ref)
+    assert (ended.state, ended.bytes_copied, ended.bytes_total) == (TaskState.COMPLETED, 12 * MIB, 12 * MIB)
+    assert [plex.state for plex in lab.config().plexes_of(VOLUME)] == [PlexState.ACTIVE] * 3
+    lab.check(VOLUME, bytes(model))
+
+
+def test_suspended_for_a_while(lab: Lab) -> None:
+    """Its group leaves and comes back: the record says that it runs, and so it does again."""
+    case = COPIES["mirror"](LONG)
+    model = prepare(lab, case)
+    gate = Gate(lab, 3)
+    lab.runner.start(case.task.ref)
+    assert gate.reached.wait(DEADLINE_S)
+    threading.Timer(0.05, gate.go_on.set).start()
+    lab.runner.suspend([case.task.ref])
+    assert lab.runner.running() == ()
+    resting = lab.config().task(case.task.ref)
+    assert (resting.state, resting.paused) == (TaskState.RUNNING, False)
+    assert resting.checkpoint >= 2 * MIB
+    assert lab.run(case.task.ref).state is TaskState.COMPLETED
+    lab.check(VOLUME, bytes(model))
+
+
+@pytest.mark.allow_log("met a defect")
+def test_a_defect_ends_as_an_abort_does(lab: Lab) -> None:
+    case = COPIES["mirror"](LONG)
+    model = prepare(lab, case)
+
+    def hook(name: str, verb: str, offset: int, length: int) -> None:
+        if verb == "write" and threading.current_thread().name.startswith("task"):
+            raise ZeroDivisionError("planted")
+
+    lab.hook = hook
+    ended = lab.run(case.task.ref)
+    lab.hook = lambda *_: None
+    assert ended.state is TaskState.FAILED
+    assert ended.result.startswith("It met a defect in the engine (planted). The new mirror was removed")
+    case.returned(lab.config())
+    lab.check(VOLUME, bytes(model))
 
 
 def test_only_work_is_run(lab: Lab) -> None:
