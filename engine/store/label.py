@@ -165,7 +165,7 @@ def _is_blank(device: BlockDevice) -> bool:
 def _is_broken(device: BlockDevice) -> bool:
     """Whether what stands in the label's place is still known as this disk's, by the copy."""
     try:
-        copy = _label_at(device, PRIVATE_OFFSET) if PRIVATE_OFFSET + METADATA_BLOCK <= device.size else None
+        copy = _label_at(device, PRIVATE_OFFSET) if device.size >= PRIVATE_OFFSET + METADATA_BLOCK else None
     except MetadataError:
         return False
     return copy is not None and names(read(device, LABEL_OFFSET, METADATA_BLOCK), bytes.fromhex(copy.disk))

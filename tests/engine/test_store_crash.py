@@ -1,4 +1,4 @@
-"""Power is cut after every single write, and in the middle of each: a group is as before an operation or as after it."""
+"""Power is cut after every single write, and in the middle of each: a group is as before an operation or as after."""
 
 from __future__ import annotations
 
@@ -91,11 +91,11 @@ def run_recorded(lab: Lab, operation: Callable[[Lab], object]) -> tuple[dict[str
     return before, lab.bus.writes[start:]
 
 
-@pytest.mark.parametrize("disks", [1, 2, 3, 6])
-@pytest.mark.parametrize("name", OPERATIONS)
+CASES = [(name, disks) for name in OPERATIONS for disks in (1, 2, 3, 6) if (name, disks) != ("remove a disk", 1)]
+
+
+@pytest.mark.parametrize(("name", "disks"), CASES)
 def test_a_power_cut_leaves_before_or_after(name: str, disks: int) -> None:
-    if name == "remove a disk" and disks == 1:
-        pytest.skip("the last disk of a group stays")
     lab = Lab(disks)
     if name == "add a disk":
         lab.luns[f"lun{disks}"] = Lun(f"lun{disks}", lab.bus)
@@ -141,7 +141,8 @@ def test_a_power_cut_while_a_group_is_made_leaves_a_group_or_free_luns(disks: in
 def test_left_over_luns_can_be_released_and_used_again() -> None:
     lab = Lab(2)
     before, writes = run_recorded(lab, lambda lab: lab.create())
-    for count in prefixes(lab, before, writes):
+    tried = 0
+    for _ in prefixes(lab, before, writes):
         if seen(lab) is not None:
             break
         found = scan(lab.luns)
@@ -150,7 +151,8 @@ def test_left_over_luns_can_be_released_and_used_again() -> None:
         assert not scan(lab.luns).groups
         lab.create()
         assert seen(lab) is not None
-    assert count > 4
+        tried += 1
+    assert tried > 4
 
 
 @pytest.mark.parametrize("disks", [1, 2, 3])
@@ -206,8 +208,9 @@ def test_every_tear_of_a_commit_leaves_before_or_after(disks: int) -> None:
         assert 77 in results
 
 
-def test_every_tear_of_a_checkpoint_switch_leaves_before_or_after() -> None:
-    lab = Lab(2)
+@pytest.mark.parametrize("disks", [1, 2])
+def test_every_tear_of_a_checkpoint_switch_leaves_before_or_after(disks: int) -> None:
+    lab = Lab(disks)
     extra = [msgspec.structs.replace(volume(1, f"v{number}"), ref=new_ref(Kind.VOLUME, HOST)) for number in range(90)]
     lab.config, _ = edited(lab.config, *extra)
     lab.create()
@@ -297,6 +300,48 @@ def check_failed_write(disks: int, failing: int, *, landed: bool, sticky: bool) 
     assert value_of(found) == 7
     assert found.elected is not None
     assert not found.elected.doubts
+
+
+def test_what_was_refused_while_frozen_does_not_come_back() -> None:
+    """The engine takes back a change that could not be made durable: a later commit must not carry it along."""
+    lab = Lab(3)
+    lab.create()
+    lab.set_value(5)
+
+    def fail(lun: Lun, offset: int, data: bytes) -> bool:
+        if lun.name != "lun0":
+            raise lun.failed()
+        return True
+
+    lab.bus.before_write = fail
+    extra = msgspec.structs.replace(volume(1, "refused"), ref=new_ref(Kind.VOLUME, HOST))
+    config, changed = edited(lab.config, extra)
+    assert not lab.store.commit({ref: config.get(ref) for ref in changed}, 50, config).durable
+    assert "lun1, lun2" in lab.store.frozen
+    lab.bus.before_write = None
+    lab.set_value(6)
+    found = required(lab)
+    assert rows(found.records(HOST)) == rows(lab.config)
+    assert value_of(found) == 6
+
+
+def test_disks_that_are_taken_out_together_cannot_outvote_the_rest() -> None:
+    """Three of five copies leave in one transaction, and power is cut before their labels say so."""
+    lab = Lab(5)
+    lab.create()
+    lab.set_value(5)
+    edit = Edit(lab.config)
+    for number in (2, 3, 4):
+        edit.put(msgspec.structs.replace(lab.config.disk(disk_ref(number)), group=None))
+    config, changed = edit.result()
+    assert lab.store.commit({ref: config.get(ref) for ref in changed}, 50, config).durable
+    found = lab.found(["lun2", "lun3", "lun4"])
+    assert found is not None
+    assert import_needs(found, HOST).force
+    found = required(lab)
+    assert tuple(found.members) == (disk_ref(0).id, disk_ref(1).id)
+    assert found.leftovers == ("lun2", "lun3", "lun4")
+    assert import_needs(found, HOST) == ((), (), ())
 
 
 def test_a_creation_that_fails_gives_the_luns_back() -> None:

@@ -68,7 +68,9 @@ def test_a_lost_write_on_the_only_disk_is_seen_as_soon_as_a_later_one_is_there()
             if number != lost:
                 lab.luns[write.name].put(write.offset, write.data)
         found = group_of(lab)
-        later_checkpoint = any(write.offset < lab.store.span(disk_ref(0), Area.JOURNAL).offset for write in writes[lost + 1 :])
+        later_checkpoint = any(
+            write.offset < lab.store.span(disk_ref(0), Area.JOURNAL).offset for write in writes[lost + 1 :]
+        )
         if value_of(found) == 69:
             assert later_checkpoint  # it told everything anew
         else:

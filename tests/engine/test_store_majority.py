@@ -24,7 +24,13 @@ def disk(number: int) -> bytes:
 def state(number: int, names: Iterable[bytes], serial: bytes = SERIAL, durable: int | None = None) -> Transaction:
     last = (number - 1 if durable is None else durable, serial)
     return Transaction(
-        number=number, serial=serial, base=(1, SERIAL), previous=last, durable=last, copies=tuple(names), lineage=((1, SERIAL),)
+        number=number,
+        serial=serial,
+        base=(1, SERIAL),
+        previous=last,
+        durable=last,
+        copies=tuple(names),
+        lineage=((1, SERIAL),),
     )
 
 

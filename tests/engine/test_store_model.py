@@ -1,6 +1,6 @@
 """Random lives of a group beside a model of what was acknowledged: faults, power cuts, disks that come and go.
 
-The rule that is checked: an import that needs no force tells the newest acknowledged change, or one that was tried after it.
+The rule: an import that needs no force tells the newest acknowledged change, or one that was tried after it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Life:
 
     def step(self) -> None:
         action = self.chance.choices(
-            (self.commit, self.commit_with_faults, self.commit_cut_off, self.restart, self.lose_or_return), (6, 4, 2, 3, 2)
+            (self.commit, self.commit_with_faults, self.commit_cut_off, self.restart, self.lose_or_return),
+            (6, 4, 2, 3, 2),
         )[0]
         action()
 

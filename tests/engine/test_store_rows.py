@@ -170,7 +170,11 @@ def test_rows_of_an_older_program_get_defaults() -> None:
     names = PERSISTED_FIELDS[Kind.SUBDISK]
     older = {"subdisk": tuple(name for name in names if name not in ("column", "replaces"))}
     row = msgspec.msgpack.encode(
-        [value for name, value in zip(names, msgspec.msgpack.decode(encode_row(record)), strict=True) if name in older["subdisk"]]
+        [
+            value
+            for name, value in zip(names, msgspec.msgpack.decode(encode_row(record)), strict=True)
+            if name in older["subdisk"]
+        ]
     )
     key = pack_ref(record.ref)
     read = decode_row(key, row, older, HOST)
