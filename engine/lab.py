@@ -72,7 +72,9 @@ def _save(folder: Path, lab: Lab) -> None:
 
 def _check(lab: Lab) -> None:
     if not 1 <= lab.arrays * lab.luns <= LUNS_MAX or lab.arrays < 1 or lab.luns < 1:
-        raise EngineError(f"A lab has 1 to {LUNS_MAX} LUNs; {lab.arrays} arrays of {lab.luns} make {lab.arrays * lab.luns}.")
+        raise EngineError(
+            f"A lab has 1 to {LUNS_MAX} LUNs; {lab.arrays} arrays of {lab.luns} make {lab.arrays * lab.luns}."
+        )
     if lab.lun_size < LUN_MIN:
         raise EngineError(f"A LUN needs at least {format_size(LUN_MIN)}; {format_size(lab.lun_size)} were asked for.")
     if not 1 <= lab.ports <= 8:

@@ -40,10 +40,15 @@ def furnish(engine: Engine) -> None:
     engine.submit(CreateGroup(name=GROUP, disks=_balanced(disks, len(disks) - _FREE_LUNS)))
     group = engine.committer.config.find(Kind.GROUP, GROUP)
     assert isinstance(group, Group)
-    size = min(512 * MIB, max(disk.largest_free for disk in engine.committer.config.disks_of(group.ref)) // 2 // MIB * MIB)
+    size = min(
+        512 * MIB, max(disk.largest_free for disk in engine.committer.config.disks_of(group.ref)) // 2 // MIB * MIB
+    )
     mirrors = 2 if group.disks > 1 else 1
     enclosures = {disk.enclosure for disk in engine.committer.config.disks_of(group.ref)}
-    _make(engine, CreateVolume(group=group.ref, name="ev", size=size, mirrors=mirrors, across_enclosures=len(enclosures) > 1))
+    _make(
+        engine,
+        CreateVolume(group=group.ref, name="ev", size=size, mirrors=mirrors, across_enclosures=len(enclosures) > 1),
+    )
     if group.disks > 1:
         _make(engine, CreateVolume(group=group.ref, name="sv", size=size, striped=True))
     volume = engine.committer.config.find(Kind.VOLUME, "ev", group.ref)
@@ -84,7 +89,9 @@ def _format(engine: Engine, volume: Volume) -> None:
             path.write_text(text)
         with image.open("wb") as file:
             file.truncate(volume.size)
-        subprocess.run([tool, "-q", "-F", "-L", volume.name, "-d", str(root), str(image)], check=True, capture_output=True)
+        subprocess.run(
+            [tool, "-q", "-F", "-L", volume.name, "-d", str(root), str(image)], check=True, capture_output=True
+        )
         _copy_in(image, engine.committer.ios[volume.ref], engine.runtime)
 
 
