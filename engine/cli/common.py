@@ -6,15 +6,21 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from engine.cli import output
 from engine.cli.forms import Option, Tool, Usage, Words, help_text, parse
+
+if TYPE_CHECKING:
+    from engine.errors import EngineError
+    from engine.events import Batch
 
 DONE, REFUSED, WRONG_USAGE, NO_ENGINE = 0, 1, 2, 3
 
 HELP = Option("-h", "Print this help.", long="--help")
 JSON = Option("--json", "Answer as JSON: stable keys, sizes in bytes.")
 SOCKET = Option("--socket", "Control socket of the engine (default: VEA_SOCKET, or the user's own).", takes="PATH")
+_SIZE_MAX = 1 << 60
 COMMON = (
     Option("-b", "Don't wait for the task; print its number.", long="--background"),
     JSON,
@@ -45,7 +51,8 @@ def run(tool: Tool, arguments: Sequence[str] | None = None) -> int:
 def read(tool: Tool, arguments: Sequence[str]) -> Words | None:
     """The words of a command line; None when only help was asked for, which has been printed."""
     if any(word in HELP.spellings for word in arguments):
-        first = next((word for word in arguments if not word.startswith("-")), "")
+        known = {form.literals[0] for form in tool.forms if form.literals}
+        first = next((word for word in arguments if word in known), "")
         output.write(help_text(tool, first))
         return None
     return parse(tool, arguments)
@@ -64,18 +71,20 @@ def _guarded(words: Words) -> int:
 
 
 def _connected(words: Words) -> int:
+    from queue import SimpleQueue
+
     from engine.cli.session import Session
     from engine.remote.client import RemoteEngine
     from engine.remote.place import control_socket
 
     path = control_socket(words.options.get("--socket"))
-    engine = RemoteEngine.connect(path)
+    arrived: SimpleQueue[Batch | str] = SimpleQueue()
+    engine = RemoteEngine.connect(path, arrived.put)
     if engine is None:
         output.complain(f"No engine is running at {path}. Start vxsvc or vea, or name its socket with --socket.")
         return NO_ENGINE
     with contextlib.closing(engine):
-        session = Session(engine, words)
-        engine.on_lost = session.lost
+        session = Session(engine, words, arrived)
         status = words.form.run(session, words)
         sys.stdout.flush()
         return status
@@ -95,7 +104,19 @@ def size(text: str, *, most: bool = False) -> int:
         raise Usage(str(error)) from None
     if number <= 0:
         raise EngineError("A size of 0 bytes makes no sense. Give at least 1m.")
+    if number > _SIZE_MAX:
+        raise _too_large(number)
     return number
+
+
+def _too_large(number: int) -> EngineError:
+    """What every planner would say; so large a number doesn't even travel."""
+    from engine.errors import CommandRejected
+    from engine.rules import size_ok
+
+    problem = size_ok(number)
+    assert problem is not None
+    return CommandRejected((problem,))
 
 
 def number(words: Words, key: str, otherwise: int) -> int:
@@ -115,3 +136,8 @@ def new_name(text: str) -> str:
     if not text:
         raise EngineError("The name is empty. Give a name of letters, digits, _ , - or . .")
     return text
+
+
+def system_sentence(error: OSError) -> str:
+    """What the system said, with the file that it said it of."""
+    return f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror or error}."

@@ -211,7 +211,8 @@ def help_text(tool: Tool, first: str = "") -> str:
     lines += ["", "Options:"]
     lines += [f"  {_spelled(option):24} {option.help}" for option in options]
     lines += ["", "Examples:"]
-    lines += [f"  {example}" for form in forms for example in form.examples]
+    examples = [example for form in forms for example in form.examples]
+    lines += [f"  {example}" for example in examples or [each for form in tool.forms for each in form.examples]]
     return "\n".join(lines)
 
 

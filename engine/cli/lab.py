@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.cli import output
-from engine.cli.common import DONE, HELP, JSON, NO_ENGINE, REFUSED, SOCKET, WRONG_USAGE, read, size
+from engine.cli.common import DONE, HELP, JSON, NO_ENGINE, REFUSED, SOCKET, WRONG_USAGE, read, size, system_sentence
 from engine.cli.forms import Form, Option, Tool, Usage, Words, shown
 from engine.cli.lab_faults import FAULTS
 from engine.cli.vxsvc import SERVING
@@ -206,8 +206,11 @@ def lab(arguments: Sequence[str]) -> int:
     except Usage as error:
         output.complain(str(error))
         return WRONG_USAGE
-    except (EngineError, OSError) as error:
+    except EngineError as error:
         output.complain(str(error))
+        return REFUSED
+    except OSError as error:
+        output.complain(system_sentence(error))
         return REFUSED
 
 

@@ -6,9 +6,10 @@ import queue
 from typing import TYPE_CHECKING
 
 from engine.cli import output, resolve, rows
+from engine.cli.forms import Usage, shown
 from engine.cli.progress import Progress
 from engine.config import Config, Edit
-from engine.errors import CommandRejected, ConnectionLost, EngineError
+from engine.errors import CommandRejected, ConnectionLost
 from engine.events import Batch, Remove, Sample, Upsert
 from engine.records import TASK_ENDED, Task, TaskState
 from engine.units import format_seconds, format_size
@@ -28,11 +29,12 @@ INTERRUPTED = 130
 class Session:
     """Attached to an engine for the length of one program. `config` follows it as often as `fold` is called."""
 
-    def __init__(self, api: EngineApi, words: Words) -> None:
+    def __init__(self, api: EngineApi, words: Words, arrived: queue.SimpleQueue[Batch | str]) -> None:
+        """`arrived` also gets the reason when the connection is lost."""
         self.api = api
         self.words = words
         self.json = words.has("--json")
-        self._arrived: queue.SimpleQueue[Batch | str] = queue.SimpleQueue()
+        self._arrived = arrived
         self.samples: dict[Ref, Sample] = {}  # traffic, summed since somebody last cleared it
         snapshot = api.attach(self._arrived.put)
         edit = Edit(Config())
@@ -40,10 +42,6 @@ class Session:
             edit.put(record)
         self.config = edit.unsettled()
         self.host = snapshot.host
-
-    def lost(self, reason: str) -> None:
-        """The connection is gone: whoever waits shall know."""
-        self._arrived.put(reason)
 
     # --- names ---
     @property
@@ -66,12 +64,13 @@ class Session:
 
         With `reached` the command acts on a task: wait until that is so, or until the task has ended.
         """
+        basis = self._basis()
         plan = self.api.plan(command)
         if self.words.has("--plan"):
             return self._print_plan(plan)
         if plan.problems:
             raise CommandRejected(plan.problems)
-        task = self._submit(command)
+        task = self._submit(command, basis)
         if not self.json:
             for warning in plan.warnings:
                 output.write(f"Note: {warning}")
@@ -82,9 +81,9 @@ class Session:
         self._wait_until(task, reached)
         return self._tell_begun(task, in_words=True)
 
-    def _submit(self, command: Command) -> Ref:
+    def _submit(self, command: Command, basis: int | None) -> Ref:
         try:
-            return self.api.submit(command, self._basis())
+            return self.api.submit(command, basis)
         except CommandRejected as error:
             if error.plan is not None:
                 self._print_plan(error.plan)
@@ -92,8 +91,8 @@ class Session:
 
     def _basis(self) -> int | None:
         text = self.words.option("--basis")
-        if text and not (text.isascii() and text.isdigit()):
-            raise EngineError(f"{text} is no transaction number. Take the basis that --plan --json printed.")
+        if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+            raise Usage(f"{shown(text)} is no transaction number. Take the basis that --plan --json printed.")
         return int(text) if text else None
 
     def _print_plan(self, plan: Plan) -> int:
@@ -153,6 +152,9 @@ class Session:
         return waiting
 
     def _tell_ended(self, tasks: list[Task], *, several: bool) -> int:
+        if not tasks and not several:
+            output.complain("Somebody cleared the task before its end was seen. The task log of the console has it.")
+            return 1
         told = [rows.task_row(self.config, task) for task in tasks]
         if self.json:
             output.write_json(told if several else told[0])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.cli import output
-from engine.cli.common import DONE, HELP, REFUSED, SOCKET, WRONG_USAGE, read
+from engine.cli.common import DONE, HELP, REFUSED, SOCKET, WRONG_USAGE, read, system_sentence
 from engine.cli.forms import Form, Option, Tool, Usage, Words
 
 SERVING = (
@@ -35,8 +35,11 @@ def _serve(words: Words) -> int:
     given: dict[str, Any] = {name: words.options.get(f"--{name}") for name in ("lab", "state", "socket", "nbd")}
     try:
         host = start_host(**given)
-    except (EngineError, OSError) as error:
+    except EngineError as error:
         output.complain(str(error))
+        return REFUSED
+    except OSError as error:
+        output.complain(f"The engine can't start: {system_sentence(error)}")
         return REFUSED
     try:
         print("ready", flush=True)

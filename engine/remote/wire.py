@@ -147,7 +147,10 @@ class WireError(EngineError):
 
 def frame(message: Request | Message) -> bytes:
     """A message as it travels. EngineError when it is larger than a frame may be."""
-    body = _ENCODER.encode(message)
+    try:
+        body = _ENCODER.encode(message)
+    except OverflowError:
+        raise EngineError("A number has more than 64 bits, which no size or count has. Give a smaller one.") from None
     if len(body) > FRAME_MAX:
         raise EngineError(
             f"A message of {len(body):,} bytes is more than the control socket carries. Ask for less at once."

@@ -38,7 +38,7 @@ class Line:
         tool = importlib.import_module(f"engine.cli.{words[0]}").TOOL
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = run(tool, [*words[1:], "--socket", str(self.socket)])
+            status = run(tool, ["--socket", str(self.socket), *words[1:]])
         return Answer(status, out.getvalue(), err.getvalue())
 
     def ask(self, text: str) -> Any:

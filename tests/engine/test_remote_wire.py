@@ -137,6 +137,11 @@ def test_a_message_beyond_the_cap_is_not_sent(monkeypatch: pytest.MonkeyPatch) -
         wire.frame(wire.Goodbye(reason="x" * 200))
 
 
+def test_a_number_beyond_64_bits_is_one_error() -> None:
+    with pytest.raises(EngineError, match="more than 64 bits"):
+        wire.frame(wire.AskPlan(number=1, command=commands.CreateVolume(group=GROUP, size=1 << 70)))
+
+
 @pytest.mark.parametrize("body", [
     b"", b"\xc0", b"\x93\x01\x02\x03", msgspec.msgpack.encode({"do": "Nothing", "number": 1}),
     msgspec.msgpack.encode({"do": "Attach"}), msgspec.msgpack.encode({"do": "Attach", "number": "1"}),
