@@ -45,8 +45,10 @@ class Worker:
         self.name = name
         self._host = host
         self._ledger = ledger
+        self._told = told
         self._touched: dict[BlockDevice, None] = {}
-        self._copier = Copier(ledger.disk_of, told, self._writing)
+        self._survived: list[StepFailed] = []
+        self._copier = Copier(ledger.disk_of, self._survived.append, self._writing)
         self._view = memoryview(mmap.mmap(-1, 2 * COPY_BYTES))  # page-aligned, as unbuffered LUNs want it
         self._slots: dict[Ref, tuple[VolumeIo, Slot]] = {}
 
@@ -66,6 +68,7 @@ class Worker:
             return self._do(step)
         finally:
             self._ledger.written(self._touched)
+            self._tell()
 
     def _do(self, step: Bulk) -> tuple[int, int]:
         match step:
@@ -138,6 +141,11 @@ class Worker:
             device.zero(subdisk.disk_offset + step.offset, step.length, may_unmap=True)
         except LEG_ERRORS as error:
             raise StepFailed(error, subdisk.disk, writing=True) from error
+
+    def _tell(self) -> None:
+        """Outside of the gate: whoever hears of a failed source may swap the table, which waits for us to leave."""
+        while self._survived:
+            self._told(self._survived.pop(0))
 
     def _writing(self, device: BlockDevice) -> None:
         if device not in self._touched:

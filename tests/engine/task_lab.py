@@ -173,7 +173,10 @@ class Lab:
         return self.devices[record.name]
 
     def fault(self, disk: Ref | None, error: DeviceError, *, writing: bool) -> None:
+        """Remembers it, and commits as an engine does: which waits until nobody is inside of the gate."""
         self.faults.append((disk, writing))
+        if disk is not None:
+            self.commit(lambda edit: edit.put(replace(edit.config.disk(disk), failing=True)))
 
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
         self.reports.append((done, copied, eta_low_s, eta_high_s))
