@@ -76,6 +76,10 @@ class Program:
         assert self._process.stdout is not None
         return self._process.stdout.readline()
 
+    def ended(self) -> tuple[int, str, str] | None:
+        """Its result; None while it runs."""
+        return None if self._process.poll() is None else self.result()
+
     def result(self) -> tuple[int, str, str]:
         """(status, standard output, standard error) at its end."""
         out, err = self._process.communicate(timeout=PATIENCE_S)

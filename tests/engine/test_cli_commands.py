@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from engine.records import Kind, Ref
 from engine.units import KIB, MIB
 from tests.engine.cli_lab import Line
 from tests.engine.cli_program import Program
+from tests.engine.nbd_peer import Client
 from tests.engine.small_host import LUN_SIZE, small_host
 
+NBD_WRITE, NBD_FLUSH = 1, 3
 FREE = ["Harddisk3", "Harddisk4", "Harddisk5", "Harddisk9", "Harddisk10"]
 """Disks of the test's own group; Harddisk11 stays outside."""
 
@@ -349,3 +352,57 @@ def test_interrupting_the_wait_leaves_the_task_running(line: Line, slow_move: in
     assert f"task {slow_move} goes on" in err
     assert row_of(line, slow_move)["state"] == "running"
     assert line(f"vxtask abort {slow_move}").status == 0
+
+
+# --- clients ---
+def test_a_volume_in_use_stops_only_by_force(line: Line, host: OpenedHost) -> None:
+    line.do("vxassist -g t make v 4m")
+    with Client(host.nbd) as client:
+        client.go("t/v")
+        assert len(line.volume("t", "v")["in_use_by"]) == 1
+        for words in ("vxvol -g t stop v", "vxassist -g t remove volume v", "vxdg deport t"):
+            refused = line(words)
+            assert refused.status == 1
+            assert "v is in use by" in refused.err
+        assert line("vxvol -g t stop v -f").status == 0
+        assert client.is_dropped()
+    volume = line.volume("t", "v")
+    assert (volume["started"], volume["in_use_by"]) == (False, [])
+    with Client(host.nbd) as client, pytest.raises(AssertionError):
+        client.go("t/v")
+
+
+def test_a_move_leaves_every_byte_where_the_listing_says(line: Line, host: OpenedHost) -> None:
+    line.do("vxassist -g t make v 8m layout=mirror")
+    data = random.Random(8).randbytes(8 * MIB)
+    with Client(host.nbd) as client:
+        client.go("t/v")
+        for offset in range(0, 8 * MIB, MIB):
+            assert client.call(NBD_WRITE, offset, MIB, data[offset : offset + MIB])[0] == 0
+        assert client.call(NBD_FLUSH)[0] == 0
+        piece = line.volume("t", "v")["plexes"][1]["subdisks"][0]
+        line.do(f"vxsd -g t mv {piece['name']} Harddisk5")
+    luns = {disk["name"]: Path(disk["lun"]) for disk in line.ask("vxdisk list")}
+    for plex in line.volume("t", "v")["plexes"]:
+        (subdisk,) = plex["subdisks"]
+        with luns[subdisk["disk"]].open("rb") as file:
+            file.seek(subdisk["disk_offset"])
+            assert file.read(subdisk["length"]) == data
+
+
+def test_traffic_is_told(line: Line, host: OpenedHost) -> None:
+    line.do("vxassist -g t make v 4m")
+    with (
+        Client(host.nbd) as client,
+        Program(["vxstat", "--json", "-i", "2", "v", "--socket", str(line.socket)]) as stat,
+    ):
+        client.go("t/v")
+        while (result := stat.ended()) is None:
+            assert client.call(NBD_WRITE, 0, 4096, b"x" * 4096)[0] == 0
+    status, out, err = result
+    assert (status, err) == (0, "")
+    (row,) = json.loads(out)
+    assert (row["kind"], row["name"]) == ("volume", "v")
+    assert row["writes"] > 0
+    assert row["write_bytes"] == row["writes"] * 4096
+    assert 0 < row["latency_s"] < 1
