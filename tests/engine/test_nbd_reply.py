@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -131,33 +132,45 @@ def test_simple_replies_tell_errors_in_their_header(error: int) -> None:
     assert struct.unpack(">IIQ", said[SIMPLE_HEAD:][:SIMPLE_HEAD]) == (0x67446698, error, COOKIE)
 
 
-def test_what_is_finished_while_others_send_waits_its_turn() -> None:
-    """A peer that reads nothing stalls one sender; the rest queue up behind it and come out whole."""
+@pytest.mark.parametrize("one", [False, True])
+def test_while_a_sender_is_stalled_the_others_wait_their_turn(one: bool) -> None:
+    """A peer that reads nothing stalls the first late answer halfway; every other one comes out whole, behind it."""
     link, peer = socket.socketpair()
     peer.settimeout(DEADLINE_S)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     replies = Replies(link, ThreadRuntime(), "nbd-test-send", structured=True)
-    outbox, requests, flights = Buffer(1 << 20), [], []
-    slot = READ_CHUNK_HEAD + 60_000
-    for number in range(16):
-        at = number * slot
-        outbox.view[at : at + READ_CHUNK_HEAD] = codec.read_chunk(number, 0, 60_000)
-        payload = outbox.view[at + READ_CHUNK_HEAD : at + slot]
-        payload[:] = bytes([number]) * 60_000
-        flight, request = Flight(replies), Request(Op.READ, 0, 60_000, payload, cookie=at)
-        flight.outbox = outbox
-        replies.send(replies.settle(flight, [request], at, at + slot))
-        flights.append(flight)
-        requests.append(request)
-    for flight, request in zip(flights, requests, strict=True):
+    outbox, slot, length = Buffer(1 << 20), READ_CHUNK_HEAD + 60_000, 16 * (READ_CHUNK_HEAD + 60_000)
+    late = [_held(replies, outbox, number, slot) for number in range(15)]
+    for flight, request in late:
         flight.finish(request, 0)
-    assert replies.held == 16
+    assert replies.held == 15
+    own = outbox.view[15 * slot : length]
+    own[:] = b"x" * slot
+    session = threading.Thread(target=replies.send_one, args=(own,))
+    if not one:
+        session = threading.Thread(target=replies.send, args=([own[:100], own[100:]],))
+    session.start()
     said = bytearray()
-    while len(said) < 16 * slot:
+    while len(said) < length:
         said += peer.recv(65536)
+    session.join()
     replies.wait_until_held(0)
-    assert said == outbox.view[: 16 * slot]
     assert outbox.live == 0
     replies.close()
     link.close()
     peer.close()
+    answers = {bytes(said[at : at + slot]) for at in range(0, length, slot)}
+    assert answers == {bytes(outbox.view[at : at + slot]) for at in range(0, length, slot)}
+
+
+def _held(replies: Replies, outbox: Buffer, number: int, slot: int) -> tuple[Flight, Request]:
+    """A small READ that was unfinished at the end of its batch."""
+    at = number * slot
+    length = slot - READ_CHUNK_HEAD
+    outbox.view[at : at + READ_CHUNK_HEAD] = codec.read_chunk(number, 0, length)
+    payload = outbox.view[at + READ_CHUNK_HEAD : at + slot]
+    payload[:] = bytes([number]) * length
+    flight, request = Flight(replies), Request(Op.READ, 0, length, payload, cookie=at)
+    flight.outbox = outbox
+    assert replies.settle(flight, [request], at, at + slot) == []
+    return flight, request
