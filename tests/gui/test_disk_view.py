@@ -361,3 +361,17 @@ def test_changes_to_forty_thousand_subdisks_cost_what_they_touch(stage: Stage) -
         subdisk = console.config.subdisks_on(ref(Kind.DISK, f"d{step * 19}"))[-1]
         push(console, gone=[subdisk.ref])
     assert (time.process_time() - start) / 20 < 0.2
+
+
+def test_a_hidden_view_sleeps_and_catches_up_when_it_is_shown(stage: Stage) -> None:
+    page = stage.disk_view(random_config(3, disks=5))
+    view, console = page.view, page.console
+    page.hide()
+    shown = [band.items for band in view.blocks.rows.bands]
+    subdisks = [record for record in console.config if record.ref.kind is Kind.SUBDISK]
+    push(console, gone=[record.ref for record in subdisks[::2]])
+    push(console, msgspec.structs.replace(console.config.disk(ref(Kind.DISK, "d1")), group=None))
+    assert [band.items for band in view.blocks.rows.bands] == shown
+    page.show()
+    fresh = stage.disk_view(console.config)
+    assert view.blocks.rows.bands == fresh.view.blocks.rows.bands

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import count, pairwise
 
 import msgspec
 import pytest
@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import rules
+from engine.commands import Move, MoveSubdisks, Target
 from engine.config import Config, Edit
+from engine.planners import plan
 from engine.plans import Problem
 from engine.records import Kind, Ref, Subdisk
 from engine.units import GIB, MIB
@@ -194,6 +196,7 @@ def test_whatever_glows_takes_it_and_what_a_drop_says_is_possible(seed: int) -> 
     chance = random.Random(seed)
     config = random_config(seed, disks=4, most=15)
     subdisks = [sd.ref for disk in disks_of_scope(config, GROUP) for sd in config.subdisks_on(disk)]
+    numbers = count(1)
     if not subdisks:
         return
     hand = lift(config, *chance.sample(subdisks, min(len(subdisks), chance.choice([1, 1, 2, 3]))))
@@ -205,6 +208,29 @@ def test_whatever_glows_takes_it_and_what_a_drop_says_is_possible(seed: int) -> 
         verdict = hand.over(disk, chance.randrange(size), chance.randrange(100 * MIB), chance.choice([0, 3 * MIB]))
         if isinstance(verdict, Drop):
             check_pieces(config, verdict)
+            made = plan(config, verdict.command, lambda kind: ref(kind, f"new{next(numbers)}"))
+            assert made.problems == ()
+            assert sorted((each.disk, each.offset, each.length) for each in made.allocates) == sorted(
+                piece[1:] for piece in verdict.pieces
+            )
         else:
             assert verdict.text.endswith(".")
             assert verdict.help
+
+
+def test_hover_and_planner_refuse_with_one_sentence() -> None:
+    """Every subdisk of the lab over every disk: where the drag says no, so does the plan, in the same words."""
+    config = sample_lab()
+    refused = 0
+    for disk in disks_of_scope(config, None):
+        for subdisk in [sd for each in disks_of_scope(config, GROUP) for sd in config.subdisks_on(each)]:
+            hand = lift(config, subdisk.ref)
+            problem = hand.why_not(disk)
+            command = MoveSubdisks(moves=(Move(subdisk.ref, (Target(disk),)),))
+            made = plan(config, command, lambda kind: ref(kind, "new"))
+            if problem is not None:
+                refused += 1
+                assert made.problems[0].text == problem.text
+            elif hand.fits_whole() and any(region.disk == disk for region in hand.glowing()):
+                assert made.problems == ()
+    assert refused > 50

@@ -392,14 +392,13 @@ def _edge(rect: QRect, lower: bool) -> QPointF:
 def draw_twisty(painter: QPainter, ink: Ink, center: QPoint, is_open: bool) -> None:
     """The sign that opens and closes: points right when closed, down when open."""
     x, y, r = center.x(), center.y(), 4
-    shape = [(x - r, y - r / 2), (x + r, y - r / 2), (x, y + r / 2 + 1)]
-    if not is_open:
-        shape = [(x - r / 2, y - r), (x - r / 2, y + r), (x + r / 2 + 1, y)]
+    down = ((x - r, y - r / 2), (x + r, y - r / 2), (x, y + r / 2 + 1))
+    across = ((x - r / 2, y - r), (x - r / 2, y + r), (x + r / 2 + 1, y))
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(ink.text)
-    painter.drawPolygon(QPolygonF([QPointF(*point) for point in shape]))
+    painter.drawPolygon(QPolygonF([QPointF(*point) for point in (down if is_open else across)]))
     painter.restore()
 
 

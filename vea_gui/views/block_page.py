@@ -69,8 +69,10 @@ class BlockPage(QWidget):
 
     def set_filter(self, text: str) -> None:
         """Show only what has these words in its name, or in the name of a volume on it."""
-        self.words = text.strip().casefold()
-        self.view.show_again()
+        words = text.strip().casefold()
+        if words != self.words:
+            self.words = words
+            self.view.show_again()
 
     def release(self) -> None:
         """The page is about to go: nothing is kept."""

@@ -17,6 +17,7 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
+    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QAbstractItemView, QToolTip, QWidget
@@ -65,12 +66,13 @@ class BlockView(BandView):
         self.filtered: frozenset[str] = frozenset()  # layouts that the legend has put aside
         self._painter = BandPainter(self)
         self._syncing = False
+        self._missed = False  # something has changed while the view was hidden
         self.setDragEnabled(True)
         self.setAcceptDrops(True)
         self.viewport().setAcceptDrops(True)
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragDrop)
         self.viewport().setMouseTracking(True)
-        # By signal: overriding selectionChanged leaves PySide a broken QItemSelection, which the collector stumbles over.
+        # By signal: an override of selectionChanged gets a QItemSelection that crashes the garbage collector.
         self.selectionModel().selectionChanged.connect(lambda: self._tell_picked())
         model.bands_touched.connect(self._bands_touched)
         console.changed.connect(self._follow)
@@ -86,12 +88,26 @@ class BlockView(BandView):
 
     def show_again(self) -> None:
         """Show what `shape.order` says now, keeping what is shown already."""
+        if self._missed:
+            self.blocks.catch_up(self.console.config, self.shape.order())
+            self._missed = False
         self._follow(Change(refresh=frozenset({Ref(Kind.GROUP, "")})), reorder=True)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        if self._missed:
+            self._missed, self._still = False, True
+            self.blocks.catch_up(self.console.config, self.shape.order())
+            self._still = False
+            self.measure_bands()
+        super().showEvent(event)
 
     def _follow(self, change: Change, reorder: bool = False) -> None:
         """A fold of the engine's changes: nothing scrolls, and the block under the pointer stays there."""
         if change.reset:
             self.show_all()
+            return
+        if not self.isVisible() and not reorder:
+            self._missed = True
             return
         structural = reorder or any(ref.kind in STRUCTURAL for ref in change.records)
         anchor = self._anchor() if structural else None

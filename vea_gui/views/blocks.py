@@ -110,10 +110,16 @@ class BlockModel(QAbstractListModel):
         self.config = config
         self.rows = Rows(self._make(config, ref) for ref in refs if ref in config)
         self._mentioned.clear()
-        self._by_task, self.moving = {}, {}
-        for task in config.all(Kind.TASK, Task):
-            self._note_task(task.ref)
+        self._note_tasks()
         self.endResetModel()
+
+    def catch_up(self, config: Config, order: list[Ref]) -> None:
+        """Follow everything that has changed while nobody looked."""
+        self.config = config
+        self._mentioned.clear()
+        self._note_tasks()
+        self._reorder(order)
+        self.bands_changed.emit([ref for ref in order if self.remake(ref)])
 
     def apply(self, config: Config, change: Change, order: Collection[Ref] | None, visible: Collection[Ref]) -> None:
         """Follow a change. `order` has the bands to show when it may have changed; `visible` those worth repainting."""
@@ -225,6 +231,11 @@ class BlockModel(QAbstractListModel):
             for moving in [*self._by_task.get(ref, ()), *self._note_task(ref)]:
                 touched |= {moving.source, moving.target}
         return touched
+
+    def _note_tasks(self) -> None:
+        self._by_task, self.moving = {}, {}
+        for task in self.config.all(Kind.TASK, Task):
+            self._note_task(task.ref)
 
     def _note_task(self, ref: Ref) -> list[Moving]:
         for moving in self._by_task.pop(ref, ()):

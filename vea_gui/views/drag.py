@@ -15,7 +15,7 @@ from engine.plans import Problem
 from engine.records import Ref
 from engine.units import format_size
 from vea_gui.block_names import disk_name
-from vea_gui.block_rows import ItemKind
+from vea_gui.block_rows import ItemKind, Key
 from vea_gui.drops import Drop, Lift, Region, Verdict, can_lift, disks_for
 from vea_gui.views import message
 from vea_gui.views.block_paint import Look, draw_block
@@ -67,8 +67,9 @@ class Hand(QObject):
         self.pointer = QPoint()
         self.by_keyboard = False
         self.carrying = False  # it was taken up here, or in a view beside: leaving with the pointer keeps it
+        self._dragging = False  # Qt's drag runs, and began here
         self._region: Region | None = None  # the target that the keyboard stands on
-        self._home: object = None  # key of the block that the keyboard has lifted
+        self._home: Key | None = None  # key of the block that the keyboard has lifted
 
     # --- taking up and letting go ---
     def take(self, refs: Iterable[Ref], grab: int = 0) -> bool:
@@ -104,7 +105,7 @@ class Hand(QObject):
         """Let go and say why."""
         if self.lift is None:
             return
-        if not self.by_keyboard:
+        if self._dragging:
             QDrag.cancel()
         self.drop_it()
         self.view.console.tell(reason)
@@ -136,11 +137,15 @@ class Hand(QObject):
         drag.setPixmap(self._picture(label))
         drag.setHotSpot(QPoint(-12, -12))
         watch = _RightPress(self)
-        QApplication.instance().installEventFilter(watch)
+        app = QApplication.instance()
+        assert app is not None
+        app.installEventFilter(watch)
+        self._dragging = True
         try:
             drag.exec(Qt.DropAction.MoveAction)
         finally:
-            QApplication.instance().removeEventFilter(watch)
+            self._dragging = False
+            app.removeEventFilter(watch)
             watch.deleteLater()
             if self.lift is not None:
                 self.drop_it()
@@ -203,7 +208,7 @@ class Hand(QObject):
         message.ask(self.view.window(), "Move Subdisk", text, "Split", plan, pieces)
 
     # --- by keyboard ---
-    def lift_current(self, refs: Sequence[Ref], home: object) -> None:
+    def lift_current(self, refs: Sequence[Ref], home: Key) -> None:
         """Space on a block: arrows walk its legal targets from now on."""
         if not self.take(refs) or self.lift is None:
             self.view.console.tell("Only subdisks can be moved. Stand on a block of a volume and press Space.")
