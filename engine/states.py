@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -23,7 +23,7 @@ from engine.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from engine.config import Config, Edit
 
@@ -56,12 +56,13 @@ def settle(edit: Edit) -> None:
     touched = list(edit.touched)
     disks = _reached(edit, touched, Kind.DISK, {Kind.SUBDISK: "disk"})
     plexes = _reached(edit, touched, Kind.PLEX, {Kind.SUBDISK: "plex"})
-    groups_first = [ref for ref in touched if ref.kind is Kind.GROUP]
+    groups_first = [ref for ref in touched if ref.kind is Kind.GROUP and _differs(edit, ref, _group_matters)]
     for group in groups_first:
         disks.update({disk.ref: None for disk in edit.config.disks_of(group)})
     for ref in disks:
         _settle_disk(edit, ref)
-        plexes.update({sd.plex: None for sd in edit.config.subdisks_on(ref)} if ref in edit.touched else {})
+        if _differs(edit, ref, _disk_matters):
+            plexes.update({sd.plex: None for sd in edit.config.subdisks_on(ref)})
     for ref in plexes:
         _settle_plex(edit, ref)
     volumes = _reached(edit, list(edit.touched) + list(plexes), Kind.VOLUME, {Kind.PLEX: "volume"})
@@ -72,6 +73,21 @@ def settle(edit: Edit) -> None:
     groups = _reached(edit, list(edit.touched), Kind.GROUP, {Kind.VOLUME: "group", Kind.DISK: "group"})
     for ref in groups:
         _settle_group(edit, ref)
+
+
+def _differs(edit: Edit, ref: Ref, matters: Callable[[object], object]) -> bool:
+    """Whether the edit changes what of a record matters to all that hangs under it."""
+    return matters(edit.base.get(ref)) != matters(edit.config.get(ref))
+
+
+def _group_matters(record: object) -> object:
+    """Not its transaction number, which every commit changes."""
+    return record.state if isinstance(record, Group) else None
+
+
+def _disk_matters(record: object) -> object:
+    """Not its free space, which every allocation changes."""
+    return (record.present, record.failing) if isinstance(record, Disk) else None
 
 
 def _reached(edit: Edit, touched: Iterable[Ref], kind: Kind, upward: dict[Kind, str]) -> dict[Ref, None]:
@@ -205,12 +221,12 @@ def _settle_group(edit: Edit, ref: Ref) -> None:
     group = edit.config.get(ref)
     if not isinstance(group, Group):
         return
-    disks = edit.config.disks_of(ref)
+    disks = cast("list[Disk]", edit.config.children(ref, Kind.DISK, "group"))  # unordered: a sum needs no order
     edit.put(
         msgspec.structs.replace(
             group,
             disks=len(disks),
-            volumes=len(edit.config.volumes_of(ref)),
+            volumes=edit.config.count_children(ref, Kind.VOLUME, "group"),
             size=sum(disk.public_length for disk in disks),
             free=sum(disk.free for disk in disks),
         )

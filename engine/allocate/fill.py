@@ -50,8 +50,9 @@ def _fewest(space: Space, pool: Sequence[Ref], needs: Sequence[int]) -> list[lis
         while left > 0:
             if not free:
                 return None
-            enough = [disk for disk in free if space.total(disk) >= left]
-            disk = enough[-1] if enough else free[0]
+            disk = free[0]
+            if space.total(disk) >= left:  # then the smallest that is large enough
+                disk = next(disk for disk in reversed(free) if space.total(disk) >= left)
             free.remove(disk)
             share.append(disk)
             left -= space.total(disk)

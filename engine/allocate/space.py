@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -61,16 +62,13 @@ class Space:
 
     def take_at(self, disk: Ref, offset: int, length: int) -> Piece:
         """Take exactly this range, which `at` has shown to be free."""
-        left: list[Extent] = []
-        for extent in self._free[disk]:
-            if extent.start <= offset < extent.end:
-                pieces = (Extent(extent.start, offset), Extent(offset + length, extent.end))
-                left += [piece for piece in pieces if piece.length > 0]
-            else:
-                left.append(extent)
-        self._free[disk] = tuple(left)
-        self._whole.pop(disk, None)
+        self._cut(disk, [Piece(disk, offset, length)])
         return Piece(disk, offset, length)
+
+    def take_if_known(self, piece: Piece) -> None:
+        """Take a range that was given elsewhere, when its disk is one of these."""
+        if piece.disk in self._free:
+            self.take_at(*piece)
 
     def take(self, disk: Ref, length: int) -> list[Piece]:
         """Take `length` bytes of a disk that has them: one range if any is long enough, else few, longest first."""
@@ -81,10 +79,27 @@ class Space:
         pieces = []
         for extent in sorted(extents, key=lambda extent: (-extent.length, extent.start)):
             part = min(length, extent.length)
-            if part:
-                pieces.append(self.take_at(disk, extent.start, part))
-                length -= part
-        return sorted(pieces)
+            if not part:
+                break
+            pieces.append(Piece(disk, extent.start, part))
+            length -= part
+        pieces.sort()
+        self._cut(disk, pieces)
+        return pieces
+
+    def _cut(self, disk: Ref, pieces: Sequence[Piece]) -> None:
+        """Take ascending pieces out of the free ranges, each within one of them."""
+        left: list[Extent] = []
+        waiting = list(reversed(pieces))
+        for extent in self._free[disk]:
+            start = extent.start
+            while waiting and waiting[-1].offset < extent.end:
+                piece = waiting.pop()
+                left += [Extent(start, piece.offset)] if piece.offset > start else []
+                start = piece.offset + piece.length
+            left += [Extent(start, extent.end)] if extent.end > start else []
+        self._free[disk] = tuple(left)
+        self._whole.pop(disk, None)
 
     def _units(self, disk: Ref) -> _Whole:
         known = self._whole.get(disk)
@@ -99,7 +114,8 @@ class _Whole(NamedTuple):
     largest: int
 
 
-def _whole_units(extents: Iterable[Extent]) -> _Whole:
+@functools.lru_cache(maxsize=1 << 13)
+def _whole_units(extents: tuple[Extent, ...]) -> _Whole:
     cut = (Extent(align_up(one.start, ALLOCATION_UNIT), align_down(one.end, ALLOCATION_UNIT)) for one in extents)
     inner = tuple(extent for extent in cut if extent.length > 0)
     lengths = [extent.length for extent in inner]

@@ -44,6 +44,7 @@ class Draft:
         self._warnings: list[str] = []
         self._allocates: list[Range] = []
         self._frees: list[Range] = []
+        self._numbers: dict[Ref, int] = {}  # of the last name given on a disk
 
     @property
     def config(self) -> Config:
@@ -118,13 +119,11 @@ class Draft:
     def subdisk_name(self, disk: Ref) -> str:
         """The next free name of a subdisk on a disk."""
         record = self.config.disk(disk)
-        prefix = f"{record.name}-"
-        taken = {subdisk.name for subdisk in self.config.subdisks_on(disk)}
-        name = next_name(prefix, taken, digits=2)
-        while self.config.find(Kind.SUBDISK, name, record.group) is not None:
-            taken.add(name)
-            name = next_name(prefix, taken, digits=2)
-        return name
+        number = self._numbers.get(disk, 0) + 1
+        while self.config.find(Kind.SUBDISK, f"{record.name}-{number:02d}", record.group) is not None:
+            number += 1
+        self._numbers[disk] = number
+        return f"{record.name}-{number:02d}"
 
     def free(self, subdisk: Subdisk) -> None:
         """Tell that a subdisk's range becomes free, now or at the end of the task."""

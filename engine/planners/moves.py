@@ -30,9 +30,9 @@ def move(config: Config, command: MoveSubdisks, ids: Ids) -> Plan:
         return blocked
     group = config.volume_of(subdisks[0]).group
     draft = Draft(config, ids, group)
-    pool = [disk.ref for disk in usable_disks(config, group)]
+    space = Space(config, usable_disks(config, group))
     for one in moves:
-        if blocked := refuse(title, _move_one(draft, one, pool, command.force)):
+        if blocked := refuse(title, _move_one(draft, one, space, command.force)):
             return blocked
     warn_failing(draft, list(dict.fromkeys(target.disk for one in moves for target in one.targets)))
     return _plan(draft, subdisks, title, TaskType.MOVE_SUBDISK, None)
@@ -47,9 +47,10 @@ def evacuate(config: Config, command: EvacuateDisk, ids: Ids) -> Plan:
         return blocked
     assert disk.group is not None  # its volumes have one
     draft = Draft(config, ids, disk.group)
-    pool = [usable.ref for usable in usable_disks(config, disk.group, command.targets) if usable.ref != disk.ref]
+    pool = usable_disks(config, disk.group, command.targets)
+    space = Space(config, [usable for usable in pool if usable.ref != disk.ref])
     for subdisk in sorted(subdisks, key=lambda subdisk: (-subdisk.length, subdisk.disk_offset)):
-        if blocked := refuse(title, _move_one(draft, Move(subdisk.ref), pool, command.force)):
+        if blocked := refuse(title, _move_one(draft, Move(subdisk.ref), space, command.force)):
             return blocked
     warn_failing(draft, command.targets)
     return _plan(draft, subdisks, title, TaskType.EVACUATE_DISK, disk.ref)
@@ -93,19 +94,18 @@ def _evacuate_problem(config: Config, command: EvacuateDisk, subdisks: Sequence[
     return found or (named_disks(config, disk.group, command.targets) if disk.group else None)
 
 
-def _move_one(draft: Draft, one: Move, pool: Sequence[Ref], force: bool) -> Problem | None:
-    """Put the targets of one subdisk; what earlier ones took is taken."""
+def _move_one(draft: Draft, one: Move, space: Space, force: bool) -> Problem | None:
+    """Put the targets of one subdisk. `space` is what earlier ones have left for the engine to choose from."""
     config = draft.config
     subdisk = config.subdisk(one.subdisk)
     if one.targets:
         found = _chosen(config, subdisk, one.targets, force)
     else:
-        disks = [config.disk(ref) for ref in pool]
-        found = place_piece(config, subdisk, Space(config, disks), force=force) or _nowhere(
-            config, subdisk, pool, force
-        )
+        found = place_piece(config, subdisk, space, force=force) or _nowhere(config, subdisk, space.disks, force)
     if isinstance(found, Problem):
         return found
+    for piece in found:
+        space.take_if_known(piece)
     draft.add_subdisks(config.plex(subdisk.plex), subdisk.column, subdisk.plex_offset, found, subdisk.ref)
     draft.free(subdisk)
     if len(found) > 1:

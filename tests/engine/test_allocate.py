@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from engine.allocate import Piece, Shape, Space, Wish, fill, max_grow, max_size, place_plexes, usable_disks
-from engine.commands import CreateVolume, GrowVolume
+from engine.allocate import (
+    Piece,
+    Shape,
+    Space,
+    Wish,
+    fill,
+    hidden_tails,
+    max_grow,
+    max_size,
+    place_plexes,
+    usable_disks,
+)
+from engine.commands import CreateVolume, GrowVolume, SplitSubdisk
 from engine.records import Disk, DiskUsage, Kind, PlexLayout, Ref, Subdisk
 from engine.units import KIB, MIB, align_up
 from tests.engine.builders import Ids, Site, assert_sound
@@ -249,6 +261,29 @@ def test_a_column_holds_its_share_of_every_byte(size_mib: int, columns: int, uni
     for row in range(0, align_up(size, unit) // unit):
         counted[row % columns] += min(unit, size - row * unit)
     assert shares == counted
+
+
+@hypothesis.given(st.integers(1, 20), st.integers(2, 3), st.sampled_from([64 * KIB, 2 * MIB]), st.integers(0, 2**32))
+def test_tails_are_exactly_what_no_client_can_reach(size_mib: int, columns: int, unit: int, seed: int) -> None:
+    site = Site(4, sizes=(SMALL,))
+    command = CreateVolume(
+        group=site.group(), size=size_mib * MIB, name="v", striped=True, columns=columns, stripe_unit=unit
+    )
+    site.do(command)
+    first = site.subdisks("v")[0]
+    if first.length >= 2 * MIB:
+        site.do(SplitSubdisk(subdisk=first.ref, size=first.length // 2))
+    volume = site.volume("v")
+    tails = hidden_tails(site.config, volume.ref)
+    assert sum(tail.length for tail in tails) == sum(sd.length for sd in site.subdisks("v")) - volume.size
+    visible = random.Random(seed).sample(range(0, volume.size, 4 * KIB), k=min(50, volume.size // (4 * KIB)))
+    for offset in [*visible, volume.size - 4 * KIB]:
+        row, inside = divmod(offset, unit)
+        column, at = row % columns, row // columns * unit + inside
+        for subdisk in site.subdisks("v"):
+            if subdisk.column == column and subdisk.plex_offset <= at < subdisk.plex_offset + subdisk.length:
+                within = at - subdisk.plex_offset
+                assert not any(t.subdisk == subdisk.ref and t.offset <= within for t in tails), offset
 
 
 def test_a_planted_allocator_that_forgets_the_other_columns_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

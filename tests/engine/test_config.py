@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine import states
+from engine.commands import CreateVolume, DeleteVolumes
 from engine.config import Config, Edit, Extent, difference, natural
 from engine.records import (
     Disk,
@@ -218,6 +219,21 @@ def test_a_large_group_is_built_in_reasonable_work() -> None:
         edit.put(Volume(ref=ids(Kind.VOLUME), name=f"v{number}", group=group.ref))
     assert edit.config._children[Kind.VOLUME, "group"][group.ref] is entry
     assert len(entry) == 3001
+
+
+def test_a_commit_settles_what_it_changes_and_not_the_whole_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every commit raises the group's transaction number, and every allocation changes a disk's free space."""
+    site = Site(4)
+    for number in range(8):
+        site.do(CreateVolume(group=site.group(), size=1 << 20, name=f"v{number}", disks=(site.disk(0),)))
+    settled: list[Ref] = []
+    real = states._settle_volume
+    monkeypatch.setattr(states, "_settle_volume", lambda edit, ref: (settled.append(ref), real(edit, ref)))
+    site.do(DeleteVolumes(volumes=(site.volume("v3").ref,)))
+    assert len(set(settled)) == 1
+    site.set(site.disk(0), failing=True)
+    assert len(set(settled)) == 8
+    assert_settled(site.config)
 
 
 @pytest.mark.parametrize("forgotten", ["_settle_disk", "_settle_plex", "_settle_volume", "_settle_group"])
