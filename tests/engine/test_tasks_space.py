@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from random import Random
 
 import pytest
@@ -122,13 +123,11 @@ def test_create_goes_on_after_a_close(monkeypatch: pytest.MonkeyPatch) -> None:
     for device in first.raw.values():
         device.write(0, b"\xaa" * DISK_SIZE)
     first.load(records)
-    zeros = [0]
+    zeros = count(1)  # its steps are atomic, as two workers ask for them
 
     def hook(name: str, verb: str, offset: int, length: int) -> None:
-        zeros[0] += verb == "zero"
-        if zeros[0] == 5:
+        if verb == "zero" and next(zeros) == 5:
             first.runner.pause(task.ref)
-            zeros[0] += 1
 
     first.hook = hook
     first.runner.start(task.ref)
