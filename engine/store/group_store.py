@@ -28,6 +28,8 @@ from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
+    from engine.store.copy_reader import CopyContent
+    from engine.store.label import Label
     from engine.store.scan import GroupFound
 
 __all__ = ["GroupStore", "Outcome", "persistent"]
@@ -327,19 +329,38 @@ class GroupStore:
         self._take_in(ref, member, CopyWriter(device, member.label))
 
     def attach_disk(self, ref: Ref, device: BlockDevice) -> None:
-        """A member is back, or works again. MetadataError when the LUN is not this disk of this group."""
+        """A member is back, or works again.
+
+        MetadataError when the LUN is not this disk of this group, or another host has changed the group there.
+        """
         self._refuse_closed()
         label = read_label(device)
         if label is None or label.disk != ref.id or label.group != self.group.id:
             raise MetadataError(f"{device.name} is not the disk that is missing.")
         member = Member(device, label)
         content = read_copy(device, label)
+        self._refuse_strange(device, label, content)
         member.stamp(self._stamp_now())
         self._take_in(ref, member, CopyWriter.of(device, label, content, self._durable))
 
     def has(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here: neither lost nor removed."""
         return ref in self._disks
+
+    def _refuse_strange(self, device: BlockDevice, label: Label, content: CopyContent) -> None:
+        """A disk that was away may come back with another host's import on it: that is not ours to overwrite."""
+        past, oldest = {serial for _, serial in self._lineage}, self._lineage[0][0]
+        try:
+            stamp = read_stamp(device, label)
+        except MetadataError:
+            stamp = None
+        if stamp is not None and stamp.host and stamp.serial not in past and stamp.transaction > oldest:
+            raise MetadataError(_taken(stamp, device.name))
+        if content.newest.serial not in past and content.newest.number > oldest:
+            raise MetadataError(
+                f"The disk group was changed on {device.name} by another import while the disk was away. "
+                "Deport the group and import it again to decide which side holds."
+            )
 
     def lose_disk(self, ref: Ref) -> None:
         """A member is gone or not to be used: the next commit does without it."""

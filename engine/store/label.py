@@ -99,9 +99,16 @@ def label_is_whole(device: BlockDevice) -> bool:
 
 
 def initialise(device: BlockDevice, label: Label) -> Label:
-    """Make a LUN ours: whatever was in front of the public region is gone. Answers the label as written."""
+    """Make a LUN ours: whatever was in front of the public region is gone. Answers the label as written.
+
+    Head and journal are filled by plain writes: a file system would otherwise have to record, at each first write into
+    space that was only reserved, that it is in use, and a commit would wait for that.
+    """
     device.zero(0, LABEL_OFFSET, may_unmap=False)
     device.zero(label.private_offset, label.private_length, may_unmap=False)
+    for area in (Area.HEAD, Area.JOURNAL):
+        span = label.span(area)
+        device.write(span.offset, bytes(span.length))
     device.flush()
     return write_label(device, label)
 

@@ -55,7 +55,8 @@ def _doubt(found: GroupFound, doubt: Doubt) -> str:
         holders = _names(found, doubt.apart)
         return (
             f"{holders} went apart from the other disks of {found.name}: another import changed the group there "
-            f"(transaction {number}). What is on {holders} would be replaced by transaction {chosen.number}."
+            f"(transaction {number}). What {holders} say would be replaced by transaction {chosen.number}. To choose "
+            f"the other side, take the LUNs of this one away."
         )
     if doubt.missing:
         missing = _names(found, doubt.missing)

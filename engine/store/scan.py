@@ -192,6 +192,11 @@ def _find_owners(found: GroupFound) -> None:
 def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
     remarks = [f"{disk.key}: {damage}." for disk in disks for damage in disk.content.damage]
     remarks += [f"{disk.key}: {disk.problem}" for disk in disks if disk.problem]
+    remarks += [
+        f"{disk.key} has become smaller than its label says: its last {_overhang(disk)} bytes are gone."
+        for disk in disks
+        if _overhang(disk) > 0
+    ]
     names = found.disk_names()
     number = found.identity.number
     for disk in found.stale:
@@ -202,6 +207,10 @@ def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
     for _, name in found.missing:
         remarks.append(f"{name} of the disk group {found.name} is missing.")
     return remarks
+
+
+def _overhang(disk: DiskFound) -> int:
+    return disk.label.public_offset + disk.label.public_length - disk.device.size
 
 
 def _no_copy(disks: list[DiskFound]) -> str:

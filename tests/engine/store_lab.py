@@ -78,10 +78,13 @@ class Lun:
 
     def write(self, offset: int, data: Data, *, durable: bool = False) -> None:
         check_range(self.name, self.size, offset, len(data))
-        assert durable, "metadata that is not durable"
+        assert durable or not any(data), "metadata that is not durable"
         assert offset % PAGE == 0, "metadata that is not aligned"
         assert len(data) % PAGE == 0, "metadata that is not aligned"
         content = bytes(data)
+        if not durable:
+            self.zero(offset, len(data), may_unmap=False)
+            return
         if self.bus.before_write is None or self.bus.before_write(self, offset, content):
             self.put(offset, content)
             self.bus.writes.append(Write(self.name, offset, content))

@@ -345,6 +345,32 @@ def test_a_single_stamp_of_another_host_is_enough_to_be_fenced() -> None:
         assert "beta" in lab.store.frozen
 
 
+def test_a_disk_that_another_host_took_meanwhile_is_not_taken_back() -> None:
+    lab = lab_with(3, 2)
+    lab.store.lose_disk(disk_ref(2))
+    lab.set_value(3)
+    other = GroupStore.load(group_of(lab, ["lun2"]), importer(OTHER_HOST, "beta"), force=True, clear=True)
+    with pytest.raises(MetadataError, match="beta"):
+        lab.store.attach_disk(disk_ref(2), lab.luns["lun2"])
+    other.deport()
+    with pytest.raises(MetadataError, match="another import"):
+        lab.store.attach_disk(disk_ref(2), lab.luns["lun2"])
+    lab.set_value(4)
+    found = group_of(lab)
+    assert [reason for reason in import_needs(found, HOST).force if "Harddisk0, Harddisk1 went apart" in reason]
+    found = group_of(lab, ["lun0", "lun1"])
+    assert value_of(found) == 4
+    assert import_needs(found, HOST) == ((), (), ())
+
+
+def test_a_lun_that_lost_its_end_is_named() -> None:
+    lab = lab_with(2, 1)
+    lab.luns["lun1"].size -= 3 * MIB
+    found = group_of(lab)
+    assert value_of(found) == 1
+    assert any("lun1 has become smaller" in problem for problem in found.problems)
+
+
 def test_a_disk_missing_at_the_deport_does_not_claim_the_group_later() -> None:
     lab = lab_with(3, 2)
     lab.store.lose_disk(disk_ref(0))
