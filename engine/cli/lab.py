@@ -23,6 +23,7 @@ from engine.units import format_size
 
 _STATE, _NBD = (option for option in SERVING if option.flag in ("--state", "--nbd"))
 _END_PATIENCE_S = 60
+_LOG = "engine.log"
 
 
 def _create(words: Words) -> int:
@@ -59,20 +60,23 @@ def _start(words: Words) -> int:
     given = [
         word for flag in ("--state", "--socket", "--nbd") if words.has(flag) for word in (flag, words.option(flag))
     ]
-    engine = subprocess.Popen(
-        [sys.executable, "-m", "engine.cli.vxsvc", "--lab", str(folder), *given],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        text=True,
-    )
+    log = folder / _LOG
+    with log.open("ab") as errors:
+        begin = errors.tell()
+        engine = subprocess.Popen(
+            [sys.executable, "-m", "engine.cli.vxsvc", "--lab", str(folder), *given],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+            text=True,
+        )
     assert engine.stdout is not None
-    assert engine.stderr is not None
-    if engine.stdout.readline().strip() != "ready":
-        sentence = engine.stderr.read().strip()
+    with engine.stdout as out:
+        ready = out.readline().strip() == "ready"
+    if not ready:
         engine.wait()
-        raise EngineError(sentence or "The engine ended before it was ready.")
+        raise EngineError(log.read_bytes()[begin:].decode(errors="replace") or "The engine ended before it was ready.")
     output.write(f"The engine serves {folder} as process {engine.pid}. Stop it with: vea-lab stop {folder}.")
     engine.returncode = 0  # it goes on without us: nobody waits for it here
     return DONE

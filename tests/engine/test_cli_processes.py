@@ -126,6 +126,9 @@ def test_a_lab_is_started_watched_harmed_and_stopped(folder: Path) -> None:
         told = json.loads(program(["vea-lab", "status", lab, "--json", *socket])[1])
         assert told["running"]
         assert str(told["process_id"]) in out
+        status, _, err = program(["vea-lab", "start", lab, "--state", f"{folder}/state", *socket])
+        assert status == 1
+        assert err.startswith("Another engine uses the state folder")
         assert len(told["luns"]) == 12
         assert {lun["size"] for lun in told["luns"]} == {64 * MIB}
         assert program(["vea-lab", "fault", lab, "lab0/lun05", "vanish"])[0] == 0
