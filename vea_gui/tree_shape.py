@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from engine.config import Config, natural
 from engine.records import Disk, Enclosure, Group, Kind, Plex, Record, Ref, Subdisk, Volume
@@ -36,8 +36,15 @@ class Folder(NamedTuple):
     name: str
 
 
+_BRANCHES = frozenset({Kind.HOST, Kind.GROUP, Kind.ENCLOSURE})
+
 Key: TypeAlias = Ref | Folder
 Path: TypeAlias = tuple[Key, ...]
+
+
+def is_leaf(key: Key) -> bool:
+    """Whether nothing can ever hang there."""
+    return not isinstance(key, Folder) and key.kind not in _BRANCHES
 
 
 def place_of(key: Key) -> str:
@@ -54,18 +61,18 @@ def title(config: Config, key: Key) -> str:
 
 
 def children(config: Config, key: Key) -> list[Key]:
-    """What hangs under a place, in the order of the tree."""
+    """What hangs under a place, unordered; `sort_key` has the order."""
     if isinstance(key, Folder):
         if key.name == AGENT:
             return [Folder(key.host, name) for name in FOLDERS]
-        return [record.ref for record in config.all(FOLDER_KINDS[key.name], Record)]
+        return [record.ref for record in config.every(FOLDER_KINDS[key.name])]
     match key.kind:
         case Kind.HOST:
             return [Folder(key.id, AGENT)]
         case Kind.GROUP:
-            return [volume.ref for volume in config.volumes_of(key)]
+            return [volume.ref for volume in config.children(key, Kind.VOLUME, "group")]
         case Kind.ENCLOSURE:
-            return [disk.ref for disk in config.disks_in(key)]
+            return [disk.ref for disk in config.children(key, Kind.DISK, "enclosure")]
     return []
 
 
@@ -98,11 +105,12 @@ def parents(record: Record, host: str) -> tuple[Key, ...]:
     return ()
 
 
-def sort_key(config: Config, key: Key) -> tuple[object, ...]:
+def sort_key(config: Config, key: Key) -> Any:
     """Order among siblings: folders as listed, objects by name with numbers by value."""
     if isinstance(key, Folder):
         return (0, FOLDERS.index(key.name) if key.name in FOLDERS else -1)
-    return (1, natural(title(config, key)), key.id)
+    record = config.get(key)
+    return (1, natural(record.name) if record is not None else (), key.id)
 
 
 def path_to(config: Config, host: Ref, ref: Ref) -> Path | None:

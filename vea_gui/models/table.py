@@ -36,7 +36,7 @@ class Source:
 
 def everything(kind: Kind) -> Source:
     """All records of a kind on the host."""
-    return Source(kind, lambda mirror: mirror.config.all(kind, Record))
+    return Source(kind, lambda mirror: mirror.config.every(kind))
 
 
 class Down:
@@ -72,6 +72,7 @@ class RecordTable(QAbstractTableModel):
         self.columns = tuple(columns if columns is not None else COLUMNS[source.kind])
         self.seen: Callable[[], range] | None = None  # rows that a view shows; None: all
         self.filter = ""
+        self.searched: Callable[[], Sequence[Column]] = lambda: self.columns  # where a filter looks
         self._sort_column, self._descending = 0, False
         self._rows: list[Ref] = []
         self._keys: list[Any] = []
@@ -107,8 +108,10 @@ class RecordTable(QAbstractTableModel):
         return None
 
     def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
-        self._sort_column, self._descending = max(column, 0), order == Qt.SortOrder.DescendingOrder
-        self.resort()
+        wanted = max(column, 0), order == Qt.SortOrder.DescendingOrder
+        if wanted != (self._sort_column, self._descending):
+            self._sort_column, self._descending = wanted
+            self.resort()
 
     # --- what the console asks ---
     def ref(self, row: int) -> Ref:
@@ -182,8 +185,11 @@ class RecordTable(QAbstractTableModel):
 
     # --- inside ---
     def _fill(self) -> None:
-        members = (record.ref for record in self.source.members(self.mirror))
-        rows = [ref for ref in members if not self.filter.strip() or self._belongs(ref)]
+        members = self.source.members(self.mirror)
+        if self.filter.strip():
+            columns = self.searched()
+            members = [record for record in members if matches(self.mirror, columns, record, self.filter)]
+        rows = [record.ref for record in members]
         pairs = sorted(((self._key(ref), ref) for ref in rows), key=lambda pair: pair[0])
         self._keys = [key for key, _ in pairs]
         self._rows = [ref for _, ref in pairs]
@@ -193,7 +199,7 @@ class RecordTable(QAbstractTableModel):
         record = self.mirror.config.get(ref)
         if record is None or not self.source.holds(self.mirror, record):
             return False
-        return not self.filter.strip() or matches(self.mirror, self.columns, record, self.filter)
+        return not self.filter.strip() or matches(self.mirror, self.searched(), record, self.filter)
 
     def _key(self, ref: Ref) -> Any:
         record = self.mirror.config.get(ref)

@@ -24,11 +24,12 @@ KEY_ROLE = Role.UserRole + 1
 class Node:
     """A place that the tree has shown so far. `children` is None until somebody opens it."""
 
-    __slots__ = ("children", "id", "key", "order", "parent", "row")
+    __slots__ = ("children", "id", "key", "leaf", "order", "parent", "row")
 
     def __init__(self, number: int, key: Key, parent: Node | None, order: Any) -> None:
         self.id = number
         self.key = key
+        self.leaf = tree_shape.is_leaf(key)
         self.parent = parent
         self.order = order
         self.row = 0
@@ -50,8 +51,12 @@ class ObjectTree(QAbstractItemModel):
 
     # --- what Qt asks ---
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008 - Qt's default
-        siblings = self._children_at(parent)
-        if column != 0 or not 0 <= row < len(siblings):
+        if parent.isValid():
+            above = self._nodes.get(parent.internalId())
+            siblings = above.children or () if above is not None else ()
+        else:
+            siblings = self._roots
+        if column or not 0 <= row < len(siblings):
             return QModelIndex()
         return self.createIndex(row, 0, siblings[row].id)
 
@@ -68,9 +73,11 @@ class ObjectTree(QAbstractItemModel):
         return 1
 
     def hasChildren(self, parent: Index = QModelIndex()) -> bool:  # noqa: B008
-        node = self.node(parent)
+        node = self._nodes.get(parent.internalId()) if parent.isValid() else None
         if node is None:
-            return bool(self._roots)
+            return bool(self._roots) and not parent.isValid()
+        if node.leaf:
+            return False
         if node.children is not None:
             return bool(node.children)
         return tree_shape.has_children(self.mirror.config, node.key)

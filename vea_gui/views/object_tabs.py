@@ -39,7 +39,7 @@ def _of_host(kind: Kind) -> Callable[[Any], Source]:
 
 
 def _volumes_of_group(ref: Ref) -> Source:
-    return Source(Kind.VOLUME, lambda m: m.config.volumes_of(ref), lambda _, v: v.group == ref)
+    return Source(Kind.VOLUME, lambda m: m.config.children(ref, Kind.VOLUME, "group"), lambda _, v: v.group == ref)
 
 
 def _disks_of_group(ref: Ref) -> Source:

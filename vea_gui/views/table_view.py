@@ -33,6 +33,7 @@ class RecordTableView(QTableView):
         self._following = False
         model.setParent(self)
         model.seen = self.seen_rows
+        model.searched = lambda: [model.columns[section] for section in self.shown_columns()]
         self.setModel(model)
         self.setAccessibleName(name)
         self._look()
@@ -144,7 +145,6 @@ class RecordTableView(QTableView):
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
-        self.setSortingEnabled(True)
         self.setCornerButtonEnabled(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
@@ -156,6 +156,7 @@ class RecordTableView(QTableView):
         header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         header.customContextMenuRequested.connect(self._header_menu)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+        self.setSortingEnabled(True)
         letter = self.fontMetrics().averageCharWidth()
         for section, column in enumerate(self.table.columns):
             title = self.fontMetrics().horizontalAdvance(column.title) + 32
