@@ -12,7 +12,21 @@ from engine.assemble import assemble
 from engine.config import Config, Edit
 from engine.errors import GroupFrozen
 from engine.events import Batch, Remove, Upsert
-from engine.records import PERSISTED_KINDS, Alert, Disk, Group, Kind, PlexState, Record, Ref, Severity, Volume
+from engine.records import (
+    PERSISTED_KINDS,
+    TASK_ENDED,
+    Alert,
+    Disk,
+    Group,
+    Kind,
+    PlexState,
+    Record,
+    Ref,
+    Severity,
+    Task,
+    TaskState,
+    Volume,
+)
 from engine.states import COMPLETE
 from engine.store.rows import persistent
 
@@ -40,6 +54,7 @@ class Committer:
 
     def __init__(self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo]) -> None:
         self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
         self.config = Config()
         self.stores: dict[Ref, GroupStore] = {}
         self.ios: dict[Ref, VolumeIo] = {}
@@ -88,7 +103,27 @@ class Committer:
             self.publish(
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
             )
+            self._changed.notify_all()
+            self._log_ended(old, new, touched)
             return new
+
+    def wait_until(self, holds: Callable[[Config], bool], timeout_s: float | None = None) -> bool:
+        """Wait for a commit that makes something true; False when `timeout_s` were not enough."""
+        with self.lock:
+            return self._changed.wait_for(lambda: holds(self.config), timeout_s)
+
+    def _log_ended(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
+        """Tasks that have ended by a commit go into the task log; a failure is an alert, too."""
+        for ref in sorted(touched):
+            task, before = new.get(ref), old.get(ref)
+            if not isinstance(task, Task) or task.state not in TASK_ENDED:
+                continue
+            if isinstance(before, Task) and before.state in TASK_ENDED:
+                continue
+            self._state.log_task(task)
+            if task.state is TaskState.FAILED:
+                remedy = "Remove the cause, then start it again."
+                self.alert(Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy=remedy)
 
     def alert(
         self, severity: Severity, text: str, *, about: Ref | None = None, cause: str = "", remedy: str = ""

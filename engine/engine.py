@@ -27,7 +27,7 @@ from engine.groups import GroupKeeper
 from engine.luns import LunTable
 from engine.planners import plan as make_plan
 from engine.plans import Problem
-from engine.records import Host, Kind, Ref, Task, TaskState, TaskType, new_ref
+from engine.records import TASK_ENDED, Host, Kind, Ref, Task, TaskState, TaskType, new_ref
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -74,7 +74,7 @@ class Engine:
         self._luns = LunTable(state, self._flusher.forget_device)
         self._pool = Pool(self.runtime)
         self.committer = Committer(state, self._luns, self._make_io)
-        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, state, self.runtime))
+        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime))
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
@@ -123,7 +123,7 @@ class Engine:
 
     def wait(self, task: Ref, timeout_s: float | None = None) -> bool:
         """Whether a task has ended, after waiting for it."""
-        return self._runner.wait(task, timeout_s)
+        return self.committer.wait_until(lambda config: _has_ended(config, task), timeout_s)
 
     def close(self) -> None:
         """End clients, tasks, volumes and threads, in this order; what runs is taken up at the next start."""
@@ -172,11 +172,9 @@ class Engine:
 
         self.committer.commit(change)
         self._work.after(command, plan)
-        if task.state is TaskState.COMPLETED:
-            self.state.log_task(task)
-        elif task.type is TaskType.RESCAN:
+        if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
-        else:
+        elif task.state is not TaskState.COMPLETED:
             self._runner.start(task.ref)
         return task.ref
 
@@ -247,6 +245,11 @@ class Engine:
                 process_id=os.getpid(),
             )
         )
+
+
+def _has_ended(config: Config, task: Ref) -> bool:
+    record = config.get(task)
+    return not isinstance(record, Task) or record.state in TASK_ENDED
 
 
 def _effect(plan: Plan) -> tuple[object, ...]:

@@ -89,7 +89,7 @@ class FaultKeeper:
         disk = self._luns.disk_of(fault.device)
         filling = self._filled(config, volume, fault, disk)
         if filling is not None:
-            self._runner.abort(filling)
+            self._runner.fail(filling, f"{_name(config, disk)} failed: {os.strerror(fault.number)}.")
             self._without_target(volume, fault)
             if fault.number in NO_SPACE:
                 self._alert_full(volume, disk)

@@ -106,7 +106,7 @@ class Scanner:
             if isinstance(record, Task):
                 edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=time.time()))
 
-        self._state.log_task(self._committer.commit(ended).task(task))
+        self._committer.commit(ended)
 
     def _look(self, *, import_ours: bool) -> None:
         """Open, read without the control lock what can be slow, then change the configuration at one go."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.commit import detach_disk
-from engine.records import TASK_ENDED, Kind, Severity, Task, TaskState
+from engine.records import Severity, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
     from engine.errors import DeviceError
-    from engine.host_state import HostState
     from engine.luns import LunTable
     from engine.records import Ref
     from engine.runtime import Runtime
@@ -27,23 +26,17 @@ if TYPE_CHECKING:
 class EngineTaskHost:
     """Implements `engine.tasks.host.TaskHost` on the committer and the LUN table."""
 
-    def __init__(self, committer: Committer, luns: LunTable, state: HostState, runtime: Runtime) -> None:
+    def __init__(self, committer: Committer, luns: LunTable, runtime: Runtime) -> None:
         self.runtime = runtime
         self._committer = committer
         self._luns = luns
-        self._state = state
 
     def config(self) -> Config:
         return self._committer.config
 
     def commit(self, change: Callable[[Edit], None]) -> None:
-        """As the committer does; a task that ends by it is logged and its failure becomes an alert."""
-        with self._committer.lock:
-            before = self._committer.config
-            after = self._committer.commit(change)
-        for task in after.all(Kind.TASK, Task):
-            if task.state in TASK_ENDED and _running(before, task):
-                self._ended(task)
+        """As the committer does."""
+        self._committer.commit(change)
 
     def volume(self, ref: Ref) -> VolumeIo:
         return self._committer.ios[ref]
@@ -83,19 +76,3 @@ class EngineTaskHost:
 
     def wall(self) -> float:
         return time.time()
-
-    def _ended(self, task: Task) -> None:
-        self._state.log_task(task)
-        if task.state is TaskState.FAILED:
-            self._committer.alert(
-                Severity.ERROR,
-                f"{task.name} failed.",
-                about=task.object,
-                cause=task.result,
-                remedy="See the task's log.",
-            )
-
-
-def _running(config: Config, task: Task) -> bool:
-    record = config.get(task.ref)
-    return isinstance(record, Task) and record.state not in TASK_ENDED

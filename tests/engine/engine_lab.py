@@ -1,0 +1,144 @@
+"""A real engine on a small lab in a folder: started, stopped, killed, and read from outside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from engine.commands import Command, CreateGroup, CreateVolume
+from engine.config import Config
+from engine.dataplane.request import Op, Request
+from engine.engine import Engine
+from engine.host import OpenedHost, start_host
+from engine.lab import Lab, create_lab, mark_furnished
+from engine.records import Disk, Group, Kind, Plex, Ref, Task, Volume
+from engine.units import MIB
+
+LUN = 96 * MIB
+
+
+class EngineLab:
+    """One host on a lab of 2 x 3 LUNs that nobody has furnished."""
+
+    def __init__(self, folder: Path, host: str = "a", luns: int = 3) -> None:
+        self.folder = folder
+        self.host = host
+        self.lab = folder / "lab"
+        if not (self.lab / "lab.json").exists():
+            mark_furnished(self.lab, create_lab(self.lab, Lab(arrays=2, luns=luns, lun_size=LUN)))
+        self.opened: OpenedHost | None = None
+
+    @property
+    def engine(self) -> Engine:
+        assert self.opened is not None
+        assert isinstance(self.opened.api, Engine)
+        return self.opened.api
+
+    @property
+    def config(self) -> Config:
+        return self.engine.committer.config
+
+    def start(self) -> EngineLab:
+        here = self.folder / self.host
+        here.mkdir(exist_ok=True)
+        self.opened = start_host(lab=str(self.lab), state=str(here / "state"), socket=str(here / "s"))
+        return self
+
+    def stop(self) -> None:
+        assert self.opened is not None
+        self.opened.close()
+        self.opened = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    # --- doing ---
+    def do(self, command: Command) -> Task:
+        """Submit and wait; the task must have completed."""
+        ref = self.engine.submit(command)
+        assert self.engine.wait(ref, 60)
+        task = self.config.task(ref)
+        assert task.state == "completed", task.result
+        return task
+
+    def make_group(self, count: int = 4, name: str = "dg") -> Group:
+        disks = self.config.all(Kind.DISK, Disk)
+        half = [disk for number in range(count) for disk in (disks[(number % 2) * len(disks) // 2 + number // 2],)]
+        self.do(CreateGroup(name=name, disks=tuple(disk.ref for disk in half)))
+        return self.group(name)
+
+    def make_volume(self, name: str = "v", size: int = 24 * MIB, **choices: object) -> Volume:
+        self.do(CreateVolume(group=self.group().ref, name=name, size=size, **choices))  # type: ignore[arg-type]
+        return self.volume(name)
+
+    # --- looking ---
+    def group(self, name: str = "dg") -> Group:
+        found = self.config.find(Kind.GROUP, name)
+        assert isinstance(found, Group)
+        return found
+
+    def volume(self, name: str = "v") -> Volume:
+        found = self.config.find(Kind.VOLUME, name, self.group().ref)
+        assert isinstance(found, Volume)
+        return found
+
+    def plexes(self, name: str = "v") -> list[Plex]:
+        return self.config.plexes_of(self.volume(name).ref)
+
+    def write(self, data: bytes, offset: int = 0, name: str = "v") -> int:
+        return self._io(name, Request(Op.WRITE, offset, len(data), memoryview(bytearray(data))))
+
+    def read(self, offset: int, length: int, name: str = "v") -> bytes:
+        buffer = bytearray(length)
+        error = self._io(name, Request(Op.READ, offset, length, memoryview(buffer)))
+        if error:
+            raise OSError(error, os.strerror(error))
+        return bytes(buffer)
+
+    def flush(self, name: str = "v") -> int:
+        return self._io(name, Request(Op.FLUSH))
+
+    def _io(self, name: str, request: Request) -> int:
+        io = self.engine.committer.ios[self.volume(name).ref]
+        waiter = _Waiter(self.engine)
+        slot = io.slot("test")
+        try:
+            io.execute([request], slot, waiter)
+            return waiter.wait()
+        finally:
+            io.retire(slot)
+
+    def plex_digest(self, plex: Ref) -> str:
+        """What stands on the LUN files under a plex, by column and offset."""
+        found = hashlib.sha256()
+        for subdisk in self.config.subdisks_of(plex):
+            path = self.config.disk(subdisk.disk).lun
+            with open(path, "rb") as file:
+                file.seek(subdisk.disk_offset)
+                found.update(file.read(subdisk.length))
+        return found.hexdigest()
+
+    def equal(self, name: str = "v") -> bool:
+        return len({self.plex_digest(plex.ref) for plex in self.plexes(name)}) == 1
+
+    def path_of(self, disk: Ref) -> Path:
+        return Path(self.config.disk(disk).lun)
+
+
+class _Waiter:
+    def __init__(self, engine: Engine) -> None:
+        self._changed = engine.runtime.condition()
+        self._error: int | None = None
+
+    def finish(self, request: Request, error: int) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
+
+    def wait(self) -> int:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._error is not None, 30), "the request never ended"
+        assert self._error is not None
+        return self._error
