@@ -16,6 +16,8 @@ TILE = 12
 """Pixels of a pattern's period: every pattern below repeats after it."""
 DIMMED = 0.45
 """How far what is not meant goes towards the background."""
+SHORTEST = 3
+"""Characters, the ellipsis included, that say too little to be shown."""
 CLEAR = ("plain", "two horizontal lines")
 """Patterns that leave the middle of a block free."""
 TEXT_LEAST = 22
@@ -120,7 +122,7 @@ class Ink:
                 self._elided.clear()
             metrics = self.bold_metrics if bold else self.metrics
             known = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
-            known = self._elided[key] = known if known != "…" else ""
+            known = self._elided[key] = known if known == text or len(known) > SHORTEST else ""
         return known
 
     def fitted(self, parts: tuple[str, ...], width: int) -> str:

@@ -1,9 +1,9 @@
-"""The small picture of a plan page: the disks that it touches, new pieces outlined and old ones struck out."""
+"""The small picture of a plan page: new pieces have a solid outline, those that go a dashed one."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRect, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen
+from PySide6.QtCore import QRect, QSize
+from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from engine.config import Config
@@ -71,17 +71,13 @@ class DiskPicture(QWidget):
 
     def _draw_piece(self, painter: QPainter, ink: Ink, piece: Piece, rect: QRect) -> None:
         new, gone = piece.part is Part.TAKEN, piece.part is Part.GIVEN
-        details = (format_size(piece.length),)
+        details = ("becomes free",) if gone else (format_size(piece.length),)
         label = piece.label or ("free" if piece.part is Part.FREE else "")
-        draw_block(painter, ink, rect, Look(piece.layout, label, details, dimmed=not new, solid=new))
-        if gone:
-            painter.setPen(QPen(ink.text, 1, Qt.PenStyle.DashLine))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(rect.adjusted(1, 1, -2, -2))
-            painter.drawLine(rect.bottomLeft(), rect.topRight())
+        draw_block(painter, ink, rect, Look(piece.layout, label, details, dimmed=not new, solid=new, dashed=gone))
 
     def _draw_crowd(self, painter: QPainter, ink: Ink, pieces: tuple[Piece, ...], rect: QRect) -> None:
-        """Pieces too small to draw: new ones among them are what counts."""
-        new = next((piece for piece in pieces if piece.part is Part.TAKEN), None)
-        shown = new or pieces[0]
-        draw_block(painter, ink, rect, Look(shown.layout, str(len(pieces)), dimmed=new is None, solid=new is not None))
+        """Pieces too small to draw: new ones among them are what counts, then those that become free."""
+        parts = {piece.part: piece for piece in reversed(pieces)}
+        shown = parts.get(Part.TAKEN) or parts.get(Part.GIVEN) or pieces[0]
+        new, gone = shown.part is Part.TAKEN, shown.part is Part.GIVEN
+        draw_block(painter, ink, rect, Look(shown.layout, str(len(pieces)), dimmed=not new, solid=new, dashed=gone))
