@@ -73,7 +73,7 @@ class ActionBook:
 
     def for_selection(self, selection: Selection) -> list[Action]:
         """The rows of the context menu, and of the Actions menu, for what is picked."""
-        return [row for row in self.rows if row.offered_for(selection)]
+        return sorted((row for row in self.rows if row.offered_for(selection)), key=lambda row: row.section)
 
     def on_toolbar(self) -> list[Action]:
         return [row for row in self.rows if row.toolbar]

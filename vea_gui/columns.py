@@ -81,11 +81,11 @@ def moment(column_id: str, title: str, read: Callable[[Any], float]) -> Column:
         when = read(record)
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
 
-    return Column(column_id, title, text, lambda _, record: read(record), width=18)
+    return Column(column_id, title, text, lambda _, record: read(record), width=21)
 
 
 def status(title: str = "Status", tip: Text | None = None) -> Column:
-    return Column("status", title, status_text, tip=tip, tone=lambda _, record: tone_of(record), width=20)
+    return Column("status", title, status_text, tip=tip, tone=lambda _, record: tone_of(record), width=25)
 
 
 NAME = Column("name", "Name", lambda _, record: record.name, width=18)
@@ -284,7 +284,7 @@ def _throttle(_: Mirror, task: Task) -> str:
 
 TASK = (
     Column("number", "Task", lambda _, t: t.ref.id, lambda _, t: int(t.ref.id), right=True, shown=False, width=6),
-    Column("name", "Name", lambda _, t: t.name, width=36),
+    Column("name", "Name", lambda _, t: t.name, width=46),
     Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
     Column("status", "Status", status_text, tip=lambda _, t: t.result, tone=lambda _, t: tone_of(t), width=14),
     Column(

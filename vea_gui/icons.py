@@ -33,20 +33,20 @@ def _icon(name: str, overlay: str, theme_name: str) -> QIcon:
     made = QIcon()
     for size in SIZES:
         made.addPixmap(_pixmap(name, overlay, size, 1.0))
-        disabled = _pixmap(name, overlay, size, 1.0, faded=True)
-        made.addPixmap(disabled, QIcon.Mode.Disabled)
+        made.addPixmap(_pixmap(name, overlay, size, 1.0, faded=True), QIcon.Mode.Disabled)
+        made.addPixmap(_pixmap(name, overlay, size, 1.0, ink="accent-text"), QIcon.Mode.Selected)
     return made
 
 
-def _pixmap(name: str, overlay: str, size: int, ratio: float, faded: bool = False) -> QPixmap:
+def _pixmap(name: str, overlay: str, size: int, ratio: float, faded: bool = False, ink: str = "text") -> QPixmap:
     picture = QPixmap(size, size)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
     painter.setOpacity(0.45 if faded else 1.0)
-    _renderer(name, theme.current().name).render(painter, QRectF(0, 0, size, size))
+    _renderer(name, theme.current().name, ink).render(painter, QRectF(0, 0, size, size))
     if overlay:
         part = size * 0.6
-        _renderer(f"state-{overlay}", theme.current().name).render(
+        _renderer(f"state-{overlay}", theme.current().name, ink).render(
             painter, QRectF(size - part, size - part, part, part)
         )
     painter.end()
@@ -55,19 +55,16 @@ def _pixmap(name: str, overlay: str, size: int, ratio: float, faded: bool = Fals
 
 
 @functools.lru_cache(maxsize=256)
-def _renderer(name: str, theme_name: str) -> QSvgRenderer:
+def _renderer(name: str, theme_name: str, ink: str) -> QSvgRenderer:
     colors = theme.current()
     text = (FOLDER / f"{name}.svg").read_text(encoding="utf-8")
-    state = (
-        colors.state(_TONES.get(name.removeprefix("state-"), Tone.NONE))
-        if name.startswith("state-")
-        else colors.color("text")
-    )
+    tone = _TONES.get(name.removeprefix("state-"), Tone.NONE)
+    state = colors.state(tone) if ink == "text" else colors.color(ink)  # on a picked row its shape tells the sign
     tokens = {
-        "INK": colors.color("text").name(),
-        "TINT": colors.color("tint").name(),
+        "INK": colors.color(ink).name(),
+        "TINT": colors.color("tint" if ink == "text" else "accent").name(),
         "STATE": state.name(),
-        "BASE": colors.color("base").name(),
+        "BASE": colors.color("base" if ink == "text" else "accent").name(),
     }
     for token, color in tokens.items():
         text = text.replace(f'"{token}"', f'"{color}"')

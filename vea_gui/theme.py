@@ -51,6 +51,12 @@ _DISABLED = (
 )
 
 
+SPACING = {
+    QStyle.PixelMetric.PM_FocusFrameHMargin: 5,  # keeps the words of neighbouring cells apart
+    QStyle.PixelMetric.PM_HeaderMargin: 6,
+}
+
+
 @dataclass(frozen=True)
 class Theme:
     """One theme's colours by what they mean."""
@@ -105,6 +111,11 @@ class ConsoleStyle(QProxyStyle):
         if hint == QStyle.StyleHint.SH_Widget_Animation_Duration:
             return 0 if reduced_motion() else 120
         return super().styleHint(hint, option, widget, returnData)
+
+    def pixelMetric(
+        self, metric: QStyle.PixelMetric, option: QStyleOption | None = None, widget: QWidget | None = None
+    ) -> int:
+        return SPACING.get(metric) or super().pixelMetric(metric, option, widget)
 
 
 class _Signals(QObject):

@@ -293,7 +293,7 @@ def _decoration(mirror: Mirror, column: Column, record: Record) -> Any:
     if column.tone is not None:
         tone = column.tone(mirror, record)
         return icons.icon(f"state-{TONE_NAMES[tone]}") if tone is not Tone.NONE else None
-    if column.id == "name" and record.ref.kind.value in icons.NAMES:
+    if column.id == "name" and record.ref.kind is not Kind.ALERT:
         return icons.icon(KIND_ICONS[record.ref.kind])
     return None
 

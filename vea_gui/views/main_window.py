@@ -28,6 +28,7 @@ from vea_gui.views.table_view import RecordTableView
 from vea_gui.views.task_panel import ActionButton, TaskPanel
 
 SMALLEST = (900, 560)
+BOTTOM_LINES = 14
 
 
 class MainWindow(QMainWindow):
@@ -194,7 +195,7 @@ class MainWindow(QMainWindow):
         self.down.addWidget(self.views)
         self.down.addWidget(self.bottom)
         self.down.setStretchFactor(0, 1)
-        self.down.setSizes([480, 200])
+        self.down.setSizes([480, BOTTOM_LINES * self.fontMetrics().height()])
         for splitter in (self.across, self.down):
             splitter.setChildrenCollapsible(False)
         middle = QWidget()
@@ -282,7 +283,7 @@ class MainWindow(QMainWindow):
         self.go(path)
 
     def _changed(self, _: object) -> None:
-        running = self.tasks.running()
+        running = len(self.tasks.unfinished())
         title = f"Tasks ({running})" if running else "Tasks"
         if self.bottom.tabText(1) != title:
             self.bottom.setTabText(1, title)

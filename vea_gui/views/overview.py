@@ -23,6 +23,7 @@ class OverviewPage(QWidget):
         self.table.setHorizontalHeaderLabels(["Name", "Objects", "Needs attention"])
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
+        self.table.setWordWrap(False)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
@@ -35,6 +36,7 @@ class OverviewPage(QWidget):
         layout.addWidget(self.table)
         console.changed.connect(self._changed)
         self._fill()
+        self.table.resizeColumnsToContents()
 
     def showEvent(self, event: QShowEvent) -> None:
         self._fill()

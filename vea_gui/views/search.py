@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -50,6 +50,9 @@ class SearchWindow(QDialog):
         self.found = QListWidget(self)
         self.found.setAccessibleName("Found")
         self.found.setUniformItemSizes(True)
+        self.found.setIconSize(QSize(16, 16))
+        self.found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.found.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.summary = QLabel("", self)
         self._later = QTimer(self)
         self._later.setSingleShot(True)

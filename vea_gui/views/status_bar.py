@@ -7,7 +7,7 @@ import time
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QLabel, QPushButton, QStatusBar, QWidget
 
-from engine.records import Kind
+from engine.records import Kind, TaskState
 from vea_gui import icons
 from vea_gui.console import Console
 from vea_gui.views.alert_panel import AlertPanel
@@ -57,7 +57,8 @@ class ConsoleStatusBar(QStatusBar):
         self._set(self.host, f"{host.name} ({role})" if host is not None else "Connecting")
         mine = "This window carries the engine" if self.console.session.owned else "Engine of another process"
         self._set(self.engine, mine if host is not None else "")
-        self._set(self.running, f"{count_of(self.tasks.running(), Kind.TASK)} running")
+        running = sum(task.state is TaskState.RUNNING for task in self.tasks.unfinished())
+        self._set(self.running, f"{count_of(running, Kind.TASK)} running")
         worst = self.alerts.worst()
         text = worst.name if worst is not None else NO_ALERTS
         short = text if len(text) <= LONGEST_ALERT else text[: LONGEST_ALERT - 3].rstrip() + "..."

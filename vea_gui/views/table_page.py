@@ -78,6 +78,7 @@ class TablePage(QWidget):
         key: str,
         columns: tuple[Column, ...] | None = None,
         empty: tuple[str, str] | None = None,
+        newest_first: str = "",
     ) -> None:
         super().__init__()
         self.console = console
@@ -86,6 +87,9 @@ class TablePage(QWidget):
         self.model = RecordTable(console.mirror, source, columns)
         self.view = RecordTableView(console, self.model, title, self)
         self.view.page = self
+        if newest_first:
+            by = [column.id for column in self.model.columns].index(newest_first)
+            self.view.sortByColumn(by, Qt.SortOrder.DescendingOrder)
         self.view.restore(key)
         self.empty = EmptyState(console, self)
         self.summary = QLabel(self)

@@ -53,7 +53,7 @@ class TaskPanel(QWidget):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.page = TablePage(console, "Tasks", everything(Kind.TASK), "tasks")
+        self.page = TablePage(console, "Tasks", everything(Kind.TASK), "tasks", newest_first="number")
         bar = QHBoxLayout()
         bar.setContentsMargins(4, 2, 4, 2)
         bar.setSpacing(4)
@@ -69,9 +69,10 @@ class TaskPanel(QWidget):
         console.selection_changed.connect(self._refresh)
         console.changed.connect(self._refresh)
 
-    def running(self) -> int:
-        """How many tasks have not ended."""
-        return sum(task.state not in TASK_ENDED for task in self.console.config.all(Kind.TASK, Task))
+    def unfinished(self) -> list[Task]:
+        """Tasks that have not ended: running, paused, waiting."""
+        tasks = self.console.config.every(Kind.TASK)
+        return [task for task in tasks if isinstance(task, Task) and task.state not in TASK_ENDED]
 
     def release(self) -> None:
         self.page.release()
