@@ -116,6 +116,23 @@ def test_a_piece_dragged_over_the_strip_finds_its_target(stage: Any) -> None:
     assert page.disks.hand.lift is None
 
 
+def test_a_piece_lifted_by_keyboard_walks_the_disks_below_and_comes_back(stage: Any) -> None:
+    page = stage(small())
+    boxes, disks = page.boxes, page.disks
+    boxes.setFocus()
+    [row] = boxes.blocks.rows.rows_of(ref(Kind.SUBDISK, "d1-02"))
+    boxes.setCurrentIndex(boxes.blocks.index(row))
+    QTest.keyClick(boxes, Qt.Key.Key_Space)
+    assert disks.hasFocus()
+    first = str(disks.currentIndex().data(NAME))
+    QTest.keyClick(disks, Qt.Key.Key_Down)
+    assert first.startswith("free, ")
+    assert str(disks.currentIndex().data(NAME)) != first
+    QTest.keyClick(disks, Qt.Key.Key_Escape)
+    assert boxes.hasFocus()
+    assert boxes.currentIndex().row() == row
+
+
 def test_states_are_followed(stage: Any) -> None:
     page = stage(small())
     plex = page.console.config.plex(ref(Kind.PLEX, "ev-01"))

@@ -158,13 +158,19 @@ class BandPainter:
             layout,
             subdisk.name if subdisk is not None and band.ref.kind is Kind.VOLUME else block_label(config, item.ref),
             self._details(item, band, volume, subdisk, moving),
-            tone=PLEX_MARKS.get(plex.state, Tone.NONE) if plex is not None else Tone.NONE,
+            tone=self._tone(subdisk, plex),
             dimmed=refused or (bool(focus) and not in_volume) or layout in self.view.filtered,
             solid=in_plex,
             dashed=in_volume and not in_plex,
             picked=picked,
             pale=subdisk is not None and subdisk.replaces is not None,
         )
+
+    def _tone(self, subdisk: Subdisk | None, plex: Plex | None) -> Tone:
+        disk = self.view.blocks.config.get(subdisk.disk) if subdisk is not None else None
+        if isinstance(disk, Disk) and not disk.present:
+            return Tone.ERROR
+        return PLEX_MARKS.get(plex.state, Tone.NONE) if plex is not None else Tone.NONE
 
     def _details(
         self, item: Item, band: Band, volume: Volume | None, subdisk: Subdisk | None, moving: Moving | None

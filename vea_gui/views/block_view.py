@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QDragLeaveEvent,
     QDragMoveEvent,
     QDropEvent,
+    QFocusEvent,
     QHelpEvent,
     QKeyEvent,
     QMouseEvent,
@@ -38,6 +39,14 @@ from vea_gui.views.drag import SNAP_PIXELS, Hand, unpack
 
 Select = QItemSelectionModel.SelectionFlag
 ZOOM_STEP = 1.25
+ZOOM_KEYS = {
+    Qt.Key.Key_Plus: ZOOM_STEP,
+    Qt.Key.Key_Equal: ZOOM_STEP,
+    Qt.Key.Key_Minus: 1 / ZOOM_STEP,
+    Qt.Key.Key_0: 0.0,
+}
+"""With Ctrl: how many times as long the bars become; 0 fits them."""
+LEAVING = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason, Qt.FocusReason.MouseFocusReason)
 STRUCTURAL = frozenset({Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.GROUP})
 
 
@@ -279,8 +288,8 @@ class BlockView(BandView):
             self._open(self.currentIndex())
         elif key == Qt.Key.Key_Escape and self._opened is not None:
             self.open_notch(None)
-        elif key in (Qt.Key.Key_Plus, Qt.Key.Key_Minus) and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            self.set_zoom(self.zoom * (ZOOM_STEP if key == Qt.Key.Key_Plus else 1 / ZOOM_STEP))
+        elif key in ZOOM_KEYS and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
+            self.set_zoom(self.zoom * ZOOM_KEYS[Qt.Key(key)])
         elif key in (Qt.Key.Key_Left, Qt.Key.Key_Right) and self._fold_by_key(key == Qt.Key.Key_Right):
             pass
         else:
@@ -300,14 +309,24 @@ class BlockView(BandView):
             self.hand.back_home()
         event.accept()
 
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        if self.hand.by_keyboard and event.reason() in LEAVING:
+            self.hand.cancel("Nothing was moved.")
+        super().focusOutEvent(event)
+
     def _lift_current(self) -> None:
         current = self.currentIndex()
         if not current.isValid():
             return
-        item = self.blocks.item(current)
-        picked = self.picked()[0]
-        refs = picked if item.ref in picked else [item.ref]
-        self.hand.lift_current(refs, item.key)
+        self._lift(self.refs_to_lift(current), self.blocks.item(current).key)
+
+    def refs_to_lift(self, current: Index) -> list[Ref]:
+        """All that is picked, when the current block is; else that block."""
+        ref, picked = self.blocks.rows.item(current.row()).ref, self.picked()[0]
+        return picked if ref in picked else [ref]
+
+    def _lift(self, refs: list[Ref], home: Key | None) -> None:
+        self.hand.lift_current(refs, home)
 
     def _fold_by_key(self, expand: bool) -> bool:
         """Left and Right on a volume or mirror; a Volume View answers."""
@@ -374,7 +393,6 @@ class BlockView(BandView):
         event.acceptProposedAction()
 
     def dragMoveEvent(self, event: QDragMoveEvent) -> None:
-        self._scroll_near_edge(event.position().toPoint())
         verdict = self.hand.hover(event.position().toPoint())
         if isinstance(verdict, Drop):
             event.acceptProposedAction()
@@ -389,11 +407,7 @@ class BlockView(BandView):
         event.acceptProposedAction()
         self.hand.finish()
 
-    def _scroll_near_edge(self, point: QPoint) -> None:
-        """What is dragged near the upper or lower edge brings more bands into sight."""
+    def near_edge(self, point: QPoint) -> int:
+        """-1 near the upper edge, 1 near the lower, else 0."""
         edge = 2 * self.metrics.line
-        bar = self.verticalScrollBar()
-        if point.y() < edge:
-            bar.setValue(bar.value() - self.metrics.line)
-        elif point.y() > self.viewport().height() - edge:
-            bar.setValue(bar.value() + self.metrics.line)
+        return -1 if point.y() < edge else 1 if point.y() > self.viewport().height() - edge else 0

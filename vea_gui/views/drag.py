@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
-from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, Qt, QTimer, QTimerEvent, Signal
 from PySide6.QtGui import QDrag, QMouseEvent, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vea_gui.views.block_view import BlockView
 
 MIME = "application/x-vea-subdisks"
+SCROLL_MS = 40
 SNAP_PIXELS = 14
 """So near to the start of a free region, the start is meant."""
 
@@ -69,6 +70,7 @@ class Hand(QObject):
         self.carrying = False  # it was taken up here, or in a view beside: leaving with the pointer keeps it
         self._dragging = False  # Qt's drag runs, and began here
         self._region: Region | None = None  # the target that the keyboard stands on
+        self._scrolling = 0  # id of the timer that runs while the pointer rests near an edge
         self._home: Key | None = None  # key of the block that the keyboard has lifted
 
     # --- taking up and letting go ---
@@ -87,6 +89,7 @@ class Hand(QObject):
         """Let go, whatever becomes of it."""
         self.lift = self.verdict = self._region = None
         self.by_keyboard = self.carrying = False
+        self._scroll(False)
         self.view.viewport().update()
         self.let_go.emit()
 
@@ -97,6 +100,7 @@ class Hand(QObject):
     def leave(self) -> None:
         """The pointer has left the view."""
         self.verdict = None
+        self._scroll(False)
         if not self.carrying:
             self.lift = None
         self.view.viewport().update()
@@ -168,8 +172,23 @@ class Hand(QObject):
         """The pointer is here: what would a drop do?"""
         self.pointer = point
         self.verdict = self._judge() if self.lift is not None else None
+        self._scroll(self.lift is not None and self.view.near_edge(point) != 0)
         self.view.viewport().update()
         return self.verdict
+
+    def _scroll(self, on: bool) -> None:
+        """While the pointer rests near the upper or lower edge, more bands come into sight."""
+        if on and not self._scrolling:
+            self._scrolling = self.startTimer(SCROLL_MS)
+        elif not on and self._scrolling:
+            self.killTimer(self._scrolling)
+            self._scrolling = 0
+
+    def timerEvent(self, event: QTimerEvent) -> None:
+        bar, step = self.view.verticalScrollBar(), self.view.near_edge(self.pointer)
+        bar.setValue(bar.value() + step * self.view.metrics.line)
+        if self.lift is not None:
+            self.verdict = self._judge()
 
     def _judge(self) -> Verdict:
         assert self.lift is not None
@@ -208,7 +227,7 @@ class Hand(QObject):
         message.ask(self.view.window(), "Move Subdisk", text, "Split", plan, pieces)
 
     # --- by keyboard ---
-    def lift_current(self, refs: Sequence[Ref], home: Key) -> None:
+    def lift_current(self, refs: Sequence[Ref], home: Key | None) -> None:
         """Space on a block: arrows walk its legal targets from now on."""
         if not self.take(refs) or self.lift is None:
             self.view.console.tell("Only subdisks can be moved. Stand on a block of a volume and press Space.")

@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QSplitter, QToolButton
 from engine.config import Config
 from engine.records import Kind, Ref
 from vea_gui.block_layout import arrange_volume, volume_height
-from vea_gui.block_rows import Band, ItemKind, volume_band, volumes_of_scope
+from vea_gui.block_rows import Band, ItemKind, Key, volume_band, volumes_of_scope
 from vea_gui.console import Console
+from vea_gui.drops import can_lift
 from vea_gui.views.band_view import Shape
 from vea_gui.views.block_page import BlockPage
 from vea_gui.views.block_view import BlockView
@@ -27,6 +28,24 @@ AT_ONCE = 50
 
 class VolumeBoxes(BlockView):
     """The boxes. What is expanded is told by refs, so that it stays whatever changes."""
+
+    strip: BlockView | None = None  # the disks below, where targets are
+    _lent = False  # the keyboard is with them for the time of a lift
+
+    def take_focus_back(self) -> None:
+        """What was lifted by keyboard has been dropped, or let go."""
+        if self._lent:
+            self._lent = False
+            self.setFocus()
+
+    def _lift(self, refs: list[Ref], home: Key | None) -> None:
+        """The arrows walk targets on the disks below, and come back here."""
+        if self.strip is not None and can_lift(self.console.config, refs):
+            self._lent = True
+            self.strip.setFocus()
+            self.strip.hand.lift_current(refs, None)
+        else:
+            super()._lift(refs, home)
 
     def set_expanded(self, refs: Iterable[Ref], expanded: bool) -> None:
         """Open or close volumes and mirrors."""
@@ -75,6 +94,8 @@ class VolumeView(BlockPage):
         self.legend.filtered.connect(self.disks.set_filtered)
         self.view.hand.lifted.connect(self.disks.hand.share)
         self.view.hand.let_go.connect(self.disks.hand.drop_it)
+        self.boxes.strip = self.disks
+        self.disks.hand.let_go.connect(self.boxes.take_focus_back)
         self.boxes.toggled.connect(lambda ref: self.boxes.set_expanded([ref], ref not in self.boxes.expanded))
         self._arrange()
 
