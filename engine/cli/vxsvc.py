@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,9 +30,7 @@ def _serve(words: Words) -> int:
     if words.has("--listen"):
         output.complain("Other hosts can't be served by this release. Leave --listen away and use the local socket.")
         return REFUSED
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    told = _end_signals()
     given: dict[str, Any] = {name: words.options.get(f"--{name}") for name in ("lab", "state", "socket", "nbd")}
     try:
         host = start_host(**given)
@@ -43,10 +42,19 @@ def _serve(words: Words) -> int:
         return REFUSED
     try:
         print("ready", flush=True)
-        stop.wait()
+        select.select([told], [], [])
     finally:
         host.close()
     return DONE
+
+
+def _end_signals() -> int:
+    """A descriptor that can be read once the engine shall end, whichever thread the system interrupts for it."""
+    told, tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # only the descriptor matters
+    return told
 
 
 TOOL = Tool(
