@@ -118,6 +118,29 @@ def test_a_power_cut_leaves_before_or_after(name: str, disks: int) -> None:
     assert last == new
 
 
+@pytest.mark.parametrize(("name", "disks"), [case for case in CASES if case[1] < 3])
+def test_a_power_cut_within_any_write_leaves_before_or_after(name: str, disks: int) -> None:
+    """Labels and stamps are torn like everything else: each write is cut at each sector, from either end."""
+    lab = Lab(disks)
+    spare = Lun(f"lun{disks}", lab.bus)
+    lab.create()
+    lab.set_value(5)
+    if name == "add a disk":
+        lab.luns[spare.name] = spare
+    old = seen(lab)
+    before, writes = run_recorded(lab, OPERATIONS[name])
+    new = seen(lab)
+    for count in prefixes(lab, before, writes[:-1]):
+        write, lun = writes[count], lab.luns[writes[count].name]
+        pages = dict(lun.pages)
+        for cut in range(0, len(write.data), 512):
+            for offset, part in ((0, write.data[:cut]), (cut, write.data[cut:])):
+                lun.pages = dict(pages)
+                lun.put(write.offset + offset, part)
+                assert seen(lab) in (old, new), f"in write {count} of {len(writes)}, at byte {cut}"
+        lun.pages = pages
+
+
 @pytest.mark.parametrize("disks", [1, 2, 4])
 def test_a_power_cut_while_a_group_is_made_leaves_a_group_or_free_luns(disks: int) -> None:
     lab = Lab(disks)
@@ -179,6 +202,25 @@ def test_a_power_cut_in_an_import_never_loses_the_group(disks: int) -> None:
         lab.store = GroupStore.load(found, importer())
         lab.set_value(6)
         assert value_of(required(lab)) == 6
+
+
+def test_a_second_power_cut_while_starting_again_leaves_the_owner_known() -> None:
+    """The stamp of the new import is torn while that of the one before stands: the host need not be told who it is."""
+    lab = Lab(1)
+    lab.create()
+
+    def take(lab: Lab) -> None:
+        lab.store = GroupStore.load(required(lab), importer())
+
+    before, writes = run_recorded(lab, take)
+    lun, stamp = lab.luns["lun0"], writes[0]
+    for torn in tears(lun.bytes_at(stamp.offset, PAGE), stamp.data):
+        lab.restore(before)
+        lun.put(stamp.offset, torn)
+        found = required(lab)
+        assert found.state(HOST) is GroupState.IMPORTED
+        assert import_needs(found, HOST) == ((), (), ())
+        assert import_needs(found, OTHER_HOST).clear
 
 
 def required(lab: Lab) -> GroupFound:
