@@ -21,12 +21,12 @@ LUN = 96 * MIB
 class EngineLab:
     """One host on a lab of 2 x 3 LUNs that nobody has furnished."""
 
-    def __init__(self, folder: Path, host: str = "a", luns: int = 3) -> None:
+    def __init__(self, folder: Path, host: str = "a", luns: int = 3, lun_size: int = LUN) -> None:
         self.folder = folder
         self.host = host
         self.lab = folder / "lab"
         if not (self.lab / "lab.json").exists():
-            mark_furnished(self.lab, create_lab(self.lab, Lab(arrays=2, luns=luns, lun_size=LUN)))
+            mark_furnished(self.lab, create_lab(self.lab, Lab(arrays=2, luns=luns, lun_size=lun_size)))
         self.opened: OpenedHost | None = None
 
     @property
