@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import logging
+import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QSocketNotifier, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from engine.api import EngineApi
@@ -56,6 +58,33 @@ class Collector(QObject):
         gc.collect(1 if self._turn == 0 else 0)
 
 
+class Interrupts(QObject):
+    """SIGINT and SIGTERM end the console in order: they wake the event loop, which leaves."""
+
+    def __init__(self, app: QApplication, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._ear, self._mouth = socket.socketpair()
+        for end in (self._ear, self._mouth):
+            end.setblocking(False)
+        self._notifier = QSocketNotifier(self._ear.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(lambda: app.exit(0))
+        self._before = {number: signal.signal(number, _nothing) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._wakeup = signal.set_wakeup_fd(self._mouth.fileno(), warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """Give the signals back."""
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._notifier.setEnabled(False)
+        self._ear.close()
+        self._mouth.close()
+
+
+def _nothing(_: int, __: FrameType | None) -> None:
+    """The descriptor tells; this only keeps Python from ending the process."""
+
+
 class Application(QObject):
     """All windows on one session."""
 
@@ -98,14 +127,14 @@ class Application(QObject):
         return True
 
     def close(self) -> None:
-        """End the session and everything that belongs to it."""
+        """Close windows and session. Who opened the engine closes it."""
         self.collector.stop()
         for window in self.windows:
             window.may_close = True
             window.close()
             window.deleteLater()
         self.windows.clear()
-        self.session.close()
+        self.session.close(end=False)
         self.settings.close()
         sys.excepthook = sys.__excepthook__
 
@@ -146,7 +175,7 @@ class Application(QObject):
         window.deleteLater()
 
     def _end(self) -> None:
-        self.app.quit()
+        self.app.exit(0)
 
     def _unexpected(self, kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
         """An error that nobody expected: told in a sentence, with Details, and the console goes on."""
@@ -184,8 +213,10 @@ def run(
     console = Application(app, api, state, reopen)
     console.open_window()
     console.collector.start()
+    interrupts = Interrupts(app)
     on_ready(console)
     try:
         return app.exec()
     finally:
+        interrupts.close()
         console.close()

@@ -54,6 +54,6 @@ class Session:
         """Who uses this host's volumes now."""
         return self.mirror.config.all(Kind.CONNECTION, Connection)
 
-    def close(self) -> None:
-        """End the session; an engine of our own stops its volumes in order."""
-        self.bridge.close(end=True)
+    def close(self, end: bool = True) -> None:
+        """End the session and, with `end`, the connection; an engine of our own then stops its volumes in order."""
+        self.bridge.close(end)

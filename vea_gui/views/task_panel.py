@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from engine.records import TASK_ENDED, Kind, Task
@@ -77,7 +78,11 @@ class TaskPanel(QWidget):
     def release(self) -> None:
         self.page.release()
 
-    def _refresh(self, _: object) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self._refresh()
+
+    def _refresh(self, _: object = None) -> None:
         if self.isVisible():
             for button in self.buttons:
                 button.update_reason()
