@@ -53,6 +53,8 @@ log = logging.getLogger(__name__)
 VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
 _PLANS_REMEMBERED = 256
+_TASKS_MAX = 1000
+_HOUSEKEEPING = (commands.ClearTasks, commands.AcknowledgeAlerts)
 _CONTROL = (commands.PauseTask, commands.ResumeTask, commands.AbortTask, commands.ThrottleTask)
 
 
@@ -89,6 +91,7 @@ class Engine:
         """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.committer.commit(self._put_host)
+        self.committer.commit(self._put_history)
         self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
@@ -169,6 +172,7 @@ class Engine:
                 edit.put(record)
             more(edit)
             edit.put(task)
+            _forget_oldest(edit)
 
         self.committer.commit(change)
         self._work.after(command, plan)
@@ -205,6 +209,7 @@ class Engine:
             started_at=now,
             finished_at=now,
             undo=plan.undo,
+            cleared=isinstance(command, _HOUSEKEEPING),
         )
 
     def _check(self, command: Command, plan: Plan, basis: int | None) -> None:
@@ -234,6 +239,15 @@ class Engine:
             self.runtime,
         )
 
+    def _put_history(self, edit: Edit) -> None:
+        """Ended tasks and alerts of earlier runs, for the logs only."""
+        for record in self.state.history():
+            if isinstance(record, Task):
+                record = msgspec.structs.replace(record, cleared=True, group=None)
+            else:
+                record = msgspec.structs.replace(record, acknowledged=True)
+            edit.put(record)
+
     def _put_host(self, edit: Edit) -> None:
         edit.put(
             Host(
@@ -250,6 +264,14 @@ class Engine:
 def _has_ended(config: Config, task: Ref) -> bool:
     record = config.get(task)
     return not isinstance(record, Task) or record.state in TASK_ENDED
+
+
+def _forget_oldest(edit: Edit) -> None:
+    """The list of tasks does not grow for ever; the log on disk goes further back."""
+    if edit.config.count(Kind.TASK) > _TASKS_MAX:
+        ended = [task for task in edit.config.all(Kind.TASK, Task) if task.state in TASK_ENDED]
+        for task in sorted(ended, key=lambda task: int(task.ref.id))[: _TASKS_MAX // 10]:
+            edit.drop(task.ref)
 
 
 def _effect(plan: Plan) -> tuple[object, ...]:

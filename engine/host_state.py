@@ -7,20 +7,23 @@ import fcntl
 import os
 import secrets
 import socket
+from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from engine.errors import EngineBusy, EngineError
+from engine.records import Alert, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.records import Alert, Task
+Entry = TypeVar("Entry", Task, Alert)
 
 _LOG_BYTES_MAX = 4 << 20
 _FLUSH_NUMBERS = 64
+_HISTORY = 300  # lines of each log that are shown again after a start
 
 
 class KnownLun(msgspec.Struct, frozen=True):
@@ -102,11 +105,19 @@ class HostState:
         """Append an alert to the alert log."""
         self._append("alerts.jsonl", msgspec.json.encode(alert))
 
-    def read_log(self, name: str) -> Iterator[bytes]:
-        """The lines of `tasks` or `alerts`, oldest first, the previous file's before."""
+    def history(self) -> Iterator[Task | Alert]:
+        """The newest lines of both logs, oldest first; a line that cannot be read is left out."""
+        yield from self._read_log("tasks", Task)
+        yield from self._read_log("alerts", Alert)
+
+    def _read_log(self, name: str, kind: type[Entry]) -> Iterator[Entry]:
+        lines: deque[bytes] = deque(maxlen=_HISTORY)
         for file in (f"{name}.jsonl.1", f"{name}.jsonl"):
             with contextlib.suppress(FileNotFoundError):
-                yield from (self.folder / file).read_bytes().splitlines()
+                lines.extend((self.folder / file).read_bytes().splitlines())
+        for line in lines:
+            with contextlib.suppress(msgspec.MsgspecError):
+                yield msgspec.json.decode(line, type=kind)
 
     def close(self) -> None:
         """Let another engine use the folder."""

@@ -280,6 +280,7 @@ class Task(Record, frozen=True, kw_only=True, tag="task"):
     eta_low_s: float = -1.0  # -1: not known
     eta_high_s: float = -1.0
     result: str = ""  # one sentence when it failed or was aborted
+    cleared: bool = False  # ended and taken off the list; the task log still shows it
 
 
 class Connection(Record, frozen=True, kw_only=True, tag="connection"):
@@ -299,6 +300,7 @@ class Alert(Record, frozen=True, kw_only=True, tag="alert"):
     object: Ref | None = None
     cause: str = ""
     remedy: str = ""
+    acknowledged: bool = False  # taken off the list of open ones; the alert log still shows it
 
 
 AnyRecord: TypeAlias = Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert
@@ -328,6 +330,7 @@ HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
         "eta_low_s",
         "eta_high_s",
         "result",
+        "cleared",
     ),
 }
 DERIVED_FIELDS: dict[Kind, tuple[str, ...]] = {

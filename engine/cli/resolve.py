@@ -64,7 +64,7 @@ def subdisk(config: Config, name: str, within: Group | None) -> Subdisk:
 
 def task(config: Config, number: str) -> Task:
     """The task with this number."""
-    tasks = {each.ref.id: each for each in config.all(Kind.TASK, Task)}
+    tasks = {each.ref.id: each for each in config.all(Kind.TASK, Task) if not each.cleared}
     found = tasks.get(number)
     if found is not None:
         return found

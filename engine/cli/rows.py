@@ -171,8 +171,9 @@ def task_row(config: Config, task: Task) -> Row:
 
 
 def tasks_in_order(config: Config) -> list[Task]:
-    """All tasks by number."""
-    return sorted(config.all(Kind.TASK, Task), key=lambda task: int(task.ref.id))
+    """All tasks that have not been cleared, by number."""
+    listed = (task for task in config.all(Kind.TASK, Task) if not task.cleared)
+    return sorted(listed, key=lambda task: int(task.ref.id))
 
 
 def plan_row(config: Config, plan: Plan) -> Row:

@@ -9,7 +9,7 @@ from engine.commands import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask,
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import TASK_ENDED, Kind, Task, TaskType
+from engine.records import TASK_ENDED, Alert, Kind, Task, TaskType
 from engine.rules import counted
 
 _ABORT_LEAVES = {
@@ -92,17 +92,17 @@ def clear(config: Config, command: ClearTasks, ids: Ids) -> Plan:
     if blocked := refuse(title, Problem(text, "Wait for it, or abort it.", live.ref, "tasks") if live else None):
         return blocked
     draft = Draft(config, ids)
-    draft.drop(*(task.ref for task in tasks if task.state in TASK_ENDED))
-    draft.step(
-        f"Forget {counted(sum(task.state in TASK_ENDED for task in tasks), 'finished task')}", "the log keeps them"
-    )
+    ended = [task for task in tasks if task.state in TASK_ENDED and not task.cleared]
+    draft.put(*(replace(task, cleared=True) for task in ended))
+    draft.step(f"Take {counted(len(ended), 'finished task')} off the list", "the log keeps them")
     return draft.plan(title)
 
 
 def acknowledge(config: Config, command: AcknowledgeAlerts, ids: Ids) -> Plan:
     """Alerts leave the list of open ones; the log keeps them."""
-    alerts = list(dict.fromkeys(command.alerts)) or [record.ref for record in config if record.ref.kind is Kind.ALERT]
+    named = [config[ref] for ref in dict.fromkeys(command.alerts)] or config.all(Kind.ALERT, Alert)
+    alerts = [alert for alert in named if isinstance(alert, Alert) and not alert.acknowledged]
     draft = Draft(config, ids)
-    draft.drop(*alerts)
+    draft.put(*(replace(alert, acknowledged=True) for alert in alerts))
     draft.step(f"Take {counted(len(alerts), 'alert')} off the list", "the log keeps them")
     return draft.plan("Acknowledge Alerts")

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from engine.commands import (
+    ClearTasks,
     CreateGroup,
     DeleteVolumes,
     DeportGroup,
@@ -28,7 +29,7 @@ from engine.commands import (
     Target,
 )
 from engine.errors import CommandRejected, EngineBusy, EngineError
-from engine.records import Alert, Disk, DiskStatus, Group, GroupState, Kind, PlexState, VolumeStatus
+from engine.records import Alert, Disk, DiskStatus, Group, GroupState, Kind, PlexState, Task, VolumeStatus
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 
@@ -286,3 +287,16 @@ def test_host_state_is_text_that_can_be_read(lab: EngineLab, tmp_path: Path) -> 
     assert len(saved["host_id"]) == 32
     assert len(saved["luns"]) == 6
     assert isinstance(lab.config.all(Kind.GROUP, Group), list)
+
+
+def test_logs_outlive_the_engine_and_what_was_cleared_stays_in_them(lab: EngineLab) -> None:
+    lab.make_group()
+    made = next(task for task in lab.config.all(Kind.TASK, Task) if task.name == "Create Disk Group dg")
+    lab.engine.submit(ClearTasks())
+    assert lab.config.task(made.ref).cleared
+    assert [task for task in lab.config.all(Kind.TASK, Task) if not task.cleared] == []
+    lab.restart()
+    again = lab.config.task(made.ref)
+    assert (again.name, again.cleared, again.state) == (made.name, True, "completed")
+    newer = lab.do(Rescan())
+    assert int(newer.ref.id) > int(made.ref.id)

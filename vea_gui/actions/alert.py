@@ -17,7 +17,8 @@ def _acknowledge(console: Console, selection: Selection) -> None:
 
 
 def _any_alert(selection: Selection) -> Reason:
-    return None if selection.config.count(Kind.ALERT) else Problem("There are no open alerts.", "")
+    is_open = any(not alert.acknowledged for alert in selection.config.all(Kind.ALERT, Alert))
+    return None if is_open else Problem("There are no open alerts.", "")
 
 
 ROWS = (

@@ -52,7 +52,7 @@ def _undoable(config: Config, task: Ref) -> Problem | None:
 
 
 def _any_finished(selection: Selection) -> Reason:
-    if any(task.state in TASK_ENDED for task in selection.config.all(Kind.TASK, Task)):
+    if any(task.state in TASK_ENDED and not task.cleared for task in selection.config.all(Kind.TASK, Task)):
         return None
     return Problem("No task has finished.", "")
 

@@ -6,9 +6,19 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.records import Alert, Kind
 from vea_gui.console import Console
-from vea_gui.models.table import everything
+from vea_gui.mirror import Mirror
+from vea_gui.models.table import Source
 from vea_gui.views.table_page import TablePage
 from vea_gui.words import Tone, tone_of
+
+
+def open_alerts() -> Source:
+    """Alerts that nobody has acknowledged."""
+
+    def members(mirror: Mirror) -> list[Alert]:
+        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if not alert.acknowledged]
+
+    return Source(Kind.ALERT, members, lambda _, alert: not alert.acknowledged)
 
 
 class AlertPanel(QWidget):
@@ -17,14 +27,14 @@ class AlertPanel(QWidget):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.page = TablePage(console, "Console", everything(Kind.ALERT), "session-alerts")
+        self.page = TablePage(console, "Console", open_alerts(), "session-alerts")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.page)
 
     def worst(self) -> Alert | None:
         """The alert that matters most; of equals the newest."""
-        alerts = self.console.config.all(Kind.ALERT, Alert)
+        alerts = (alert for alert in self.console.config.all(Kind.ALERT, Alert) if not alert.acknowledged)
         return max(alerts, key=lambda alert: (tone_of(alert), alert.time), default=None)
 
     def marked(self) -> bool:

@@ -9,7 +9,8 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from engine.records import TASK_ENDED, Kind, Task
 from vea_gui import icons, theme
 from vea_gui.console import Console
-from vea_gui.models.table import everything
+from vea_gui.mirror import Mirror
+from vea_gui.models.table import Source
 from vea_gui.views.table_page import TablePage
 
 BUTTONS = ("pause-task", "resume-task", "abort-task", "throttle-task", "undo-task", "clear-tasks")
@@ -48,13 +49,22 @@ class ActionButton(QToolButton):
         self.setIcon(icons.icon(self.row.icon))
 
 
+def listed_tasks() -> Source:
+    """Tasks that have not been cleared."""
+
+    def members(mirror: Mirror) -> list[Task]:
+        return [task for task in mirror.config.all(Kind.TASK, Task) if not task.cleared]
+
+    return Source(Kind.TASK, members, lambda _, task: not task.cleared)
+
+
 class TaskPanel(QWidget):
     """The Tasks tab at the bottom."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.page = TablePage(console, "Tasks", everything(Kind.TASK), "tasks", newest_first="number")
+        self.page = TablePage(console, "Tasks", listed_tasks(), "tasks", newest_first="number")
         bar = QHBoxLayout()
         bar.setContentsMargins(4, 2, 4, 2)
         bar.setSpacing(4)
