@@ -1,0 +1,55 @@
+"""Wizards and dialogs, by the names under which actions ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtWidgets import QDialog
+
+from vea_gui.console import Console
+from vea_gui.selection import Selection
+from vea_gui.wizards.dialog import FormDialog
+from vea_gui.wizards.expand import expand_volume
+from vea_gui.wizards.form import Form
+from vea_gui.wizards.groups import add_disk, import_group, new_group
+from vea_gui.wizards.luns import add_lun
+from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set_volume_usage
+from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
+from vea_gui.wizards.new_volume import new_volume
+from vea_gui.wizards.objects import rename, set_disk_usage, submit_plan, throttle_task, undo_task
+from vea_gui.wizards.subdisks import join_subdisks, split_subdisk
+
+FORMS: dict[str, Callable[..., Form]] = {
+    "new_group": new_group,
+    "add_disk": add_disk,
+    "import_group": import_group,
+    "new_volume": new_volume,
+    "expand_volume": expand_volume,
+    "add_mirror": add_mirror,
+    "remove_mirror": remove_mirror,
+    "break_mirror": break_mirror,
+    "set_volume_usage": set_volume_usage,
+    "move_subdisk": move_subdisk,
+    "evacuate_disk": evacuate_disk,
+    "split_subdisk": split_subdisk,
+    "join_subdisks": join_subdisks,
+    "rename": rename,
+    "set_disk_usage": set_disk_usage,
+    "add_lun": add_lun,
+    "throttle_task": throttle_task,
+    "undo_task": undo_task,
+    "submit_plan": submit_plan,
+}
+"""Name -> what makes its form from today's records, the selection, and what else was handed over."""
+
+
+def _opener(make: Callable[..., Form]) -> Callable[..., QDialog]:
+    def opened(console: Console, selection: Selection, *more: Any) -> QDialog:
+        return FormDialog(console, make(console.config, selection, *more))
+
+    return opened
+
+
+REGISTRY: dict[str, Callable[..., QDialog]] = {name: _opener(make) for name, make in FORMS.items()}
+"""Each is called with the console, a selection, and what the caller adds, and answers a dialog to open."""

@@ -1,0 +1,107 @@
+"""What can be chosen in forms: groups and disks in words, with the reason why one cannot. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine import rules
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import Disk, DiskUsage, Enclosure, Group, GroupState, Kind, Ref, Volume
+from engine.units import format_size
+from vea_gui.wizards.form import Option
+
+AUTO, MANUAL = "auto", "manual"
+AUTO_OR_MANUAL = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually select disks")]
+
+
+def sentence(problem: Problem | None) -> str:
+    """A problem as one line; empty when there is none."""
+    return " ".join(filter(None, (problem.text, problem.help))) if problem is not None else ""
+
+
+def short(problem: Problem | None) -> str:
+    """Only what is wrong, without the full stop: to stand in brackets."""
+    return problem.text.rstrip(".") if problem is not None else ""
+
+
+def imported_groups(config: Config) -> list[Group]:
+    """Groups that can be changed now."""
+    groups = config.all(Kind.GROUP, Group)
+    return [group for group in groups if rules.needs_imported(config, group.ref) is None]
+
+
+def group_options(config: Config) -> list[Option]:
+    """Groups by name, with what is free in them."""
+    return [
+        Option(group.ref, f"{group.name} ({format_size(group.free)} free on {rules.counted(group.disks, 'disk')})")
+        for group in imported_groups(config)
+    ]
+
+
+def roomiest(config: Config) -> Ref | None:
+    """The group with the most free space."""
+    groups = imported_groups(config)
+    return max(groups, key=lambda group: group.free).ref if groups else None
+
+
+def enclosure_name(config: Config, disk: Disk) -> str:
+    """The name of the enclosure that a disk is in."""
+    shelf = config.get(disk.enclosure)
+    return shelf.name if isinstance(shelf, Enclosure) else ""
+
+
+def disk_text(config: Config, disk: Disk) -> str:
+    """`Harddisk3, 1.2 GiB free of 2.0 GiB, lab0, spare`."""
+    usage = "" if disk.usage is DiskUsage.NORMAL else disk.usage.value
+    failing = "I/O errors seen" if disk.failing else ""
+    room = f"{format_size(disk.free)} free of {format_size(disk.size)}"
+    return ", ".join(filter(None, (disk.name, room, enclosure_name(config, disk), usage, failing)))
+
+
+def disks_of_group(config: Config, group: Ref | None) -> list[Option]:
+    """The disks of a group as places for new pieces."""
+    if group is None or group not in config:
+        return []
+    return [Option(disk.ref, disk_text(config, disk), _no_place(config, disk)) for disk in config.disks_of(group)]
+
+
+def _no_place(config: Config, disk: Disk) -> str:
+    if not disk.present:
+        return "missing"
+    return "" if disk.free else "full"
+
+
+def joinable_disks(config: Config) -> list[Option]:
+    """Disks outside of groups; one that carries foreign data says which."""
+    found = []
+    for disk in config.all(Kind.DISK, Disk):
+        owner = config.get(disk.group)
+        if isinstance(owner, Group) and owner.state is GroupState.IMPORTED:
+            continue
+        text = ", ".join(filter(None, (disk.name, format_size(disk.size), enclosure_name(config, disk))))
+        text = f"{text}, carries: {disk.content}" if disk.content else text
+        found.append(Option(disk.ref, text, short(rules.disk_can_join(config, disk.ref, force=True))))
+    return found
+
+
+def carrying(config: Config, disks: Iterable[Ref]) -> list[Disk]:
+    """Those of the disks that carry somebody else's data."""
+    records = (config.get(ref) for ref in disks)
+    return [disk for disk in records if isinstance(disk, Disk) and disk.content]
+
+
+def next_name(prefix: str, taken: Iterable[str]) -> str:
+    """`Volume1`, `Volume2`, ...: the first that nobody has."""
+    names = set(taken)
+    return next(name for number in range(1, len(names) + 2) if (name := f"{prefix}{number}") not in names)
+
+
+def volume_text(volume: Volume) -> str:
+    """`ev, Mirrored, 2.0 GiB, Healthy`."""
+    return f"{volume.name}, {volume.layout}, {format_size(volume.size)}, {volume.status}"
+
+
+def name_complaint(config: Config, kind: Kind, name: str, group: Ref | None, own: Ref | None = None) -> str:
+    """Why a name cannot be taken."""
+    return sentence(rules.name_ok(name) or rules.name_free(config, kind, name, group, own))

@@ -1,0 +1,104 @@
+"""One page of fields: labels at the left, controls at the right, under each control the reason while there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
+
+from engine.config import Config
+from vea_gui.wizards.controls import CONTROLS, Control, SizeControl
+from vea_gui.wizards.form import Answers, Field, FieldKind, Page
+from vea_gui.wizards.notice import Notice
+from vea_gui.words import Tone
+
+WIDE = frozenset({FieldKind.LISTS})
+
+
+class FormPage(QWidget):
+    """Shows fields and gives their answers; knows nothing of plans."""
+
+    changed = Signal(str)  # name of the field whose answer the operator has changed
+    asked_maximum = Signal(str)
+
+    def __init__(self, page: Page, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.page = page
+        self.controls: dict[str, Control] = {}
+        self.reasons: dict[str, Notice] = {}
+        self._parts: dict[str, list[QWidget]] = {}
+        self.grid = QGridLayout(self)
+        self.grid.setContentsMargins(0, 0, 0, 0)
+        self.grid.setHorizontalSpacing(16)
+        self.grid.setVerticalSpacing(4)
+        self.grid.setColumnStretch(1, 1)
+        for each in page.fields:
+            self._add(each)
+        self.grid.setRowStretch(self.grid.rowCount(), 1)
+
+    def _add(self, each: Field) -> None:
+        row = self.grid.rowCount()
+        control = CONTROLS[each.kind](each, self)
+        reason = Notice(Tone.ERROR, self)
+        self.controls[each.name], self.reasons[each.name] = control, reason
+        self._parts[each.name] = [control]
+        if each.kind in WIDE:
+            self.grid.addWidget(control, row, 0, 1, 2)
+            self.grid.setRowStretch(row, 10)
+        else:
+            label = self._label(each, control)
+            if label is not None:
+                self.grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
+                self._parts[each.name].append(label)
+            self.grid.addWidget(control, row, 1)
+        self.grid.addWidget(reason, row + 1, 0 if each.kind in WIDE else 1, 1, 2 if each.kind in WIDE else 1)
+        self.grid.setRowMinimumHeight(row + 2, 0 if each.hides else 4)
+        control.changed.connect(lambda name=each.name: self.changed.emit(name))
+        if isinstance(control, SizeControl):
+            control.asked_maximum.connect(lambda name=each.name: self.asked_maximum.emit(name))
+
+    def _label(self, each: Field, control: Control) -> QLabel | None:
+        text = each.caption if each.kind is FieldKind.CHECK else each.label
+        if not text:
+            return None
+        label = QLabel(f"{text}:", self)
+        label.setContentsMargins(0, 4, 0, 0)
+        if each.kind is not FieldKind.CHECK:
+            label.setBuddy(control.focusProxy() or control)
+        return label
+
+    def answers(self) -> dict[str, Any]:
+        """What stands in the controls."""
+        facts = (name for name, control in self.controls.items() if control.field.kind is FieldKind.FACT)
+        hidden = set(facts)
+        return {name: control.answer() for name, control in self.controls.items() if name not in hidden}
+
+    def show_answers(self, answers: Answers, but: str = "") -> None:
+        """Put answers in, except into the control that the operator is at."""
+        for name, control in self.controls.items():
+            if name != but and control.field.kind is not FieldKind.FACT and control.answer() != answers[name]:
+                control.show_answer(answers[name])
+
+    def refresh(self, config: Config, answers: Answers) -> None:
+        """Options, facts and enabled states follow."""
+        for control in self.controls.values():
+            control.refresh(config, answers)
+            if control.field.hides:
+                for part in self._parts[control.field.name]:
+                    part.setVisible(control.isEnabledTo(self))
+
+    def show_reasons(self, reasons: Mapping[str, str]) -> None:
+        """Put each reason under its field; fields without one are fine."""
+        for name, notice in self.reasons.items():
+            text = reasons.get(name, "")
+            if notice.said != text:
+                notice.say(text)
+                self.controls[name].describe(text)
+
+    def show_maximum(self, name: str, text: str) -> None:
+        """What the largest size is now, beside its button."""
+        control = self.controls.get(name)
+        if isinstance(control, SizeControl):
+            control.show_maximum(text)

@@ -1,0 +1,199 @@
+"""New Volume wizard."""
+
+from __future__ import annotations
+
+from engine import rules
+from engine.allocate import max_size
+from engine.commands import CreateVolume
+from engine.config import Config
+from engine.records import Disk, Group, Kind, Ref
+from engine.units import ALLOCATION_UNIT, GIB, KIB, MIB, align_down, format_size
+from vea_gui.selection import Selection
+from vea_gui.wizards import choices
+from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
+
+USUAL_SIZE = GIB
+SECTOR = 512
+STRIPE_UNITS = [KIB * 4 << step for step in range(13)]
+CONCATENATED, STRIPED = "concatenated", "striped"
+WELCOME = """This wizard makes a volume: space on the disks of a disk group that virtual machines and file systems \
+can use at once.
+
+You choose the disks or leave that to the engine, then name, size and layout. The last page shows what will happen on \
+which disk. Nothing is changed before you choose Finish there."""
+
+
+def new_volume(config: Config, selection: Selection) -> Form:
+    """What is picked is preselected: the group, disks, or a stretch of free space."""
+    group = selection.group
+    usable = group is not None and rules.needs_imported(config, group.ref) is None
+    start: dict[str, object] = {"group": group.ref if usable and group else choices.roomiest(config)}
+    disks = [disk.ref for disk in selection.disks if usable and disk.group == start["group"] and disk.free]
+    if disks:
+        start |= {"choice": choices.MANUAL, "disks": tuple(disks)}
+    if selection.free:
+        size = align_down(sum(space.length for space in selection.free), ALLOCATION_UNIT)
+        start["size"] = size or USUAL_SIZE
+    pages = (_disk_page(), _attribute_page())
+    return Form("new_volume", "New Volume", pages, build, welcome=WELCOME, wizard=True, answers=start)
+
+
+def _disk_page() -> Page:
+    return Page(
+        "Assign Disks",
+        "Decide which disk group, and which of its disks, the volume takes its space from.",
+        (
+            Field(
+                "group",
+                "Group name",
+                FieldKind.COMBO,
+                options=lambda config, _: choices.group_options(config),
+                check=lambda _, answers: "" if answers["group"] else "There is no imported disk group.",
+                hint="Every part of a volume lies in one disk group.",
+            ),
+            Field(
+                "choice",
+                "Disks",
+                FieldKind.CHOICE,
+                default=choices.AUTO,
+                options=lambda *_: choices.AUTO_OR_MANUAL,
+                hint="Automatic selection never puts two mirrors or two columns on one disk, and leaves spare, "
+                "reserved and failing disks alone.",
+            ),
+            Field(
+                "disks",
+                "Selected disks",
+                FieldKind.LISTS,
+                default=(),
+                options=lambda config, answers: choices.disks_of_group(config, answers["group"]),
+                enabled=_manual,
+                check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
+                lists=("Available disks", "Selected disks"),
+            ),
+        ),
+    )
+
+
+def _attribute_page() -> Page:
+    return Page(
+        "Volume Attributes",
+        "Decide name, size and layout. Mirrors keep the data when a disk fails; stripes spread it over several disks.",
+        (
+            Field("name", "Volume name", FieldKind.TEXT, default=_default_name, check=_name_complaint),
+            Field(
+                "size",
+                "Size",
+                FieldKind.SIZE,
+                default=_default_size,
+                maximum=_largest,
+                hint="What clients will see. It is rounded up to whole mebibytes.",
+            ),
+            Field(
+                "layout",
+                "Layout",
+                FieldKind.CHOICE,
+                default=CONCATENATED,
+                options=lambda *_: [Option(CONCATENATED, "Concatenated"), Option(STRIPED, "Striped")],
+            ),
+            Field(
+                "columns",
+                "Columns",
+                FieldKind.NUMBER,
+                default=2,
+                lowest=2,
+                highest=rules.COLUMNS_MAX,
+                enabled=_striped,
+                hint="Each column lies on disks of its own.",
+            ),
+            Field(
+                "stripe_unit",
+                "Stripe unit size",
+                FieldKind.COMBO,
+                default=64 * KIB,
+                options=lambda *_: [_unit(size) for size in STRIPE_UNITS],
+                enabled=_striped,
+            ),
+            Field("mirrored", "Mirrored", FieldKind.CHECK, default=False, caption="Mirror info"),
+            Field(
+                "mirrors",
+                "Total mirrors",
+                FieldKind.NUMBER,
+                default=2,
+                lowest=2,
+                highest=rules.MIRRORS_MAX,
+                enabled=_mirrored,
+                hint="Complete copies of the data, the first one included.",
+            ),
+            Field(
+                "across_enclosures",
+                "Enclosure",
+                FieldKind.CHECK,
+                default=False,
+                caption="Mirror across",
+                enabled=_mirrored,
+                hint="Each mirror lies in an enclosure of its own, so that one can fail as a whole.",
+            ),
+        ),
+    )
+
+
+def _unit(size: int) -> Option:
+    return Option(size, f"{format_size(size)} ({size // SECTOR:,} sectors)")
+
+
+def _manual(_: Config, answers: Answers) -> bool:
+    return bool(answers["choice"] == choices.MANUAL)
+
+
+def _striped(_: Config, answers: Answers) -> bool:
+    return bool(answers["layout"] == STRIPED)
+
+
+def _mirrored(_: Config, answers: Answers) -> bool:
+    return bool(answers["mirrored"])
+
+
+def _default_name(config: Config, answers: Answers) -> str:
+    group = config.get(answers["group"])
+    taken = [volume.name for volume in config.volumes_of(group.ref)] if group is not None else []
+    return choices.next_name("Volume", taken)
+
+
+def _name_complaint(config: Config, answers: Answers) -> str:
+    if answers["group"] not in config:
+        return ""
+    return choices.name_complaint(config, Kind.VOLUME, answers["name"], answers["group"])
+
+
+def _default_size(config: Config, answers: Answers) -> int:
+    """The usual size, or what the largest free region of the chosen disks holds when that is less."""
+    group: Ref | None = answers["group"]
+    if group is None or group not in config:
+        return USUAL_SIZE
+    chosen = set(answers["disks"]) if _manual(config, answers) else None
+    disks: list[Disk] = [disk for disk in config.disks_of(group) if chosen is None or disk.ref in chosen]
+    room = align_down(max((disk.largest_free for disk in disks), default=0), ALLOCATION_UNIT)
+    return min(USUAL_SIZE, room) or 100 * MIB
+
+
+def _largest(config: Config, answers: Answers) -> int:
+    if not isinstance(config.get(answers["group"]), Group):
+        return 0
+    return max_size(config, build(config, answers))
+
+
+def build(config: Config, answers: Answers) -> CreateVolume:
+    """The command."""
+    striped = _striped(config, answers)
+    mirrored = _mirrored(config, answers)
+    return CreateVolume(
+        group=answers["group"],
+        size=answers["size"] or -1,  # an empty volume is no wish for the largest one
+        name=answers["name"],
+        striped=striped,
+        columns=answers["columns"] if striped else 0,
+        stripe_unit=answers["stripe_unit"] if striped else 0,
+        mirrors=answers["mirrors"] if mirrored else 1,
+        disks=tuple(answers["disks"]) if _manual(config, answers) else (),
+        across_enclosures=mirrored and answers["across_enclosures"],
+    )
