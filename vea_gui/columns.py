@@ -279,7 +279,7 @@ def _task_bytes(_: Mirror, task: Task) -> str:
 
 
 def _throttle(_: Mirror, task: Task) -> str:
-    return f"{task.iodelay_ms} ms" if task.iodelay_ms else "None"
+    return f"{task.iodelay_ms} ms" if task.iodelay_ms else "Off"
 
 
 TASK = (

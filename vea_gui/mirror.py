@@ -36,6 +36,10 @@ class Change:
     renamed: bool = False  # any row may show another object's new name
     reset: bool = False  # everything is new
 
+    def touches(self, *kinds: Kind) -> bool:
+        """Whether any record of these kinds is new, changed or gone."""
+        return self.reset or any(ref.kind in kinds for ref in self.records)
+
 
 class Mirror:
     """Today's records with what is looked up for every row: work in progress and roll-ups."""

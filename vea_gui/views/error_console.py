@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from engine.records import Kind, Task, TaskState
 from vea_gui import icons
 from vea_gui.console import Console, ErrorEntry
+from vea_gui.mirror import Change
 
 NOTHING = "Nothing has gone wrong since the console was started."
 
@@ -72,8 +73,8 @@ class ErrorConsole(QDialog):
         ]
         return sorted([*self.console.errors.entries, *failed], key=lambda entry: -entry.time)
 
-    def _maybe_fill(self, change: object) -> None:
-        if any(ref.kind is Kind.TASK for ref in getattr(change, "records", ())):
+    def _maybe_fill(self, change: Change) -> None:
+        if change.touches(Kind.TASK):
             self._fill()
 
     def _fill(self) -> None:

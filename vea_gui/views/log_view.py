@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QTabWid
 from engine.records import TASK_ENDED, Alert, Kind, Severity, Task
 from vea_gui.columns import ALERT, TASK_LOG
 from vea_gui.console import Console
+from vea_gui.mirror import Mirror
 from vea_gui.models.table import Source
 from vea_gui.views.table_page import TablePage
 
@@ -17,8 +18,8 @@ EVERYTHING = "All"
 def finished_tasks() -> Source:
     """Tasks that have ended."""
 
-    def members(mirror: object) -> list[Task]:
-        return [task for task in mirror.config.all(Kind.TASK, Task) if task.state in TASK_ENDED]  # type: ignore[attr-defined]
+    def members(mirror: Mirror) -> list[Task]:
+        return [task for task in mirror.config.all(Kind.TASK, Task) if task.state in TASK_ENDED]
 
     return Source(Kind.TASK, members, lambda _, task: task.state in TASK_ENDED)
 
@@ -26,11 +27,11 @@ def finished_tasks() -> Source:
 def alerts_of(severity: str) -> Source:
     """Alerts of one severity, or all."""
 
-    def holds(_: object, alert: Alert) -> bool:
+    def holds(_: Mirror, alert: Alert) -> bool:
         return severity in (EVERYTHING, str(alert.severity))
 
-    def members(mirror: object) -> list[Alert]:
-        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if holds(None, alert)]  # type: ignore[attr-defined]
+    def members(mirror: Mirror) -> list[Alert]:
+        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if holds(mirror, alert)]
 
     return Source(Kind.ALERT, members, holds)
 

@@ -9,10 +9,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QSplitter, QStackedWidget, QTabWidget, QToolBar, QWidget
 
-from engine.records import Ref
+from engine.records import Kind, Ref
 from vea_gui import icons
 from vea_gui.console import Console
 from vea_gui.location import History
+from vea_gui.mirror import Change
 from vea_gui.selection import Selection
 from vea_gui.tree_shape import Folder, Path, path_to
 from vea_gui.views import windows
@@ -282,13 +283,14 @@ class MainWindow(QMainWindow):
             return
         self.go(path)
 
-    def _changed(self, _: object) -> None:
-        running = len(self.tasks.unfinished())
-        title = f"Tasks ({running})" if running else "Tasks"
-        if self.bottom.tabText(1) != title:
-            self.bottom.setTabText(1, title)
-        self._retitle()
-        self._refresh_buttons()
+    def _changed(self, change: Change) -> None:
+        if change.touches(Kind.TASK):
+            running = len(self.tasks.unfinished())
+            self.bottom.setTabText(1, f"Tasks ({running})" if running else "Tasks")
+        if change.touches(Kind.HOST):
+            self._retitle()
+        if change.touches(Kind.GROUP, Kind.DISK):
+            self._refresh_buttons()
 
     def _retitle(self) -> None:
         host = self.console.config.get(self.console.host)

@@ -85,10 +85,15 @@ def _volumes_on_disk(ref: Ref) -> Source:
 
 
 def _alerts_of(ref: Ref) -> Source:
-    def members(mirror: Mirror) -> list[Record]:
-        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if alert.object == ref]
+    """Open alerts about an object; the alert log has the others."""
 
-    return Source(Kind.ALERT, members, lambda _, alert: alert.object == ref)
+    def about(alert: Alert) -> bool:
+        return alert.object == ref and not alert.acknowledged
+
+    def members(mirror: Mirror) -> list[Record]:
+        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if about(alert)]
+
+    return Source(Kind.ALERT, members, lambda _, alert: about(alert))
 
 
 # --- pages that are no tables ---

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QStatusBar, QWidget
 from engine.records import Kind, TaskState
 from vea_gui import icons
 from vea_gui.console import Console
+from vea_gui.mirror import Change
 from vea_gui.views.alert_panel import AlertPanel
 from vea_gui.views.task_panel import TaskPanel
 from vea_gui.words import TONE_NAMES, count_of, tone_of
@@ -40,18 +41,22 @@ class ConsoleStatusBar(QStatusBar):
             self.addPermanentWidget(part)
         self.setSizeGripEnabled(False)
         console.told.connect(self._tell)
-        console.changed.connect(self._update)
+        console.changed.connect(self._changed)
         bridge = console.session.bridge
         bridge.lost.connect(lambda error: self._silent(time.time(), str(error)))
         bridge.silent.connect(self._silent)
-        bridge.answered.connect(self._update)
+        bridge.answered.connect(lambda: self._update())
         self._update()
 
     def _tell(self, text: str) -> None:
         self.reason.setText(text)
         self.reason.setToolTip(text)
 
-    def _update(self, _: object = None) -> None:
+    def _changed(self, change: Change) -> None:
+        if change.touches(Kind.HOST, Kind.TASK, Kind.ALERT):
+            self._update()
+
+    def _update(self) -> None:
         host = self.console.config.get(self.console.host)
         role = "administrator"
         self._set(self.host, f"{host.name} ({role})" if host is not None else "Connecting")
