@@ -142,7 +142,12 @@ def volume_sentence(config: Config, ref: Ref) -> str:
 
 def block_label(config: Config, ref: Ref) -> str:
     """What stands in a subdisk's block: `ev-01`, `db-01 col 2`."""
-    subdisk, plex, _ = owner(config, ref)
+    return label_of(owner(config, ref))
+
+
+def label_of(who: Owner) -> str:
+    """The same for a subdisk that has been looked up."""
+    subdisk, plex, _ = who
     if subdisk is None:
         return ""
     if plex is None:

@@ -6,7 +6,6 @@ The same by mouse and by keyboard, and in the words of the planner: both ask `en
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 from engine.commands import Move, MoveSubdisks, Target
 from engine.config import Config, Edit, Extent
 from engine.plans import Problem
-from engine.records import Disk, Kind, Ref, Subdisk
+from engine.records import Kind, Ref, Subdisk
 from engine.rules import can_move, can_take_subdisk, shares_disk
 from engine.units import ALLOCATION_UNIT, align_down, align_up, format_size
 
@@ -29,10 +28,10 @@ class Piece(NamedTuple):
 
 
 class Drop(NamedTuple):
-    """A drop that is possible. `split` asks to be confirmed: no single free region takes all of it."""
+    """A drop that is possible. With a `why` it has to be confirmed: it is not as simple as it looked."""
 
     pieces: tuple[Piece, ...]
-    split: bool = False
+    why: str = ""  # it is not all in one place
 
     @property
     def command(self) -> MoveSubdisks:
@@ -63,8 +62,12 @@ class Lift:
         self.refs = tuple(sd.ref for sd in sorted(found, key=lambda sd: (sd.plex, sd.column, sd.plex_offset)))
         self.names = {sd.ref: sd.name for sd in found}
         self.among = tuple(among)
+        self._forget()
+
+    def _forget(self) -> None:
         self._problems: dict[Ref, Problem | None] = {}
-        self._whole: bool | None = None
+        self._allowed: list[Region] | None = None
+        self._apart: bool | None = None
 
     @property
     def subdisks(self) -> list[Subdisk]:
@@ -90,38 +93,42 @@ class Lift:
 
     def _ask(self, disk: Ref) -> Problem | None:
         for subdisk in self.subdisks:
-            blocked = can_move(self.config, subdisk)
+            nothing = msgspec.structs.replace(subdisk, length=0)
+            blocked = can_move(self.config, subdisk) or can_take_subdisk(self.config, [nothing], disk)
             if blocked is not None:
                 return blocked
-        nothing = [msgspec.structs.replace(subdisk, length=0) for subdisk in self.subdisks]
-        return can_take_subdisk(self.config, nothing, disk) or self._meets_itself(disk)
-
-    def _meets_itself(self, disk: Ref) -> Problem | None:
-        """Why those that are lifted may not lie on a disk together."""
-        config = self.config
-        for before, after in pairwise(self.subdisks):
-            config = moved(config, [Piece(before.ref, disk, before.disk_offset, before.length)])
-            shared = shares_disk(config, after, disk)
-            if shared is not None:
-                return shared
         return None
+
+    def apart(self) -> bool:
+        """Whether parts of one volume are lifted that may not lie on one disk together."""
+        if self._apart is None:
+            disk = next((region.disk for region in self.allowed()), None)
+            self._apart = disk is not None and self._meets_itself(disk)
+        return self._apart
+
+    def _meets_itself(self, disk: Ref) -> bool:
+        lifted = self.subdisks
+        return any(shares_disk(self.config, each, disk, lifted[:n]) is not None for n, each in enumerate(lifted))
 
     def glowing(self) -> list[Region]:
         """Free regions that take all of it; where there is none, all that could share it."""
-        allowed = self._allowed()
+        allowed = self.allowed()
+        if self.apart():
+            return [region for region in allowed if region.extent.length >= self.subdisks[0].length]
         if self.fits_whole():
             return [region for region in allowed if region.extent.length >= self.length]
         return allowed if sum(usable(region.extent) for region in allowed) >= self.length else []
 
     def fits_whole(self) -> bool:
         """Whether any single free region takes all of it."""
-        if self._whole is None:
-            self._whole = any(region.extent.length >= self.length for region in self._allowed())
-        return self._whole
+        return any(region.extent.length >= self.length for region in self.allowed())
 
-    def _allowed(self) -> list[Region]:
-        disks = [disk for disk in self.among if disk in self.config and self.why_not(disk) is None]
-        return [Region(disk, extent) for disk in disks for extent in self.config.free(disk)]
+    def allowed(self) -> list[Region]:
+        """Free regions of the disks that may take each of the lifted."""
+        if self._allowed is None:
+            disks = [disk for disk in self.among if disk in self.config and self.why_not(disk) is None]
+            self._allowed = [Region(disk, extent) for disk in disks for extent in self.config.free(disk)]
+        return self._allowed
 
     def over(self, disk: Ref, offset: int, grab: int = 0, snap: int = 0) -> Verdict:
         """What a drop at a byte of a disk would do.
@@ -135,12 +142,42 @@ class Lift:
         extent = next((each for each in self.config.free(disk) if each.start <= offset < each.end), None)
         if extent is None:
             return _occupied(self.config, disk, offset)
+        if self.apart():
+            return self._spread(Region(disk, extent), offset - grab, snap)
         if extent.length >= self.length:
             return Drop(tuple(self._in_a_row(disk, _first_byte(extent, self.length, offset - grab, snap))))
         region = Region(disk, extent)
         if self.fits_whole() or region not in self.glowing():
             return self._no_room(region)
-        return Drop(tuple(self._shared([region, *(each for each in self.glowing() if each != region)])), split=True)
+        others = [each for each in self.glowing() if each != region]
+        why = f"No free region takes all of {self.label}."
+        return Drop(tuple(self._shared([region, *others])), why)
+
+    def _spread(self, region: Region, wanted: int, snap: int) -> Verdict:
+        """The first of them here, the others on disks that they may not share with it."""
+        first = self.subdisks[0]
+        if region.extent.length < first.length:
+            return self._no_room(region)
+        pieces = [Piece(first.ref, region.disk, _first_byte(region.extent, first.length, wanted, snap), first.length)]
+        config = with_target(self.config, pieces[0])
+        for subdisk in self.subdisks[1:]:
+            found = self._elsewhere(config, subdisk)
+            if found is None:
+                text = f"No other disk has room for {subdisk.name}, which may not share one with {first.name}."
+                return Problem(text, "Move them one by one, or free some space.", subdisk.ref)
+            pieces.append(found)
+            config = with_target(config, found)
+        return Drop(tuple(pieces), "Parts of one volume may not share a disk.")
+
+    def _elsewhere(self, config: Config, subdisk: Subdisk) -> Piece | None:
+        for disk in dict.fromkeys(region.disk for region in self.allowed()):
+            if can_take_subdisk(config, [subdisk], disk) is not None:
+                continue
+            for extent in config.free(disk):
+                offset = _first_byte(extent, subdisk.length, extent.start, 0)
+                if offset + subdisk.length <= extent.end:
+                    return Piece(subdisk.ref, disk, offset, subdisk.length)
+        return None
 
     def _no_room(self, region: Region) -> Problem:
         offset = align_up(region.extent.start, ALLOCATION_UNIT)
@@ -175,8 +212,7 @@ class Lift:
     def refresh(self, config: Config) -> str:
         """Go on with a newer configuration. Answers why that is impossible, as one sentence; empty when it is not."""
         old, self.config = self.config, config
-        self._problems.clear()
-        self._whole = None
+        self._forget()
         for ref in self.refs:
             now, before = config.get(ref), old.get(ref)
             if not isinstance(now, Subdisk):
@@ -192,13 +228,13 @@ class Lift:
         return ""
 
 
-def moved(config: Config, pieces: Iterable[Piece]) -> Config:
-    """The configuration as it would be if these subdisks lay elsewhere; for questions only."""
+def with_target(config: Config, piece: Piece) -> Config:
+    """The configuration with a subdisk's target beside it, as it is while it moves; for questions only."""
     edit = Edit(config)
-    for piece in pieces:
-        subdisk = edit.config.get(piece.subdisk)
-        if isinstance(subdisk, Subdisk):
-            edit.put(msgspec.structs.replace(subdisk, disk=piece.disk, disk_offset=piece.offset))
+    subdisk = config.get(piece.subdisk)
+    if isinstance(subdisk, Subdisk):
+        ref = Ref(Kind.SUBDISK, f"to:{subdisk.ref.id}", subdisk.ref.host)
+        edit.put(msgspec.structs.replace(subdisk, ref=ref, disk=piece.disk, disk_offset=piece.offset))
     return edit.unsettled()
 
 
@@ -237,9 +273,3 @@ def disks_for(config: Config, refs: Iterable[Ref]) -> list[Ref]:
 def can_lift(config: Config, refs: Iterable[Ref]) -> tuple[Ref, ...]:
     """Those of the refs that are subdisks of today."""
     return tuple(ref for ref in refs if ref.kind is Kind.SUBDISK and ref in config)
-
-
-def disk_label(config: Config, ref: Ref) -> str:
-    """The name of a disk, for sentences."""
-    record = config.get(ref)
-    return record.name if isinstance(record, Disk) else "-"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count, pairwise
 
 import pytest
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from engine.commands import Command, CreateVolume, DeleteVolumes, Move, MoveSubdisks, Target
@@ -13,7 +14,10 @@ from engine.plans import Plan
 from engine.records import Kind
 from engine.units import GIB, MIB
 from tests.gui.block_lab import GROUP, ref, sample_lab
+from vea_gui.colors import LAYOUT_COLORS, THEMES, contrast
 from vea_gui.disk_picture import Part, strips, touched
+from vea_gui.theme import Theme
+from vea_gui.views.block_paint import Ink
 from vea_gui.views.disk_picture import DiskPicture
 
 CONFIG = sample_lab()
@@ -63,3 +67,12 @@ def test_a_screen_reader_hears_the_picture(qtbot: QtBot) -> None:
     assert "Harddisk4: 900 MiB new" in picture.accessibleDescription()
     picture.show_plan(CONFIG, Plan(title="Rename"))
     assert picture.isHidden()
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_words_on_every_block_can_be_read_dimmed_or_not(qapp: QApplication, theme: str) -> None:
+    ink = Ink(Theme(theme), qapp.font(), 1.0)
+    for layout in LAYOUT_COLORS[theme]:
+        for dimmed in (False, True):
+            if (layout, dimmed) != ("log", False):  # the table of layouts is tested where it stands
+                assert contrast(ink.words(layout, dimmed).name(), ink.fill(layout, dimmed).name()) >= 4.5

@@ -106,7 +106,7 @@ def test_what_fits_nowhere_is_offered_in_pieces_over_what_glows() -> None:
     start = next(gap.start for gap in config.free(disk) if gap.length == 300 * MIB)
     verdict = hand.over(disk, start + 5 * MIB)
     assert isinstance(verdict, Drop)
-    assert verdict.split
+    assert verdict.why
     assert verdict.pieces[0].disk == disk
     assert sum(piece.length for piece in verdict.pieces) == 700 * MIB
     check_pieces(config, verdict)
@@ -135,11 +135,45 @@ def test_several_are_one_load_and_lie_in_a_row() -> None:
     assert len(verdict.command.moves) == 2
 
 
-def test_two_mirrors_in_one_hand_may_not_meet_on_one_disk() -> None:
+def test_two_mirrors_in_one_hand_go_to_two_disks() -> None:
     config = sample_lab()
-    verdict = lift(config, EV, ref(Kind.SUBDISK, "d6-01")).over(DISK4, GIB)
+    hand = lift(config, EV, ref(Kind.SUBDISK, "d6-01"))
+    assert hand.apart()
+    verdict = hand.over(DISK4, 600 * MIB)
+    assert isinstance(verdict, Drop)
+    assert verdict.why == "Parts of one volume may not share a disk."
+    assert verdict.pieces[0] == Piece(EV, DISK4, 600 * MIB, 900 * MIB)
+    assert verdict.pieces[1].disk != DISK4
+    check_pieces(config, verdict)
+
+
+def test_two_mirrors_with_one_disk_to_go_to_are_refused() -> None:
+    lab = Lab(3, GIB)
+    lab.volume("ev", [[(0, 600 * MIB)], [(1, 600 * MIB)]])
+    config = lab.config()
+    verdict = lift(config, EV, ref(Kind.SUBDISK, "d1-01")).over(ref(Kind.DISK, "d2"), 500 * MIB)
     assert isinstance(verdict, Problem)
-    assert "mirror of ev" in verdict.text
+    assert "No other disk has room" in verdict.text
+
+
+@given(st.integers(0, 10_000))
+def test_columns_and_mirrors_together_keep_the_planner_content(seed: int) -> None:
+    """Several parts of one volume at once, over random places."""
+    chance = random.Random(seed)
+    config = sample_lab()
+    edit = Edit(config)
+    edit.drop(ref(Kind.TASK, "7"))
+    edit.drop(ref(Kind.SUBDISK, "d10-01"))
+    config = edit.result()[0]
+    parts = [ref(Kind.SUBDISK, each) for each in ("d3-01", "d4-01", "d7-01", "d8-01", "d1-01", "d2-01", "d0-02")]
+    hand = lift(config, *chance.sample(parts, chance.choice([2, 3, 4])))
+    for _ in range(5):
+        verdict = hand.over(chance.choice(disks_of_scope(config, GROUP)), chance.randrange(2 * GIB))
+        if isinstance(verdict, Drop):
+            check_pieces(config, verdict)
+            numbers = count(1)
+            made = plan(config, verdict.command, lambda kind: ref(kind, f"new{next(numbers)}"))  # noqa: B023
+            assert made.problems == ()
 
 
 def test_a_block_that_vanished_lets_go_with_the_reason() -> None:

@@ -13,8 +13,9 @@ from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 from engine.plans import Problem
 from engine.records import Disk, Kind, Plex, PlexState, Ref, Subdisk, Volume
 from engine.units import format_size
+from vea_gui.block_geometry import Bar, Cell
 from vea_gui.block_layout import Arrangement, Box
-from vea_gui.block_names import Moving, block_label, disk_name, disk_place, owner, unused_words
+from vea_gui.block_names import Moving, block_label, disk_name, disk_place, label_of, owner, unused_words
 from vea_gui.block_rows import Band, Item, ItemKind
 from vea_gui.colors import layout_name
 from vea_gui.drops import Drop, Lift
@@ -82,13 +83,13 @@ class BandPainter:
         if arrangement.drawer is not None:
             self._drawer(painter, number, arrangement)
         selection, current = view.selectionModel(), view.currentIndex().row()
-        refused = self._refused(band)
+        refused, any_picked = self._refused(band), selection.hasSelection()
         first = view.blocks.rows.row(number)
         corner = QPoint(view.bars_left, bars.top())
         for at in _shown(arrangement, view.horizontalOffset(), view.horizontalOffset() + bars.width()):
             box = arrangement.boxes[at]
             rect = QRect(corner.x() + box.left, corner.y() + box.top, box.width, box.height)
-            picked = selection.isSelected(view.blocks.index(first + at))
+            picked = any_picked and selection.isSelected(view.blocks.index(first + at))
             draw_block(painter, self.ink, rect, self._look(band.items[at], band, picked, refused), bars)
             if first + at == current and view.hasFocus():
                 draw_focus(painter, self.ink, rect.intersected(bars))
@@ -104,7 +105,8 @@ class BandPainter:
         """What of a LUN no subdisk may use: the label and the private region before the first block, a rest behind."""
         color = mix(self.ink.base, self.ink.border, 0.6)
         strip = arrangement.strips[0]
-        for cell in strip.bar.cells:
+        scrolled = self.view.horizontalOffset()
+        for cell in _cells(strip.bar, scrolled, scrolled + self.view.bars_visible):
             if not cell.spans and cell.right > cell.left:
                 box = Box(cell.left, strip.top + strip.height // 3, cell.right - cell.left, strip.height // 3)
                 painter.fillRect(self._at(number, box), color)
@@ -149,14 +151,15 @@ class BandPainter:
             return Look("free", "free", (format_size(item.length),), picked=picked, dimmed=dimmed)
         if item.kind is ItemKind.UNUSED:
             return Look("free", unused_words(config, item.ref), (format_size(item.length),), picked=picked)
-        subdisk, plex, volume = owner(config, item.ref)
+        who = owner(config, item.ref)
+        subdisk, plex, volume = who
         layout = layout_name(volume.layout) if volume is not None else "log"
         in_volume = volume is not None and volume.ref in focus.volumes
         in_plex = plex is not None and plex.ref in focus.plexes
         moving = self.view.blocks.moving.get(item.ref)
         return Look(
             layout,
-            subdisk.name if subdisk is not None and band.ref.kind is Kind.VOLUME else block_label(config, item.ref),
+            subdisk.name if subdisk is not None and not self.view.blocks.of_disks else label_of(who),
             self._details(item, band, volume, subdisk, moving),
             tone=self._tone(subdisk, plex),
             dimmed=refused or (bool(focus) and not in_volume) or layout in self.view.filtered,
@@ -368,26 +371,31 @@ class BandPainter:
     def _where(self, drop: Drop) -> str:
         first = drop.pieces[0]
         place = f"{disk_name(self.view.blocks.config, first.disk)} at {format_size(first.offset)}"
-        if drop.split:
-            return f"Split over {len(drop.pieces)} pieces, first on {place}"
+        if drop.why:
+            return f"{len(drop.pieces)} pieces, the first on {place}"
         return f"Drop on {place}"
 
 
 def _shown(arrangement: Arrangement, left: int, right: int) -> Iterator[int]:
     """The blocks between two places of the bars; of notches only what they have spread out."""
     for strip in arrangement.strips:
-        cells = strip.bar.cells
-        at = max(0, bisect_right(cells, left, key=_left) - 1)
-        while at < len(cells) and cells[at].left <= right:
-            if cells[at].spans == 1:
-                yield strip.items[cells[at].first]
-            at += 1
+        for cell in _cells(strip.bar, left, right):
+            if cell.spans == 1:
+                yield strip.items[cell.first]
     for notch in arrangement.notches:
         if notch.open:
             yield from notch.items
 
 
 _left = attrgetter("left")
+
+
+def _cells(bar: Bar, left: int, right: int) -> Iterator[Cell]:
+    """The cells of a bar between two places."""
+    at = max(0, bisect_right(bar.cells, left, key=_left) - 1)
+    while at < len(bar.cells) and bar.cells[at].left <= right:
+        yield bar.cells[at]
+        at += 1
 
 
 def _edge(rect: QRect, lower: bool) -> QPointF:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from PySide6.QtCore import QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap, QPolygonF
+from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap, QPolygonF, QStaticText
 from PySide6.QtWidgets import QWidget
 
 from vea_gui import colors
@@ -48,6 +48,7 @@ class Ink:
         self._texts: dict[tuple[str, bool], QColor] = {}
         self._fills: dict[tuple[str, bool], QColor] = {}
         self._lines: dict[tuple[str, bool], QColor] = {}
+        self._laid_out: dict[str, QStaticText] = {}
         self._elided: dict[tuple[str, int, bool], str] = {}
 
     @classmethod
@@ -123,6 +124,17 @@ class Ink:
             metrics = self.bold_metrics if bold else self.metrics
             known = metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
             known = self._elided[key] = known if known == text or len(known) > SHORTEST else ""
+        return known
+
+    def laid_out(self, text: str) -> QStaticText:
+        """The text ready to be drawn: words of blocks are drawn again and again."""
+        known = self._laid_out.get(text)
+        if known is None:
+            if len(self._laid_out) > 5_000:
+                self._laid_out.clear()
+            known = self._laid_out[text] = QStaticText(text)
+            known.setTextFormat(Qt.TextFormat.PlainText)
+            known.setPerformanceHint(QStaticText.PerformanceHint.AggressiveCaching)
         return known
 
     def fitted(self, parts: tuple[str, ...], width: int) -> str:
@@ -201,14 +213,14 @@ class Look(NamedTuple):
 
 def draw_block(painter: QPainter, ink: Ink, rect: QRect, look: Look, shown: QRect | None = None) -> None:
     """A block with its words. `rect` includes its border; the words keep to the part that is `shown`."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.fillRect(rect, ink.brush(look.layout, look.dimmed or look.pale))
     if colors.PATTERNS[look.layout] == "two horizontal lines":
         line = ink.line(look.layout, look.dimmed or look.pale)
         painter.fillRect(rect.left(), rect.top() + 2, rect.width(), 2, line)
         painter.fillRect(rect.left(), rect.bottom() - 3, rect.width(), 2, line)
     painter.setPen(ink.border if look.layout == "free" else ink.line(look.layout))
-    painter.setBrush(Qt.BrushStyle.NoBrush)
-    painter.drawRect(rect.adjusted(0, 0, -1, -1))
+    painter.drawRect(rect.x(), rect.y(), rect.width() - 1, rect.height() - 1)
     face = rect if shown is None else rect.intersected(shown)
     mark = look.tone >= Tone.WORKING and face.width() >= 2 * TEXT_LEAST
     if face.width() >= TEXT_LEAST:
@@ -231,7 +243,7 @@ def _draw_words(painter: QPainter, ink: Ink, rect: QRect, look: Look) -> None:
         painter.fillRect(rect.left() - 2, top, width + 4, len(lines) * height, ink.fill(look.layout, dimmed))
     painter.setPen(ink.words(look.layout, dimmed))
     for number, line in enumerate(lines):
-        painter.drawText(rect.left(), top + number * height + ink.metrics.ascent(), line)
+        painter.drawStaticText(rect.left(), top + number * height, ink.laid_out(line))
 
 
 def _lines(ink: Ink, width: int, look: Look, two: bool) -> list[str]:

@@ -218,12 +218,12 @@ class Hand(QObject):
         def plan() -> None:
             console.ask("move_subdisk", console.at(*lift.refs), drop.command.moves)
 
-        if not drop.split:
+        if not drop.why:
             plan()
             return
         config = console.config
         pieces = ", ".join(f"{format_size(piece.length)} on {disk_name(config, piece.disk)}" for piece in drop.pieces)
-        text = f"No free region takes all of {lift.label}. Split it over {len(drop.pieces)} pieces?"
+        text = f"{drop.why} Move it in {len(drop.pieces)} pieces?"
         message.ask(self.view.window(), "Move Subdisk", text, "Split", plan, pieces)
 
     # --- by keyboard ---
