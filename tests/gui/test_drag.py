@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QMessageBox
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QRadioButton
 from pytestqt.qtbot import QtBot
 
 from engine.commands import Move
@@ -25,6 +25,8 @@ from vea_gui.drops import Drop
 from vea_gui.views.block_view import BlockView
 from vea_gui.views.disk_view import DiskView
 from vea_gui.views.drag import MIME, Load, pack, unpack
+from vea_gui.views.main_window import MainWindow
+from vea_gui.wizards.dialog import FormDialog
 
 EV = ref(Kind.SUBDISK, "d0-01")
 LEFT = Qt.MouseButton.LeftButton
@@ -286,3 +288,25 @@ def test_menu_and_properties_by_keyboard(stage: Any, monkeypatch: pytest.MonkeyP
     stand_on(scene.view, EV)
     QTest.keyClick(scene.view, Qt.Key.Key_Return)
     assert triggered == [("properties", (ref(Kind.VOLUME, "ev"),))]
+
+
+def test_a_drop_opens_the_dialog_with_the_place_that_was_meant(qtbot: QtBot, window: MainWindow) -> None:
+    """The frame, the wizards and the pictures together, on records that the real planner answers for."""
+    console = window.console
+    subdisk = console.config.all(Kind.SUBDISK, Subdisk)[0]
+    page = DiskView(console, console.config.group_of(subdisk))
+    qtbot.addWidget(page)
+    page.resize(1000, 600)
+    page.show()
+    hand = page.view.hand
+    stand_on(page.view, subdisk.ref)
+    QTest.keyClick(page.view, Qt.Key.Key_Space)
+    target = page.console.config.disk(page.view.blocks.item(page.view.currentIndex()).ref).name
+    assert hand.by_keyboard
+    QTest.keyClick(page.view, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: bool(window.findChildren(FormDialog)))
+    [dialog] = window.findChildren(FormDialog)
+    assert dialog.windowTitle() == "Move Subdisk"
+    words = [label.text() for kind in (QLabel, QRadioButton) for label in dialog.findChildren(kind)]
+    assert any(f"Where it was dropped: {target} at" in each for each in words)
+    dialog.reject()
