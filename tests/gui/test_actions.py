@@ -11,7 +11,7 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
 
-from engine.commands import Command
+from engine.commands import Command, Rescan, encode
 from engine.config import Config
 from engine.planners import plan
 from engine.plans import Problem
@@ -77,7 +77,7 @@ def more_records() -> list[Record]:
         sample_lab.subdisk(32, 12, 2, 32 << 20, skip=1 << 30),
         Connection(ref=ref(Kind.CONNECTION, 9), name="qemu", volume=ref(Kind.VOLUME, 4), since=1.7e9),
         task(1, "Copy", TaskType.RESYNC, object=volume, group=GROUP, state=TaskState.RUNNING),
-        task(2, "Move", TaskType.MOVE_SUBDISK, state=TaskState.COMPLETED, undo="{}"),
+        task(2, "Move", TaskType.MOVE_SUBDISK, state=TaskState.COMPLETED, undo=encode(Rescan())),
         task(3, "Verify", TaskType.VERIFY, state=TaskState.FAILED, result="No."),
         task(4, "Rest", TaskType.VERIFY, state=TaskState.PAUSED, paused=True),
         Alert(
