@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
     QCheckBox,
@@ -31,6 +31,7 @@ from vea_gui.wizards.form import Answers, Field, FieldKind, Option
 
 UNITS = {"KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "sectors": 512, "bytes": 1}
 LIST_ROWS = 6
+PATH_LINES = 4
 NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 LONGEST_NUMBER = 32
 
@@ -233,6 +234,7 @@ class ChoiceControl(Control):
         for number, option in enumerate(self._options):
             if option.value == self._chosen:
                 self.group.button(number).setChecked(True)
+                self.setFocusProxy(self.group.button(number))
 
 
 class ComboControl(Control):
@@ -290,6 +292,25 @@ class FactControl(Control):
         said = "\n".join(option.text for option in options) if options else str(self.field.default)
         self.text.setText(said)
         self.text.setAccessibleName(f"{self.field.label}: {said}" if self.field.label else said)
+        super().refresh(config, answers)
+
+
+class Rows(QListWidget):
+    """A list whose long rows break into lines, so that nothing is cut and nothing scrolls sideways."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWordWrap(True)
+        self.setTextElideMode(Qt.TextElideMode.ElideNone)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setResizeMode(QListWidget.ResizeMode.Adjust)
+        self.setAlternatingRowColors(True)
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, self.fontMetrics().height() * LIST_ROWS + 12)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, self.sizeHint().height())
 
 
 class ListsControl(Control):
@@ -352,10 +373,9 @@ class ListsControl(Control):
         self.changed.emit()
 
     def _list(self, heading: str) -> QListWidget:
-        made = QListWidget(self)
+        made = Rows(self)
         made.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         made.setAccessibleName(heading)
-        _wrap(made)
         return made
 
     def _column(self, heading: str, view: QListWidget) -> QVBoxLayout:
@@ -390,8 +410,7 @@ class ListControl(Control):
 
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(field, parent)
-        self.rows = QListWidget(self)
-        _wrap(self.rows)
+        self.rows = Rows(self)
         self.named(self.rows)
         self.rows.currentRowChanged.connect(self._picked)
         self.box.addWidget(self.rows)
@@ -440,7 +459,7 @@ class PathsControl(Control):
         self.lines = QPlainTextEdit(self)
         self.named(self.lines)
         self.lines.setTabChangesFocus(True)
-        self.lines.setMinimumHeight(self.lines.fontMetrics().height() * 4 + 12)
+        self.lines.setFixedHeight(self.lines.fontMetrics().height() * PATH_LINES + 12)
         self.lines.textChanged.connect(self.changed)
         browse = QPushButton("&Browse...", self)
         browse.setAccessibleName("Browse...")
@@ -478,16 +497,6 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.FACT: FactControl,
     FieldKind.PATHS: PathsControl,
 }
-
-
-def _wrap(view: QListWidget) -> None:
-    """Long rows break into lines, so that nothing is cut and nothing scrolls sideways."""
-    view.setMinimumHeight(view.fontMetrics().height() * LIST_ROWS + 8)
-    view.setWordWrap(True)
-    view.setTextElideMode(Qt.TextElideMode.ElideNone)
-    view.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    view.setResizeMode(QListWidget.ResizeMode.Adjust)
-    view.setAlternatingRowColors(True)
 
 
 def _item(option: Option, allowed: bool = False) -> QListWidgetItem:

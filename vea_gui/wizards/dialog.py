@@ -42,7 +42,7 @@ PLAN_TITLE = "Plan"
 PLAN_SENTENCE = "This is what will happen. Nothing is changed before you choose Finish."
 FOLD_MS = 120
 """Changes of the records within so many milliseconds are one question."""
-WIDE_CHARACTERS, HIGH_LINES = 124, 45
+WIDE_CHARACTERS, HIGH_LINES, LOW_LINES = 124, 45, 26
 SPACE_KINDS = frozenset({Kind.GROUP, Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.ENCLOSURE})
 
 
@@ -177,11 +177,24 @@ class FormDialog(QDialog):
 
     def _resize(self) -> None:
         metrics = self.fontMetrics()
-        wanted = self.sizeHint()
-        wide = max(wanted.width(), metrics.averageCharWidth() * WIDE_CHARACTERS)
-        high = max(wanted.height(), metrics.height() * HIGH_LINES)
+        wide = max(self.sizeHint().width(), metrics.averageCharWidth() * WIDE_CHARACTERS)
+        high = metrics.height() * (HIGH_LINES if self.form.wizard else LOW_LINES)
         screen = self.screen().availableGeometry().size()
         self.resize(min(wide, screen.width() - 40), min(high, screen.height() - 80))
+
+    def _grow(self) -> None:
+        """A dialog gets taller when its plan does, as far as that is pleasant; it never shrinks under the hand."""
+        area = self.stack.currentWidget()
+        if self.form.wizard or not isinstance(area, QScrollArea):
+            return
+        body = area.widget()
+        layout = body.layout() if body is not None else None
+        if layout is None:
+            return
+        missing = layout.totalHeightForWidth(area.viewport().width()) - area.viewport().height()
+        limit = min(self.fontMetrics().height() * HIGH_LINES, self.screen().availableGeometry().height() - 80)
+        if missing > 0 and self.height() < limit:
+            self.resize(self.width(), min(self.height() + missing, limit))
 
     # --- where we are ---
     @property
@@ -256,6 +269,7 @@ class FormDialog(QDialog):
         self.notice.say("\n".join(rest) if last else "")
         self._show_plan()
         self._enable()
+        QTimer.singleShot(0, self, self._grow)
 
     def _show_plan(self) -> None:
         found = self.inquiry

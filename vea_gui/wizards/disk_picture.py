@@ -119,7 +119,7 @@ def _look(row: DiskRow, cell: Cell) -> Look:
     if part.fate is Fate.TAKEN:
         return Look(part.layout, f"new: {part.label}", (size,), picked=True)
     if part.fate is Fate.FREED:
-        return Look(part.layout, f"becomes free: {part.label}", (size,), dashed=True, pale=True)
+        return Look(part.layout, f"freed: {part.label}", (size,), dashed=True, pale=True)
     if part.fate is Fate.FREE:
         return Look("free", "free", (size,))
     return Look(part.layout, part.label, (size,), dimmed=True)

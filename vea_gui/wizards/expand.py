@@ -19,7 +19,6 @@ NEW_SIZE, ADD_BY = "to", "by"
 def expand_volume(config: Config, selection: Selection) -> Form:
     """A larger volume, without stopping it."""
     volume = selection.volumes[0].ref
-    manual = _manual
     fields = (
         Field("what", "Volume", FieldKind.FACT, options=partial(_fact, volume)),
         Field("current", "Current size", FieldKind.FACT, options=partial(_current, volume)),
@@ -58,14 +57,16 @@ def expand_volume(config: Config, selection: Selection) -> Form:
             FieldKind.LISTS,
             default=(),
             options=lambda config, _: choices.disks_of_group(config, config.volume(volume).group),
-            enabled=manual,
+            enabled=_manual,
             hides=True,
             check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
             lists=("Available disks", "Selected disks"),
         ),
     )
     page = Page(
-        "Expand Volume", "Decide the new size. The volume stays online; its clients see the space at once.", fields
+        "Expand Volume",
+        "Decide the new size. The volume stays online; its clients see the space once it is zeroed.",
+        fields,
     )
     return Form("expand_volume", "Expand Volume", (page,), partial(_build, volume), about=(volume,))
 

@@ -125,13 +125,16 @@ def import_group(config: Config, selection: Selection) -> Form:
             options=_importable,
             check=lambda _, answers: "" if answers["group"] else "Every disk group that was found is imported.",
         ),
-        Field("facts", "Found", FieldKind.FACT, options=_import_facts),
+        Field(
+            "facts", "Found", FieldKind.FACT, options=_import_facts, enabled=lambda _, a: bool(a["group"]), hides=True
+        ),
         Field("new_name", "New name", FieldKind.TEXT, default="", hint="Empty keeps the name that the group has."),
         Field(
             "clear",
             "Clear host ID",
             FieldKind.CHECK,
             default=False,
+            caption="If the group says no",
             hint="Takes the group although its disks name another host. Only when that host does not use it any more: "
             "two hosts that write to one group destroy it.",
         ),

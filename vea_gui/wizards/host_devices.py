@@ -43,7 +43,8 @@ def _device(folder: Path, mounted: dict[str, str]) -> Device | None:
     size = _text(folder / "size")
     if not size.isdigit() or not int(size):
         return None
-    model = " ".join(filter(None, (_text(folder / "device" / "vendor"), _text(folder / "device" / "model"))))
+    names = (_text(folder / "device" / "vendor"), _text(folder / "device" / "model"))
+    model = " ".join(name for name in names if name and not name.startswith("0x"))  # a number of a virtual device
     backing = _text(folder / "loop" / "backing_file")
     model = f"on {backing}" if backing else model
     return Device(f"/dev/{folder.name.replace('!', '/')}", int(size) * SECTOR, model, _used(folder, mounted))

@@ -19,7 +19,7 @@ def add_lun(config: Config, selection: Selection) -> Form:
             "Image files",
             FieldKind.PATHS,
             default=(),
-            problems=("paths",),
+            check=_nothing,
             hint="The path of an image file or block device on each line.",
         )
     ]
@@ -34,7 +34,6 @@ def add_lun(config: Config, selection: Selection) -> Form:
                 lists=("Block devices of this host", "Selected devices"),
             )
         )
-    fields.append(Field("any", "", FieldKind.FACT, check=_nothing))
     sentence = "Decide which files and devices this host knows as disks. Nothing is written to them."
     return Form("add_lun", "Add LUN", (Page("Add LUN", sentence, tuple(fields)),), _build)
 

@@ -40,7 +40,7 @@ def move_subdisk(config: Config, selection: Selection, moves: Sequence[Move] = (
             hint="Automatic selection keeps mirrors and columns on different disks, and may split over free regions.",
         ),
     ]
-    fields += _single(subdisks) if len(subdisks) == 1 else _several(subdisks)
+    fields += _single(subdisks) if len(subdisks) == 1 else _several(config, subdisks)
     build = partial(_build_move, subdisks, tuple(moves))
     page = Page("Move Subdisk" if len(subdisks) == 1 else f"Move {len(subdisks)} Subdisks", SENTENCE, tuple(fields))
     return Form("move_subdisk", "Move Subdisk", (page,), build, about=subdisks)
@@ -120,17 +120,18 @@ def _places(subdisks: tuple[Ref, ...], config: Config, answers: Answers) -> list
     return sorted(found, key=lambda option: (bool(option.why_not), option.value in here))
 
 
-def _several(subdisks: tuple[Ref, ...]) -> list[Field]:
+def _several(config: Config, subdisks: tuple[Ref, ...]) -> list[Field]:
     """A destination for each of a few; one for all of many."""
     if len(subdisks) > MOST_SINGLY:
         return [_destination("to", "Destination disk", subdisks)]
-    return [_destination(f"to{number}", f"{number + 1}. subdisk", (ref,)) for number, ref in enumerate(subdisks)]
+    names = [config.subdisk(ref).name for ref in subdisks]
+    return [_destination(f"to{n}", f"Destination of {names[n]}", (ref,)) for n, ref in enumerate(subdisks)]
 
 
 def _destination(name: str, label: str, subdisks: tuple[Ref, ...]) -> Field:
     return Field(
         name,
-        f"Destination of the {label}" if len(subdisks) == 1 else label,
+        label,
         FieldKind.COMBO,
         default=None,
         options=lambda config, _: [Option(None, "Automatic"), *_allowed(config, subdisks)],

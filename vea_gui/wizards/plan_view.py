@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QRect, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -28,6 +28,9 @@ from vea_gui.words import Tone
 
 HEADINGS = ("Step", "What will happen", "Meanwhile")
 MEANWHILE_PERCENT = 36
+ROW_MARGIN = 6
+CELL_MARGIN = 12
+"""Pixels that a cell keeps free at its sides."""
 
 
 class StepTable(QTableWidget):
@@ -51,10 +54,9 @@ class StepTable(QTableWidget):
         header.setSectionsClickable(False)
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
-        self.verticalHeader().setMinimumSectionSize(self.fontMetrics().height() + 4)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header.setMinimumSectionSize(1)
+        self.verticalHeader().setMinimumSectionSize(1)
 
     def show_steps(self, steps: Sequence[PlanStep]) -> None:
         """Fill in; a step without a word on the meantime leaves that cell empty."""
@@ -62,7 +64,7 @@ class StepTable(QTableWidget):
         for row, step in enumerate(steps):
             for column, text in enumerate((str(row + 1), step.text, step.meanwhile)):
                 item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
                 self.setItem(row, column, item)
         self._fit()
 
@@ -72,9 +74,21 @@ class StepTable(QTableWidget):
             self._fit()
 
     def _fit(self) -> None:
-        self.horizontalHeader().resizeSection(2, self.viewport().width() * MEANWHILE_PERCENT // 100)
-        self.resizeRowsToContents()
+        """Columns share the width; rows are as tall as their text needs in them."""
+        header, width = self.horizontalHeader(), self.viewport().width()
+        first, last = header.sectionSizeHint(0), width * MEANWHILE_PERCENT // 100
+        widths = (first, max(1, width - first - last), last)
+        for column, size in enumerate(widths):
+            header.resizeSection(column, size)
+        for row in range(self.rowCount()):
+            texts = [item.text() if (item := self.item(row, column)) else "" for column in range(len(HEADINGS))]
+            heights = [self._height(text, size) for text, size in zip(texts, widths, strict=True)]
+            self.setRowHeight(row, max(heights) + ROW_MARGIN)
         self.updateGeometry()
+
+    def _height(self, text: str, width: int) -> int:
+        room = QRect(0, 0, max(1, width - CELL_MARGIN), 10_000)
+        return self.fontMetrics().boundingRect(room, Qt.TextFlag.TextWordWrap, text or " ").height()
 
     def sizeHint(self) -> QSize:
         rows = sum(self.rowHeight(row) for row in range(self.rowCount()))
