@@ -139,7 +139,7 @@ class Hand(QObject):
         drag = QDrag(self.view)
         drag.setMimeData(pack(Load(self.lift.refs, grab)))
         drag.setPixmap(self._picture(label))
-        drag.setHotSpot(QPoint(-12, -12))
+        drag.setHotSpot(QPoint(-12, self.view.metrics.line + 16))  # above the pointer: below it stands the reason
         watch = _RightPress(self)
         app = QApplication.instance()
         assert app is not None
