@@ -28,13 +28,16 @@ log = logging.getLogger(__name__)
 COLLECT_MS = 1_000
 OLD_EVERY = 30
 """After so many young collections the middle generation is collected, too."""
+FULL_EVERY = 300
+"""After so many everything is, unless a client would feel the pause."""
 
 
 class Collector(QObject):
     """Python's cyclic collector on the GUI thread only: run on another it may destroy widgets there, and crash."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, busy: Callable[[], bool] = lambda: False) -> None:
         super().__init__(parent)
+        self._busy = busy
         self._turn = 0
         self._timer = QTimer(self)
         self._timer.setInterval(COLLECT_MS)
@@ -54,8 +57,12 @@ class Collector(QObject):
 
     def collect(self) -> None:
         """One small collection."""
-        self._turn = (self._turn + 1) % OLD_EVERY
-        gc.collect(1 if self._turn == 0 else 0)
+        self._turn += 1
+        if self._turn >= FULL_EVERY and not self._busy():
+            self._turn = 0
+            gc.collect()
+        else:
+            gc.collect(1 if self._turn % OLD_EVERY == 0 else 0)
 
 
 class Interrupts(QObject):
@@ -98,7 +105,7 @@ class Application(QObject):
         self.settings = Settings(state, self)
         self.errors = Errors()
         self.windows: list[MainWindow] = []
-        self.collector = Collector(self)
+        self.collector = Collector(self, lambda: bool(self.session.clients()))
         self.hidden = False  # the engine serves, and no window is there
         app.setQuitOnLastWindowClosed(False)
         self._theme(self.settings.preferences)
@@ -132,6 +139,7 @@ class Application(QObject):
         for window in self.windows:
             window.may_close = True
             window.close()
+            window.console.retire()
             window.deleteLater()
         self.windows.clear()
         self.session.close(end=False)
@@ -171,6 +179,7 @@ class Application(QObject):
     def _drop(self, window: MainWindow) -> None:
         window.may_close = True
         window.close()
+        window.console.retire()
         self.windows.remove(window)
         window.deleteLater()
 

@@ -122,6 +122,10 @@ class Console(QObject):
         """The window is there: dialogs get it as parent, actions as frame."""
         self.window, self._frame = window, frame
 
+    def retire(self) -> None:
+        """The window has closed: nothing more is told to its views."""
+        self.session.bridge.changed.disconnect(self._changed)
+
     # --- picking ---
     def select(self, refs: Iterable[Ref], free: Iterable[FreeSpace] = ()) -> None:
         """Pick objects: every view of this window highlights them, none moves. Nothing: the tree's place."""

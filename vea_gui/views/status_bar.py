@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QPushButton, QStatusBar, QWidget
+from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QStatusBar, QWidget
 
 from engine.records import Kind, TaskState
-from vea_gui import icons
+from vea_gui import icons, theme
 from vea_gui.console import Console
 from vea_gui.mirror import Change
 from vea_gui.views.alert_panel import AlertPanel
@@ -30,6 +30,8 @@ class ConsoleStatusBar(QStatusBar):
         self.reason = QLabel("", self)
         self.reason.setTextFormat(Qt.TextFormat.PlainText)
         self.reason.setAccessibleName("Status")
+        self.reason.setWordWrap(True)
+        self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.host = QLabel("", self)
         self.engine = QLabel("", self)
         self.running = QLabel("", self)
@@ -46,7 +48,13 @@ class ConsoleStatusBar(QStatusBar):
         bridge.lost.connect(lambda error: self._silent(time.time(), str(error)))
         bridge.silent.connect(self._silent)
         bridge.answered.connect(lambda: self._update())
+        theme.signals().changed.connect(self._restyle)
+        self._restyle()
         self._update()
+
+    def _restyle(self) -> None:
+        """Reasons have two sentences: room for two lines, so that nothing jumps when one is told."""
+        self.reason.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 2)
 
     def _tell(self, text: str) -> None:
         self.reason.setText(text)
