@@ -1,4 +1,4 @@
-"""A front door for tests of the console: plans are real, and done at once on a configuration; no device is behind it."""
+"""A front door for tests of the console: plans are real, and done at once on a configuration, with no device behind."""
 
 from __future__ import annotations
 
