@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from importlib.resources import files
+from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
@@ -12,7 +12,7 @@ from PySide6.QtSvg import QSvgRenderer
 from vea_gui import theme
 from vea_gui.words import TONE_NAMES, Tone
 
-FOLDER = files("resources") / "icons"
+FOLDER = Path(__file__).parents[1] / "resources" / "icons"
 NAMES = frozenset(entry.name.removesuffix(".svg") for entry in FOLDER.iterdir() if entry.name.endswith(".svg"))
 SIZES = (16, 20, 24, 32, 40, 48, 64)
 _TONES = {name: tone for tone, name in TONE_NAMES.items()}
