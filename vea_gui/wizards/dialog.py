@@ -258,7 +258,7 @@ class FormDialog(QDialog):
         for page in self.pages:
             page.refresh(self.console.config, found.answers)
             page.show_answers(found.answers, but=found.last_edited)
-            page.show_reasons(found.beside)
+            page.show_reasons(found.beside, found.yet)
             for name, text in found.maxima.items():
                 page.show_maximum(name, text)
         last = not self.form.wizard or self._on_plan() or self._shown_pages() == self.pages[-1:]
@@ -333,6 +333,7 @@ class FormDialog(QDialog):
 
     def done(self, result: int) -> None:
         self.inquiry.end()
+        self._fold.stop()
         super().done(result)
 
     def _help(self) -> None:

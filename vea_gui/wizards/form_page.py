@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -89,10 +89,11 @@ class FormPage(QWidget):
                 for part in self._parts[control.field.name]:
                     part.setVisible(control.isEnabledTo(self))
 
-    def show_reasons(self, reasons: Mapping[str, str]) -> None:
-        """Put each reason under its field; fields without one are fine."""
+    def show_reasons(self, reasons: Mapping[str, str], yet: Collection[str]) -> None:
+        """Put each reason under its field. Those of `yet` only ask: nobody has answered there so far."""
         for name, notice in self.reasons.items():
             text = reasons.get(name, "")
+            notice.set_tone(Tone.INFORMATION if name in yet else Tone.ERROR)
             if notice.said != text:
                 notice.say(text)
                 self.controls[name].describe(text)

@@ -33,6 +33,7 @@ class Inquiry:
         self.failure = ""
         self.maxima: dict[str, str] = {}
         self.beside: dict[str, str] = {}  # field -> why its answer is not good
+        self.yet: set[str] = set()  # fields of these that nobody has answered so far
         self.reasons: list[str] = []  # everything that forbids it
         self.answers: dict[str, Any] = {}
         self._told = told
@@ -126,6 +127,7 @@ class Inquiry:
         fields = self.form.fields()
         found = {each.name: complaint(each, self.config, self.answers) for each in fields}
         self.beside = {name: text for name, text in found.items() if text}
+        self.yet = self.beside.keys() - self._touched
         self.reasons = [*self.beside.values()]
         for problem in problems:
             text = " ".join(filter(None, (problem.text, problem.help)))

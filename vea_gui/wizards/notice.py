@@ -39,6 +39,7 @@ class Notice(QLabel):
         if tone is not self.tone:
             self.tone = tone
             self._color()
+            self.say(self.said)
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
