@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -187,9 +187,17 @@ class Console(QObject):
         """Do it. Without `failed`, an error gets a dialog."""
         self.session.submit(command, basis, then, failed or self.show_error)
 
-    def carry_out(self, command: Command) -> None:
-        """Plan it, ask when the plan says so, and do it. A refusal shows its reasons."""
-        self.plan(command, lambda plan: self._planned(command, plan))
+    def carry_out(self, *commands: Command) -> None:
+        """Plan them, ask once when a plan says so, and do them. A refusal of one shows its reasons; nothing is done."""
+        plans: list[Plan] = []
+
+        def planned(plan: Plan) -> None:
+            plans.append(plan)
+            if len(plans) == len(commands):
+                self._planned(commands, plans)
+
+        for command in commands:
+            self.plan(command, planned)
 
     def ask(self, name: str, selection: Selection, *more: object) -> QDialog | None:
         """Open a wizard or dialog by its name in `vea_gui.wizards.REGISTRY`."""
@@ -231,15 +239,24 @@ class Console(QObject):
         self.errors.add(ErrorEntry(time.time(), title, text, details))
         message(self.window, QMessageBox.Icon.Warning, title or "VEA console", text, details)
 
-    def _planned(self, command: Command, plan: Plan) -> None:
-        if plan.problems:
-            reasons = [" ".join(filter(None, (problem.text, problem.help))) for problem in plan.problems]
-            self.errors.add(ErrorEntry(time.time(), plan.title, reasons[0], "\n".join(reasons)))
-            details = "\n".join(reasons) if len(reasons) > 1 else ""
-            message(self.window, QMessageBox.Icon.Warning, plan.title, reasons[0], details)
-        elif plan.confirm and (plan.destroys or plan.irreversible or self.settings.preferences.confirm):
-            confirm(self.window, plan, lambda: self.submit(command, plan.basis))
+    def _planned(self, commands: Sequence[Command], plans: Sequence[Plan]) -> None:
+        refused = next((plan for plan in plans if plan.problems), None)
+        ask_for_all = self.settings.preferences.confirm
+        if refused is not None:
+            self._refuse(refused)
+        elif any(plan.confirm and (plan.destroys or plan.irreversible or ask_for_all) for plan in plans):
+            confirm(self.window, plans, lambda: self._submit_all(commands, plans))
         else:
+            self._submit_all(commands, plans)
+
+    def _refuse(self, plan: Plan) -> None:
+        reasons = [" ".join(filter(None, (problem.text, problem.help))) for problem in plan.problems]
+        self.errors.add(ErrorEntry(time.time(), plan.title, reasons[0], "\n".join(reasons)))
+        details = "\n".join(reasons) if len(reasons) > 1 else ""
+        message(self.window, QMessageBox.Icon.Warning, plan.title, reasons[0], details)
+
+    def _submit_all(self, commands: Sequence[Command], plans: Sequence[Plan]) -> None:
+        for command, plan in zip(commands, plans, strict=True):
             self.submit(command, plan.basis)
 
     def _changed(self, change: object) -> None:

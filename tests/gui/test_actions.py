@@ -177,8 +177,8 @@ class Commands:
     def __init__(self) -> None:
         self.asked: list[Command] = []
 
-    def carry_out(self, command: Command) -> None:
-        self.asked.append(command)
+    def carry_out(self, *commands: Command) -> None:
+        self.asked += commands
 
     submit = carry_out
 

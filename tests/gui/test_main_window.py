@@ -187,3 +187,31 @@ def _name(widget: QWidget) -> str:
 
     interface = QAccessible.queryAccessibleInterface(widget)
     return interface.text(QAccessible.Text.Name) if interface is not None else ""
+
+
+def test_several_are_asked_about_once_and_refused_as_one(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    tasks = [task(number, group=GROUP) for number in (1, 2)]
+    api.change(tasks)
+    qtbot.waitUntil(lambda: window.console.config.count(Kind.TASK) == 2)
+    window.console.trigger("abort-task", window.console.at(*(each.ref for each in tasks)))
+    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
+    (box,) = window.findChildren(QMessageBox)
+    assert box.text().count("Abort “Resynchronise ev”?") == 2
+    assert box.defaultButton().text() == "Cancel"
+    assert api.submitted == []
+    next(button for button in box.buttons() if button.text() == "Abort Task").click()
+    qtbot.waitUntil(lambda: len(api.submitted) == 2)
+
+
+def test_both_themes_show_while_it_runs(qtbot: QtBot, window: MainWindow, qapp: object) -> None:
+    from vea_gui import theme
+
+    window.go(IN_GROUP)
+    pictures = []
+    for name in ("light", "dark"):
+        theme.apply(qapp, name)  # type: ignore[arg-type]
+        qtbot.wait(10)
+        picture = window.grab().toImage()
+        pictures.append(picture.pixelColor(picture.width() // 2, picture.height() // 2).lightness())
+    assert pictures[0] > 200
+    assert pictures[1] < 60

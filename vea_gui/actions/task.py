@@ -19,8 +19,7 @@ TASK = (Kind.TASK.value,)
 
 def _on_each(make: Callable[[Ref], Command]) -> Callable[[Console, Selection], None]:
     def run(console: Console, selection: Selection) -> None:
-        for task in selection.of(Task):
-            console.carry_out(make(task.ref))
+        console.carry_out(*(make(task.ref) for task in selection.of(Task)))
 
     return run
 

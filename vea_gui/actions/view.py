@@ -12,7 +12,7 @@ from vea_gui.selection import Selection
 from vea_gui.tree_shape import DISK_GROUPS, DISKS, VOLUMES, path_to
 
 EVERY_KIND = tuple(kind.value for kind in Kind)
-SHOWN_AS_BLOCKS = (DISK_GROUPS, DISKS, VOLUMES, Kind.GROUP, Kind.DISK, Kind.VOLUME)
+SHOWN_AS_BLOCKS = (DISK_GROUPS, DISKS, Kind.GROUP, Kind.DISK, Kind.VOLUME)
 
 
 def _toggle(name: str) -> Callable[[Console, Selection], None]:

@@ -18,13 +18,11 @@ def _refs(selection: Selection) -> tuple[Ref, ...]:
 
 
 def _resync(console: Console, selection: Selection) -> None:
-    for volume in selection.of(Volume):
-        console.carry_out(ResyncVolume(volume=volume.ref))
+    console.carry_out(*(ResyncVolume(volume=volume.ref) for volume in selection.of(Volume)))
 
 
 def _verify(console: Console, selection: Selection) -> None:
-    for volume in selection.of(Volume):
-        console.carry_out(VerifyVolume(volume=volume.ref))
+    console.carry_out(*(VerifyVolume(volume=volume.ref) for volume in selection.of(Volume)))
 
 
 ROWS = (

@@ -60,8 +60,6 @@ def refresh(menu: QMenu, console: Console, pick: Pick) -> None:
 def _add(menu: QMenu, console: Console, row: Action, pick: Pick) -> None:
     entry = QAction(menu)
     entry.setData(row.id)
-    if row.icon:
-        entry.setIcon(icons.icon(row.icon))
     if row.shortcut:
         entry.setShortcut(QKeySequence(row.shortcut))
         entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # shown here; the window's shortcut does the work
@@ -74,6 +72,8 @@ def _add(menu: QMenu, console: Console, row: Action, pick: Pick) -> None:
 def _update(entry: QAction, console: Console, row: Action, selection: Selection) -> None:
     reason = row.reason(selection)
     entry.setText(row.label(selection))
+    if row.icon:
+        entry.setIcon(icons.icon(row.icon))
     entry.setEnabled(not reason)
     entry.setToolTip(reason or row.label(selection).replace("&", ""))
     entry.setStatusTip(reason)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
@@ -22,19 +22,15 @@ def message(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: st
     return box
 
 
-def confirm(parent: QWidget | None, plan: Plan, then: Callable[[], None]) -> QMessageBox:
-    """Ask a plan's question. Its button is the verb; Cancel is the default."""
-    lines = [*plan.warnings, f"Cannot be undone: {plan.irreversible}" if plan.irreversible else ""]
-    details = "\n".join(f"{number}  {step.text}" for number, step in enumerate(plan.steps, 1))
-    return ask(
-        parent,
-        plan.title,
-        plan.confirm,
-        plan.confirm_button or plan.title,
-        then,
-        "\n".join(filter(None, lines)),
-        details,
-    )
+def confirm(parent: QWidget | None, plans: Sequence[Plan], then: Callable[[], None]) -> QMessageBox:
+    """Ask the question of one plan, or of several at once. Its button is the verb; Cancel is the default."""
+    more = [line for plan in plans for line in plan.warnings]
+    more += [f"Cannot be undone: {plan.irreversible}" for plan in plans if plan.irreversible]
+    steps = [step.text for plan in plans for step in plan.steps]
+    first = next(plan for plan in plans if plan.confirm)
+    text = "\n".join(plan.confirm for plan in plans if plan.confirm)
+    details = "\n".join(f"{number}  {step}" for number, step in enumerate(steps, 1))
+    return ask(parent, first.title, text, first.confirm_button or first.title, then, "\n".join(more), details)
 
 
 def ask(

@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from vea_gui import icons
+from vea_gui import icons, theme
 from vea_gui.console import Console
 from vea_gui.tree_shape import AGENT, FOLDER_KINDS, FOLDER_NAMES, FOLDERS, Folder
 from vea_gui.words import TONE_NAMES, Tone
@@ -35,6 +35,7 @@ class OverviewPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
         console.changed.connect(self._changed)
+        theme.signals().changed.connect(self._fill)
         self._fill()
         self.table.resizeColumnsToContents()
 
