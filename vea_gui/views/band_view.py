@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QRect, Qt, Signal
-from PySide6.QtGui import QRegion, QResizeEvent
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QRegion, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QScrollBar, QWidget
 
 from engine.records import Kind, Ref
@@ -64,8 +64,16 @@ class BandView(QListView):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setUniformItemSizes(True)
+        self.selectionModel().currentChanged.connect(self._tell_focus)
         model.bands_changed.connect(self._forget)
         model.modelReset.connect(self._reset)
+
+    def _tell_focus(self, current: QModelIndex) -> None:
+        """Qt's own event names the list only, since it finds no block in a layout of its own."""
+        if QAccessible.isActive() and current.isValid() and self.hasFocus():
+            event = QAccessibleEvent(self, QAccessible.Event.Focus)
+            event.setChild(current.row())
+            QAccessible.updateAccessibility(event)
 
     def _forget(self, refs: Iterable[Ref]) -> None:
         for ref in refs:

@@ -1,0 +1,49 @@
+"""The main job from outside: a mirrored volume by wizard, its subdisk dragged away while a client verifies its data."""
+
+from __future__ import annotations
+
+from tests.e2e import steps
+from tests.e2e.bytes_on_luns import plex_digest, taken
+from tests.e2e.fio import Fio
+from tests.e2e.walker import Walker
+
+SIZE_MIB = 256
+
+
+def test_a_subdisk_is_dragged_away_under_a_verifying_client(walker: Walker) -> None:
+    steps.make_mirror(walker, "walk", SIZE_MIB)
+    made = steps.volume(walker, "walk")
+    assert made["layout"] == "mirror"
+    assert made["status"] == "Healthy"
+    nbd = walker.socket.with_name("nbd.sock")
+    client = Fio(walker.folder / "fio", f"nbd+unix:///dg1/walk?socket={nbd}", SIZE_MIB << 20)
+    try:
+        client.wait_until_it_runs()
+        source = made["plexes"][0]["subdisks"][0]
+        target = steps.other_disk(walker, made)
+        steps.open_disk_view(walker)
+        steps.drag_to_disk(walker, made["plexes"][0]["name"], target)
+        walker.vx("vxtask", "wait", "--all")
+        client.finish()
+    finally:
+        client.close()
+    check_the_move(walker, source, target)
+    freed = f"Harddisk{source['disk'].removeprefix('Harddisk')} at"
+    walker.find(("list", "Disk View"), ("list item", "free,*"))
+    assert not [
+        each["name"] for each in steps.blocks(walker) if each["name"].startswith("walk-01") and freed in each["name"]
+    ]
+
+
+def check_the_move(walker: Walker, source: dict, target: str) -> None:  # type: ignore[type-arg]
+    """The piece lies on the target, both mirrors have the same bytes, and where it was nothing is now."""
+    [group] = walker.vx_json("vxprint", "-g", "dg1")["groups"]
+    volume = next(each for each in group["volumes"] if each["name"] == "walk")
+    assert [each["disk"] for each in volume["plexes"][0]["subdisks"]] == [target]
+    assert volume["status"] == "Healthy"
+    assert len({plex_digest(group, plex) for plex in volume["plexes"]}) == 1
+    begin, end = source["disk_offset"], source["disk_offset"] + source["length"]
+    assert not [each for each in taken(group, source["disk"]) if each[0] < end and begin < each[1]]
+    [move] = [each for each in walker.vx_json("vxtask", "list") if each["type"] == "Move Subdisk"]
+    assert move["state"] == "completed"
+    assert move["bytes_copied"] >= source["length"]
