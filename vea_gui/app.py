@@ -26,6 +26,8 @@ from vea_gui.views.main_window import MainWindow
 
 log = logging.getLogger(__name__)
 COLLECT_MS = 1_000
+RECORD_AFTER_MS = 1_500
+"""What Performance tabs will show is kept from so soon after the start: nobody waits for it, the window comes first."""
 OLD_EVERY = 30
 """After so many young collections the middle generation is collected, too."""
 FULL_EVERY = 300
@@ -198,6 +200,12 @@ class Application(QObject):
             self.errors.add(ErrorEntry(0.0, "Unexpected error", str(error), details))
 
 
+def _record(session: Session) -> None:
+    from vea_gui.plots.recorder import recorder_of  # nothing of plots delays the start
+
+    recorder_of(session)
+
+
 def make_qt_application(arguments: list[str]) -> QApplication:
     """The QApplication with the names that desktops show."""
     app = QApplication(arguments)
@@ -222,6 +230,7 @@ def run(
     console = Application(app, api, state, reopen)
     console.open_window()
     console.collector.start()
+    QTimer.singleShot(RECORD_AFTER_MS, console, lambda: _record(console.session))
     interrupts = Interrupts(app)
     on_ready(console)
     try:

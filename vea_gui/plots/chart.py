@@ -16,10 +16,12 @@ from vea_gui.plots.measures import READ_INK, SINGLE_INK, Panel, top_of_scale
 from vea_gui.series import Window
 
 STEPS_OF_SCALE = {1.0: 4, 2.0: 4, 2.5: 5, 5.0: 5}
-STEPS_OF_TIME = ((60, 15), (300, 60), (900, 180))
+STEPS_OF_TIME = {60: (15, 30, 60), 300: (60, 300), 900: (180, 300, 900)}
+"""For each span the steps between labels, in seconds; the first that leaves room is taken."""
 FILL_ALPHA = 36
 GRID_ALPHA = 46
 LINES_HIGH = 6
+TEXT_OFFSET = 5
 LETTERS_WIDE = 30
 SCALE_LETTERS = "0,000,000"
 
@@ -46,8 +48,10 @@ class TimeAxis(EvenAxis):
         super().__init__("bottom")
 
     def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:
-        span = maxVal - minVal
-        return [next((step, 0) for widest, step in STEPS_OF_TIME if span <= widest + 1 or widest == 900)]
+        span = round(maxVal - minVal)
+        steps = STEPS_OF_TIME.get(span, (span,))
+        room = size / max(1.0, self.over * 1.25)
+        return [(next((step for step in steps if span / step <= room), steps[-1]), 0)]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         return [age(value) for value in values]
@@ -100,9 +104,10 @@ class Chart(pg.PlotWidget):
             axis.setTextPen(chosen.color("text"))
             axis.setStyle(tickFont=self.font(), tickLength=-4)
             axis.setGrid(GRID_ALPHA)
-        self.scale_axis.over = self.time_axis.over = float(metrics.horizontalAdvance("−15 min"))
+        self.scale_axis.over = self.time_axis.over = float(metrics.horizontalAdvance(" −15 min"))
         self.scale_axis.setWidth(metrics.horizontalAdvance(SCALE_LETTERS) + 16)
-        self.time_axis.setHeight(metrics.height() + 2)
+        self.time_axis.setStyle(tickTextOffset=TEXT_OFFSET)
+        self.time_axis.setHeight(metrics.height() + TEXT_OFFSET)
         edge = metrics.height() // 2
         self.getPlotItem().layout.setContentsMargins(0, edge, metrics.horizontalAdvance("now"), 2)
         for line, curve in zip(self.panel.lines, self.curves, strict=True):

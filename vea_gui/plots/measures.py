@@ -69,9 +69,9 @@ LATENCY = Panel(
 PROCESSOR = Panel(
     "Processor",
     "% of one core",
-    (Line("Engine's process", Measure("Engine's process, % of one core", (Field.CPU,)), SINGLE_INK),),
+    (Line("Engine", Measure("Engine's process, % of one core", (Field.CPU,)), SINGLE_INK),),
     floor=100,
-    note="Work on several cores at once adds up to more than 100 %.",
+    note="The engine's process, with the console when its window carries the engine. Several cores add up.",
 )
 MEMORY = Panel(
     "Memory",
@@ -79,7 +79,7 @@ MEMORY = Panel(
     (
         Line("Host", Measure("Host's memory in use, GiB", (Field.HOST_MEMORY,), scale=1 / GIB), READ_INK),
         Line(
-            "Engine's process",
+            "Engine",
             Measure("Engine's process, GiB", (Field.ENGINE_MEMORY,), scale=1 / GIB),
             WRITE_INK,
             dashed=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from vea_gui.plots.figures import Figures
 from vea_gui.plots.measures import Panel
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from vea_gui.plots.chart import Chart
     from vea_gui.series import Window
 
+SPACING, NARROW_SPACING = 16, 4
+PLOT_LETTERS = 44
 LOADING = "The plot is being prepared."
 
 
@@ -48,6 +50,17 @@ class PanelView(QWidget):
         self.row.setStretchFactor(self.chart, 1)
         self.waiting.hide()
 
+    def stack_up(self, narrow: bool) -> None:
+        """The figures below the plot where there is no room beside it."""
+        direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
+        if self.row.direction() != direction:
+            self.row.setDirection(direction)
+            self.row.setSpacing(NARROW_SPACING if narrow else SPACING)
+
+    def wide(self) -> int:
+        """The width, in pixels, from which plot and figures stand side by side."""
+        return self.fontMetrics().averageCharWidth() * PLOT_LETTERS + SPACING + self.figures.width()
+
     def show_window(self, window: Window, span_s: float) -> None:
         """Draw the last `span_s` seconds."""
         self.figures.show_window(window, span_s)
@@ -70,7 +83,7 @@ class PanelView(QWidget):
         beside.addWidget(self.note)
         beside.addStretch(1)
         self.row = QHBoxLayout()
-        self.row.setSpacing(16)
+        self.row.setSpacing(SPACING)
         self.row.addWidget(self.waiting, 1)
         self.row.addLayout(beside)
         layout = QVBoxLayout(self)

@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QDateTime, QLocale, Qt
-from PySide6.QtGui import QGuiApplication, QHideEvent, QShowEvent
+from PySide6.QtGui import QGuiApplication, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from engine.records import Ref
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SPANS = (("1 minute", 60), ("5 minutes", 300), ("15 minutes", 900))
 SPAN_KEY = "performance/span"
+MARGIN = 8
 WAITING = "The first figures arrive within a second."
 
 
@@ -67,6 +68,10 @@ class PerformanceTab(QWidget):
         self.viewing.look(False)
         super().hideEvent(event)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._stack_up()
+
     def release(self) -> None:
         """The page is about to go."""
         self.viewing.end()
@@ -106,7 +111,7 @@ class PerformanceTab(QWidget):
         bar.addWidget(self.state)
         body = QWidget(self)
         column = QVBoxLayout(body)
-        column.setContentsMargins(8, 4, 8, 8)
+        column.setContentsMargins(MARGIN, 4, MARGIN, MARGIN)
         column.setSpacing(8)
         column.addWidget(self.note)
         for view in self.panels:
@@ -126,6 +131,13 @@ class PerformanceTab(QWidget):
         widest = max(view.figures.width() for view in self.panels)
         for view in self.panels:
             view.figures.widen(widest)
+        self._stack_up()
+
+    def _stack_up(self) -> None:
+        room = self.width() - 2 * MARGIN - self.area.verticalScrollBar().sizeHint().width()
+        narrow = room < max(view.wide() for view in self.panels)
+        for view in self.panels:
+            view.stack_up(narrow)
 
     def _take_charts(self, module: Any) -> None:
         if self.viewing.ended:

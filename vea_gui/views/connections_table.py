@@ -90,8 +90,8 @@ class ConnectionsTable(TablePage):
             return self.users.name(connection.user_id)
 
         return (
-            Column("name", "Client", lambda _, c: program(c), width=24),
-            Column("user", "User", user, width=12),
+            Column("name", "Client", lambda _, c: program(c), width=19),
+            Column("user", "User", user, width=9),
             Column(
                 "process",
                 "Process",
@@ -100,8 +100,8 @@ class ConnectionsTable(TablePage):
                 right=True,
                 width=9,
             ),
-            Column("since", "Since", lambda _, c: moment(c.since), lambda _, c: c.since, tip=_exact, width=20),
-            Column("for", "Connected for", lambda _, c: duration(c), lambda _, c: -c.since, width=14),
+            Column("since", "Since", lambda _, c: moment(c.since), lambda _, c: c.since, tip=_exact, width=16),
+            Column("for", "Connected for", lambda _, c: duration(c), lambda _, c: -c.since, width=12),
         )
 
     def fit(self) -> None:

@@ -134,7 +134,7 @@ PERFORMANCE = TabSpec("Performance", _performance)
 
 TABS: dict[str, tuple[TabSpec, ...]] = {
     Kind.HOST: (TabSpec("Objects", _objects), PERFORMANCE),
-    AGENT: (TabSpec("Objects", _objects),),
+    AGENT: (TabSpec("Objects", _objects), PERFORMANCE),
     DISK_GROUPS: (table("Disk Groups", "groups", _of_host(Kind.GROUP)), DISK_VIEW, VOLUME_VIEW),
     DISKS: (table("Disks", "disks", _of_host(Kind.DISK)), DISK_VIEW),
     ENCLOSURES: (table("Enclosures", "enclosures", _of_host(Kind.ENCLOSURE)),),
