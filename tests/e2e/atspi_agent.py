@@ -18,25 +18,10 @@ LOOK_AGAIN_MS = 40
 SETTLED_SECONDS = 0.08
 """One key press moves the focus through containers; the last event within this time is where it rests."""
 NO_ROOM = -(2**31)
-STATES = {
-    getattr(pyatspi, name): name[6:].lower()
-    for name in [
-        "STATE_SHOWING",
-        "STATE_VISIBLE",
-        "STATE_ENABLED",
-        "STATE_SENSITIVE",
-        "STATE_FOCUSED",
-        "STATE_SELECTED",
-        "STATE_CHECKED",
-        "STATE_EXPANDED",
-        "STATE_EXPANDABLE",
-        "STATE_FOCUSABLE",
-        "STATE_EDITABLE",
-        "STATE_DEFUNCT",
-        "STATE_ACTIVE",
-        "STATE_MODAL",
-    ]
-}
+STATE_WORDS = (
+    "showing visible enabled sensitive focused selected checked expanded expandable focusable editable active modal"
+)
+STATES = {getattr(pyatspi, f"STATE_{word.upper()}"): word for word in STATE_WORDS.split()}
 HEAVY = {"table", "tree table", "tree", "list"}
 
 
@@ -143,7 +128,8 @@ class Agent:
     def do_find(self, question):
         """The node at a path of [role, name] below a showing window; an empty role or name fits all.
 
-        A name that ends in `*` is a beginning, one that starts with `*` a part. `all`: a list of all that fit instead of the last window's first.
+        A name that ends in `*` is a beginning, one that starts with `*` a part. `all`: a list of all that fit,
+        instead of the uppermost window's first.
         """
         found = []
         for root in reversed(self.roots(question)):
@@ -180,7 +166,7 @@ class Agent:
         return None if any(alive(each) and is_showing(each) for each in self.popups) else True
 
     def do_focus(self, question):
-        """The node that has the keyboard, and how often that has changed; `since` waits for a change after that many."""
+        """The node that has the keyboard, and how often that has changed; `since`: more often than that."""
         settled = time.monotonic() - self.focus_time > SETTLED_SECONDS
         if self.focus is None or not settled or self.focus_count <= question.get("since", -1):
             return None

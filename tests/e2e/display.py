@@ -1,6 +1,6 @@
 """A display of its own with a window manager, a private D-Bus session and an accessibility bus; all of it ends again.
 
-Every process carries a mark in its environment, so that `Display.close` finds what the buses have started by themselves.
+Every process carries a mark in its environment, so that `Display.close` finds what the buses have started.
 """
 
 from __future__ import annotations

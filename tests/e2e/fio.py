@@ -39,17 +39,15 @@ class Fio:
         folder.mkdir()
         if shutil.which("fio") is None:
             pytest.skip("fio is missing")
-        more = f"verify_backlog=256\ntime_based=1\nruntime={LONGEST_SECONDS}\nstatus-interval=1"
+        more = f"verify_backlog=256\ntime_based=1\nruntime={LONGEST_SECONDS}"
         self._out = (folder / "out").open("wb")
-        self._process = subprocess.Popen(self._words("verify", "randwrite", more), **self._options())
+        words = [*self._words("verify", "randwrite", more), "--status-interval=1"]
+        self._process = subprocess.Popen(words, **self._options())
 
     def _words(self, name: str, rw: str, more: str) -> list[str]:
         job = self.folder / f"{name}.fio"
-        job.write_text(
-            JOB.format(uri=self.uri, size=self.size, rw=rw, name=name, more=more.replace("status-interval=1", ""))
-        )
-        words = ["fio", "--output-format=json", f"--output={self.folder / (name + '.json')}"]
-        return [*words, "--status-interval=1", str(job)] if "status-interval" in more else [*words, str(job)]
+        job.write_text(JOB.format(uri=self.uri, size=self.size, rw=rw, name=name, more=more))
+        return ["fio", "--output-format=json", f"--output={self.folder / name}.json", str(job)]
 
     def _options(self) -> dict[str, Any]:
         return {"cwd": self.folder, "stdout": self._out, "stderr": self._out, "stdin": subprocess.DEVNULL}

@@ -80,7 +80,8 @@ def stand_on_row(walker: Walker, table: str, name: str) -> None:
 
 def expand(walker: Walker, name: str, mebibytes: int) -> None:
     stand_on_row(walker, "Volumes", name)
-    walker.step("shift+F10")
+    walker.key("shift+F10")
+    walker.find(("", "Expand Volume..."), popup=True)
     walker.walk_to("Expand Volume...", key="Down")
     walker.key("Return")
     asking = dialog("Expand Volume")

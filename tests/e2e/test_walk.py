@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.e2e import steps
 from tests.e2e.bytes_on_luns import plex_digest, taken
 from tests.e2e.fio import Fio
@@ -15,8 +17,7 @@ def test_a_subdisk_is_dragged_away_under_a_verifying_client(walker: Walker) -> N
     made = steps.volume(walker, "walk")
     assert made["layout"] == "mirror"
     assert made["status"] == "Healthy"
-    nbd = walker.socket.with_name("nbd.sock")
-    client = Fio(walker.folder / "fio", f"nbd+unix:///dg1/walk?socket={nbd}", SIZE_MIB << 20)
+    client = Fio(walker.folder / "fio", walker.uri("dg1/walk"), SIZE_MIB << 20)
     try:
         client.wait_until_it_runs()
         source = made["plexes"][0]["subdisks"][0]
@@ -35,9 +36,9 @@ def test_a_subdisk_is_dragged_away_under_a_verifying_client(walker: Walker) -> N
     ]
 
 
-def check_the_move(walker: Walker, source: dict, target: str) -> None:  # type: ignore[type-arg]
+def check_the_move(walker: Walker, source: dict[str, Any], target: str) -> None:
     """The piece lies on the target, both mirrors have the same bytes, and where it was nothing is now."""
-    [group] = walker.vx_json("vxprint", "-g", "dg1")["groups"]
+    group = walker.group()
     volume = next(each for each in group["volumes"] if each["name"] == "walk")
     assert [each["disk"] for each in volume["plexes"][0]["subdisks"]] == [target]
     assert volume["status"] == "Healthy"

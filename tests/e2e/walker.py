@@ -1,4 +1,4 @@
-"""A console under test as its operator has it: seen through the accessibility bus, worked by a real mouse and keyboard."""
+"""A console under test as its operator has it: seen through the accessibility bus, worked by mouse and keyboard."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.display import SYSTEM_PYTHON, Display, until
+from tests.e2e.tools import Tools
 
-ROOT = Path(__file__).parents[2]
 AGENT = Path(__file__).with_name("atspi_agent.py")
 PATIENCE = 25.0
 QUIET = "qt.accessibility.atspi:"
 """Qt's bridge tells of questions about objects that are gone by now."""
 Node = dict[str, Any]
-Path_ = Sequence[tuple[str, str]]
 
 
 class Reader:
@@ -74,13 +73,12 @@ class Reader:
         self._errors.close()
 
 
-class Walker:
+class Walker(Tools):
     """A console on a lab, and hands to use it."""
 
     def __init__(self, display: Display, folder: Path, *words: str) -> None:
-        self.display, self.folder = display, folder
-        self.lab, self.state, self.socket = folder / "lab", folder / "state", folder / "s"
-        self.environment = display.environment | {"VEA_SOCKET": str(self.socket), "PYTHONPATH": str(ROOT)}
+        super().__init__(folder, display.environment)
+        self.display = display
         self._log = (folder / "console.log").open("ab")
         self.process = subprocess.Popen(
             [
@@ -88,9 +86,9 @@ class Walker:
                 "-m",
                 "vea_gui",
                 "--lab",
-                str(self.lab),
+                str(folder / "lab"),
                 "--state",
-                str(self.state),
+                str(folder / "state"),
                 "--socket",
                 str(self.socket),
                 *words,
@@ -124,24 +122,6 @@ class Walker:
             self.process.kill()
             self.process.wait()
         self._log.close()
-
-    # --- the command line beside it ---
-    def vx(self, tool: str, *words: str) -> str:
-        """What a command line tool of the running engine answers."""
-        done = subprocess.run(
-            [sys.executable, "-c", f"from engine.cli.{tool} import main; main()", *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            cwd=self.folder,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def vx_json(self, tool: str, *words: str) -> Any:
-        return json.loads(self.vx(tool, "--json", *words))
 
     # --- seeing ---
     def find(self, *path: tuple[str, str], within: float = PATIENCE, **more: Any) -> Node:
