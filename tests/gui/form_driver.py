@@ -15,14 +15,12 @@ from vea_gui.wizards.controls import (
     CheckControl,
     ChoiceControl,
     ComboControl,
-    ListControl,
-    ListsControl,
     NumberControl,
-    PathsControl,
     SizeControl,
     TextControl,
 )
 from vea_gui.wizards.dialog import FormDialog
+from vea_gui.wizards.list_controls import ListControl, ListsControl, PathsControl
 
 
 class Driver:

@@ -9,12 +9,36 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from engine.config import Config
-from vea_gui.wizards.controls import CONTROLS, Control, SizeControl
+from vea_gui.wizards.control import Control
+from vea_gui.wizards.controls import (
+    CheckControl,
+    ChoiceControl,
+    ComboControl,
+    FactControl,
+    NumberControl,
+    SizeControl,
+    TextControl,
+)
 from vea_gui.wizards.form import Answers, Field, FieldKind, Page
+from vea_gui.wizards.list_controls import ListControl, ListsControl, PathsControl
 from vea_gui.wizards.notice import Notice
 from vea_gui.words import Tone
 
+CONTROLS: dict[FieldKind, type[Control]] = {
+    FieldKind.TEXT: TextControl,
+    FieldKind.SIZE: SizeControl,
+    FieldKind.NUMBER: NumberControl,
+    FieldKind.CHOICE: ChoiceControl,
+    FieldKind.COMBO: ComboControl,
+    FieldKind.CHECK: CheckControl,
+    FieldKind.LIST: ListControl,
+    FieldKind.LISTS: ListsControl,
+    FieldKind.FACT: FactControl,
+    FieldKind.PATHS: PathsControl,
+}
 WIDE = frozenset({FieldKind.LISTS})
+UNBOUND = frozenset({FieldKind.CHECK, FieldKind.CHOICE, FieldKind.FACT})
+"""Kinds whose label stands before several controls, or before none."""
 
 
 class FormPage(QWidget):
@@ -65,7 +89,7 @@ class FormPage(QWidget):
             return None
         label = QLabel(f"{text}:", self)
         label.setContentsMargins(0, 4, 0, 0)
-        if each.kind is not FieldKind.CHECK:
+        if each.kind not in UNBOUND:
             label.setBuddy(control.focusProxy() or control)
         return label
 
