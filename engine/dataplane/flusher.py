@@ -84,8 +84,11 @@ class Flusher:
             if not batch:
                 return
             self._flush({volume: None for volume, _, _ in batch})
+            answers: dict[tuple[VolumeIo, Sink], list[Request]] = {}
             for volume, request, sink in batch:
-                volume.flushed(request, sink)
+                answers.setdefault((volume, sink), []).append(request)
+            for (volume, sink), requests in answers.items():
+                volume.flushed(requests, sink)
 
     def _flush(self, volumes: Iterable[VolumeIo]) -> None:
         """Flush once each device that any of `volumes` has written, having taken it off their lists first: what is

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Op(enum.IntEnum):
@@ -56,3 +59,20 @@ class Sink(Protocol):
 
     def finish(self, request: Request, error: int) -> None:
         """`error` is 0 or an errno (EIO, ENOSPC, ESHUTDOWN)."""
+
+
+@runtime_checkable
+class GatheringSink(Sink, Protocol):
+    """A sink for which several ends at once cost less than one by one."""
+
+    def finish_all(self, requests: Sequence[Request], error: int) -> None:
+        """As `finish` for each of them."""
+
+
+def finish_all(sink: Sink, requests: Sequence[Request], error: int) -> None:
+    """End several requests of one sink alike."""
+    if len(requests) > 1 and isinstance(sink, GatheringSink):
+        sink.finish_all(requests, error)
+        return
+    for request in requests:
+        sink.finish(request, error)

@@ -14,7 +14,7 @@ from engine.dataplane.gate import Gate, Slot
 from engine.dataplane.parking import Parking
 from engine.dataplane.perform import CHUNK, DONE, FLUSHES, WAITS, Verdict, perform
 from engine.dataplane.regions import RegionLocks
-from engine.dataplane.request import Op, Request
+from engine.dataplane.request import Op, Request, finish_all
 from engine.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -244,11 +244,11 @@ class VolumeIo:
         """The flusher says that what this volume had written to `device` is in doubt."""
         self._parking.suspect(device, number, used=device in self.gate.latest.devices())
 
-    def flushed(self, request: Request, sink: Sink) -> None:
-        """The flusher has done what `request` asked for; a device may have become suspect by it."""
-        if not self._parking.park_flush(request, sink):
-            sink.finish(request, self._flush_outcome())
-        self._count_late(-1)
+    def flushed(self, requests: Sequence[Request], sink: Sink) -> None:
+        """The flusher has done what `requests` asked for; a device may have become suspect by it."""
+        ended = [request for request in requests if not self._parking.park_flush(request, sink)]
+        finish_all(sink, ended, self._flush_outcome())
+        self._count_late(-len(requests))
 
     def _flush_outcome(self) -> int:
         return errno.EIO if self.fenced else DONE

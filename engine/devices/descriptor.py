@@ -19,6 +19,10 @@ _KEEP_SIZE = 0x01
 _PUNCH_HOLE = 0x02
 _ZERO_RANGE = 0x10
 _ZEROS = memoryview(bytes(1 << 20))
+_WRITE_STEP = 64 << 10
+"""Longer writes go in such steps: one system call puts all of its bytes into one folio of the page cache, and ext4 looks
+at each block of a folio for every small write that follows. 4 KiB cost 22 us after steps of 1 MiB, 4 us after these."""
+
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno.ENOTTY})
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -125,7 +129,7 @@ class DescriptorDevice(BaseDevice):
             if durable:
                 self._write_durable(offset, data)
                 return
-            done = _pwrite(self.fd, data, offset)
+            done = _pwrite(self.fd, data if length <= _WRITE_STEP else memoryview(data)[:_WRITE_STEP], offset)
             if done < length:
                 self._write_rest(offset, memoryview(data), done, 0)
         except OSError as error:
@@ -164,8 +168,10 @@ class DescriptorDevice(BaseDevice):
             raise OSError(errno.EIO, "it has become shorter")
 
     def _write_rest(self, offset: int, data: memoryview, done: int, flags: int) -> None:
+        """`flags` ask for a durable write: each system call would be one for the file system, so it is only one."""
+        step = len(data) if flags else _WRITE_STEP
         while done < len(data):
-            put = os.pwritev(self.fd, (data[done:],), offset + done, flags)
+            put = os.pwritev(self.fd, (data[done : done + step],), offset + done, flags)
             if not put:
                 raise OSError(errno.EIO, "nothing more was taken")
             done += put

@@ -49,7 +49,15 @@ class Flight:
             self.failed = True
         self.results[request] = error
         if self.late:
-            self._replies.finish_late(self, request, error)
+            self._replies.finish_late(self, (request,), error)
+
+    def finish_all(self, requests: Sequence[Request], error: int) -> None:
+        """As `finish`, with one send for all answers."""
+        if error:
+            self.failed = True
+        self.results.update(dict.fromkeys(requests, error))
+        if self.late:
+            self._replies.finish_late(self, requests, error)
 
 
 class _Late(NamedTuple):
@@ -133,14 +141,14 @@ class Replies:
         outbox.view[at + _ERROR_AT : at + _ERROR_AT + 4] = number.to_bytes(4, "big")
         return SIMPLE_HEAD
 
-    def finish_late(self, flight: Flight, request: Request, error: int) -> None:
-        """A request that had been unfinished at the end of its batch has ended: send its answer."""
+    def finish_late(self, flight: Flight, requests: Sequence[Request], error: int) -> None:
+        """Requests that had been unfinished at the end of their batch have ended: send their answers."""
         with self._changed:
-            if request not in flight.waiting:
-                return
-            flight.waiting.discard(request)
-            self._queue.append(_Late(flight, request, self._late_views(flight, request, error)))
-            if self._busy:
+            for request in requests:
+                if request in flight.waiting:
+                    flight.waiting.discard(request)
+                    self._queue.append(_Late(flight, request, self._late_views(flight, request, error)))
+            if self._busy or not self._queue:
                 return
             self._busy = True
         self._drain(socket.MSG_DONTWAIT)

@@ -70,17 +70,16 @@ class Product:
         self.do(CreateVolume(group=self.group, name=name, size=size, mirrors=mirrors, disks=chosen))
         return self.volume(name)
 
-    def make_scattered(self, name: str, size: int, extents: int, mirrors: int = 1) -> Volume:
-        """A volume whose plexes have so many subdisks, each on another LUN than the one before."""
-        piece = size // extents
-        turns = [self.disks[first : first + mirrors] for first in range(0, len(self.disks), mirrors)]
-        volume = self.make(name, piece, turns[0], mirrors)
-        for number in range(1, extents):
-            chosen = tuple(disk.ref for disk in turns[number % len(turns)])
-            self.do(GrowVolume(volume=volume.ref, size=(number + 1) * piece, disks=chosen))
+    def make_scattered(self, name: str, size: int, extents: int, disks: list[Disk]) -> Volume:
+        """A volume with a plex on each of these disks, which has so many subdisks there, with gaps between them."""
+        piece, count, chosen = size // extents, len(disks), tuple(disk.ref for disk in disks)
+        volume, gaps = self.make(name, piece, disks, count), self.make(f"{name}-gaps", MIB, disks, count)
+        for number in range(2, extents + 1):
+            self.do(GrowVolume(volume=volume.ref, size=number * piece, disks=chosen))
+            self.do(GrowVolume(volume=gaps.ref, size=number * MIB, disks=chosen))
         pieces = sum(isinstance(record, Subdisk) for record in self.of(volume))
-        if pieces != extents * mirrors:
-            raise RuntimeError(f"{name} has {pieces} subdisks instead of {extents * mirrors}")
+        if pieces != extents * count:
+            raise RuntimeError(f"{name} has {pieces} subdisks instead of {extents * count}")
         return self.volume(name)
 
     def of(self, volume: Volume) -> list[Plex | Subdisk]:

@@ -44,11 +44,11 @@ ROWS = [
 
 @contextmanager
 def traffic(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
-    """A plain and a mirrored volume of 64 extents each on four LUNs."""
+    """A plain and a mirrored volume; each of the three plexes has 64 extents on a LUN of its own."""
     size = min(512 * MIB, options.size) // (EXTENTS * MIB) * EXTENTS * MIB
-    product = Product(place, "traffic", size + LUN_OVERHEAD, LUNS)
-    product.make_scattered("plain", size, EXTENTS)
-    product.make_scattered("mirror", size, EXTENTS, mirrors=2)
+    product = Product(place, "traffic", size + EXTENTS * MIB + LUN_OVERHEAD, LUNS)
+    product.make_scattered("plain", size, EXTENTS, product.disks[:1])
+    product.make_scattered("mirror", size, EXTENTS, product.disks[1:3])
     folder = place.folder_for("servers")
 
     def file(name: str) -> Path:
