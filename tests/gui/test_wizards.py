@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
 import vea_gui
@@ -42,7 +44,7 @@ from tests.gui.sample_lab import GROUP, ref
 from vea_gui.console import Console
 from vea_gui.selection import FreeSpace, Selection
 from vea_gui.wizards import REGISTRY
-from vea_gui.wizards.dialog import CHANGED, GONE
+from vea_gui.wizards.dialog import ASKING, CHANGED, GONE
 
 EV, ST = ref(Kind.VOLUME, 1), ref(Kind.VOLUME, 2)
 EV_PIECE, ST_PIECE = ref(Kind.SUBDISK, 1), ref(Kind.SUBDISK, 3)
@@ -144,7 +146,7 @@ def test_the_largest_size_follows_the_layout(qtbot: QtBot, console: Console) -> 
         ({"name": "ev"}, "name", "already"),
         ({"name": ""}, "name", "empty"),
         ({"size": "x MiB"}, "size", "not a size"),
-        ({"size": "0 MiB"}, "size", "makes no sense"),
+        ({"size": "0 MiB"}, "size", "at least 1 MiB"),
         ({"size": "900 TiB"}, "size", "the most"),
     ],
 )
@@ -199,6 +201,34 @@ def test_back_keeps_the_answers(qtbot: QtBot, console: Console) -> None:
     driver.click(driver.dialog.back)
     assert driver.dialog.control("name").line.text() == "kept"
     assert driver.dialog.title.text() == "Volume Attributes"
+
+
+def test_the_keyboard_alone_makes_a_volume(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "new_volume", [GROUP])
+    qtbot.waitExposed(driver.dialog)
+    for _ in range(3):
+        driver.settle()
+        qtbot.keyClick(driver.dialog.focusWidget(), Qt.Key.Key_Return)
+    driver.settle()
+    with qtbot.waitSignal(driver.dialog.accepted):
+        qtbot.keyClick(driver.dialog.focusWidget(), Qt.Key.Key_Return)
+    assert api.submitted == [CreateVolume(group=GROUP, size=GIB, name="Volume1")]
+
+
+def test_escape_changes_nothing(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(3)
+    with qtbot.waitSignal(driver.dialog.rejected):
+        qtbot.keyClick(driver.dialog, Qt.Key.Key_Escape)
+    assert api.submitted == []
+
+
+def test_help_explains_the_fields_of_this_page(qtbot: QtBot, console: Console) -> None:
+    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(2)
+    driver.click(driver.dialog.help)
+    (box,) = driver.dialog.findChildren(QMessageBox)
+    assert "Columns: Each column lies on disks of its own." in box.text()
+    assert "Group name" not in box.text()
+    box.accept()
 
 
 # --- groups ---
@@ -366,6 +396,17 @@ def test_the_object_goes_away(qtbot: QtBot, console: Console, api: PlannedEngine
     )
     qtbot.waitUntil(lambda: driver.dialog.notice.said == GONE)
     assert not driver.dialog.finish.isEnabled()
+
+
+def test_a_plan_stays_in_sight_while_records_change(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "rename", [EV]).fill(name="other")
+    shown = driver.dialog.plan
+    told: list[str] = []
+    driver.dialog.plan_view.title.setText = told.append  # type: ignore[method-assign]
+    api.change([sample_lab.volume(9, "new", MIB)])
+    qtbot.waitUntil(lambda: driver.dialog.plan is not shown and driver.dialog.plan is not None)
+    assert ASKING not in told
+    assert driver.dialog.finish.isEnabled()
 
 
 def test_a_late_answer_after_cancel_is_for_nobody(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:

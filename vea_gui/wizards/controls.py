@@ -9,13 +9,11 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
-    QRadioButton,
     QSpinBox,
     QWidget,
 )
@@ -24,6 +22,7 @@ from engine.config import Config
 from engine.units import GIB, KIB, MIB, TIB, parse_size
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.form import Answers, Field, Option
+from vea_gui.wizards.ticks import Radio, Tick
 
 UNITS = {"KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "sectors": 512, "bytes": 1}
 NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
@@ -133,7 +132,7 @@ class CheckControl(Control):
 
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(field, parent)
-        self.tick = QCheckBox(field.label, self)
+        self.tick = Tick(field.label, self)
         self.named(self.tick)
         self.tick.toggled.connect(lambda _: self.changed.emit())
         self.box.addWidget(self.tick)
@@ -182,7 +181,7 @@ class ChoiceControl(Control):
         self._options = options
         for number, option in enumerate(options):
             text = f"{option.text} ({option.why_not})" if option.why_not else option.text
-            button = QRadioButton(text, self)
+            button = Radio(text, self)
             button.setAccessibleName(text.replace("&", ""))
             button.setEnabled(not option.why_not)
             self.group.addButton(button, number)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDialog,
     QFrame,
     QHBoxLayout,
@@ -32,6 +31,7 @@ from vea_gui.wizards.inquiry import Inquiry
 from vea_gui.wizards.notice import Notice
 from vea_gui.wizards.plan_view import PlanView
 from vea_gui.wizards.plan_words import reasons
+from vea_gui.wizards.ticks import Tick
 from vea_gui.words import Tone, error_sentence
 
 ASKING = "Working out what will happen..."
@@ -97,7 +97,7 @@ class FormDialog(QDialog):
             self.stack.addWidget(widget)
         line = QFrame(self)
         line.setFrameShape(QFrame.Shape.HLine)
-        line.setFrameShadow(QFrame.Shadow.Plain)
+        line.setFrameShadow(QFrame.Shadow.Sunken)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(16, 16, 16, 16)
         layout.setSpacing(8)
@@ -130,7 +130,7 @@ class FormDialog(QDialog):
         sheet = QWidget(self)
         text = QLabel(self.form.welcome, sheet)
         text.setWordWrap(True)
-        skip = QCheckBox("Do not show this page again", sheet)
+        skip = Tick("Do not show this page again", sheet)
         skip.setAccessibleName(skip.text())
         skip.toggled.connect(lambda on: self.console.settings.change(welcome_pages=not on))
         column = QVBoxLayout(sheet)

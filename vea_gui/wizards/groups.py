@@ -134,7 +134,7 @@ def import_group(config: Config, selection: Selection) -> Form:
             "Clear host ID",
             FieldKind.CHECK,
             default=False,
-            caption="If the group says no",
+            caption="Options",
             hint="Takes the group although its disks name another host. Only when that host does not use it any more: "
             "two hosts that write to one group destroy it.",
         ),

@@ -64,6 +64,7 @@ class Inquiry:
             return
         self._question += 1
         self.news = self.failure = ""
+        before, shown = self.command, self.plan
         self.command = self.plan = None
         self.asking = False
         if not self._still_there():
@@ -73,7 +74,9 @@ class Inquiry:
         self._complain(())
         if not self.reasons:
             self.command = self.form.build(self.config, self.answers)
-            self.asking = True
+            if self.command == before and shown is not None and not shown.problems:
+                self.plan = shown  # the records have changed: it stays until the new one is there
+            self.asking = self.plan is None
             number = self._question
             self.console.plan(
                 self.command,

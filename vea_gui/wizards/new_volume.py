@@ -85,6 +85,7 @@ def _attribute_page() -> Page:
                 "Size",
                 FieldKind.SIZE,
                 default=_default_size,
+                check=lambda _, answers: "" if answers["size"] else "Give a size of at least 1 MiB.",
                 maximum=_largest,
                 hint="What clients will see. It is rounded up to whole mebibytes.",
             ),
@@ -188,7 +189,7 @@ def build(config: Config, answers: Answers) -> CreateVolume:
     mirrored = _mirrored(config, answers)
     return CreateVolume(
         group=answers["group"],
-        size=answers["size"] or -1,  # an empty volume is no wish for the largest one
+        size=answers["size"],
         name=answers["name"],
         striped=striped,
         columns=answers["columns"] if striped else 0,
