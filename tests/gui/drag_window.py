@@ -32,7 +32,7 @@ def main(folder: str) -> int:
     theme.apply(app, "light")
     console = open_console(sample_lab(), Path(folder))
     console.told.connect(lambda text: say(told=text))
-    console.ask = lambda name, selection, *more: say(asked=name, more=msgspec.to_builtins(more))  # type: ignore[method-assign]
+    console.ask = lambda name, selection, *more: say(asked=name, more=msgspec.to_builtins(more))
     page = DiskView(console, GROUP)
     page.setWindowTitle("blocks")
     page.setGeometry(40, 60, 1100, 820)

@@ -64,7 +64,7 @@ def volume(number: int, name: str, size: int) -> Volume:
 
 def plex(number: int, owner: int, name: str, **more: object) -> Plex:
     defaults = {"state": PlexState.ACTIVE, **more}
-    return Plex(ref=ref(Kind.PLEX, number), name=name, volume=ref(Kind.VOLUME, owner), **defaults)  # type: ignore[arg-type]
+    return Plex(ref=ref(Kind.PLEX, number), name=name, volume=ref(Kind.VOLUME, owner), **defaults)
 
 
 def subdisk(number: int, owner: int, on: int, length: int, column: int = 0, skip: int = 0) -> Subdisk:

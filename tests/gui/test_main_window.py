@@ -145,7 +145,7 @@ def task(number: int, **more: object) -> Task:
         "bytes_done": 410,
         **more,
     }
-    return Task(ref=sample_lab.Ref(Kind.TASK, str(number), HOST.id), name="Resynchronise ev", **values)  # type: ignore[arg-type]
+    return Task(ref=sample_lab.Ref(Kind.TASK, str(number), HOST.id), name="Resynchronise ev", **values)
 
 
 def test_closing_with_clients_asks_and_cancel_is_the_default(qtbot: QtBot, window: MainWindow) -> None:

@@ -61,7 +61,7 @@ def test_what_is_well_has_no_trouble() -> None:
 
 
 def task(**more: object) -> Task:
-    return Task(ref=Ref(Kind.TASK, "1", HOST_ID), name="Move", type=TaskType.MOVE_SUBDISK, **more)  # type: ignore[arg-type]
+    return Task(ref=Ref(Kind.TASK, "1", HOST_ID), name="Move", type=TaskType.MOVE_SUBDISK, **more)
 
 
 @pytest.mark.parametrize(
