@@ -383,6 +383,7 @@ def test_undo_shows_and_does_the_inverse(qtbot: QtBot, console: Console, api: Pl
     qtbot.waitUntil(lambda: task in console.config)
     driver = Driver(qtbot, console, "undo_task", [task])
     assert driver.dialog.finish.text() == "Undo"
+    assert driver.dialog.focusWidget() is driver.dialog.finish
     assert driver.steps()
     driver.finish()
     assert api.submitted == [inverse]

@@ -26,7 +26,7 @@ from tests.gui import sample_lab
 from tests.gui.sample_lab import GROUP, ref
 from vea_gui.wizards.host_devices import block_devices
 from vea_gui.wizards.picture import Fate, picture
-from vea_gui.wizards.plan_words import COPYING, expected_s, facts
+from vea_gui.wizards.plan_words import COPYING, ZEROING, expected_s, facts
 
 EV, ST = ref(Kind.VOLUME, 1), ref(Kind.VOLUME, 2)
 
@@ -111,6 +111,13 @@ def test_expected_time_comes_from_what_was_measured() -> None:
     low, high, measured = expected_s(lab(copied), 2 * GIB, COPYING)
     assert measured
     assert low < 8.0 < high < 10.0
+
+
+def test_space_that_is_zeroed_at_once_is_expected_at_once() -> None:
+    zeroed = msgspec.structs.replace(finished(1, TaskType.CREATE_VOLUME, 0, 0.06), bytes_total=GIB)
+    low, high, measured = expected_s(lab(zeroed), 2 * GIB, ZEROING)
+    assert measured
+    assert low < high < 1.0
 
 
 @pytest.mark.parametrize(

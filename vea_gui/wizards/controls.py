@@ -61,6 +61,7 @@ class SizeControl(Control):
         self.unit.addItems(list(UNITS))
         self.named(self.line)
         self.named(self.unit, f"{field.label} unit")
+        self.unit.setAccessibleDescription(f"{field.label} unit")  # a combo box is read out by what it shows
         row = QHBoxLayout()
         row.addWidget(self.line, 1)
         row.addWidget(self.unit)

@@ -40,6 +40,9 @@ CHANGED = "Things have changed since the plan was shown. This is the new plan; n
 GONE = "What this is about is not there any more. Nothing was changed."
 PLAN_TITLE = "Plan"
 PLAN_SENTENCE = "This is what will happen. Nothing is changed before you choose Finish."
+BUSY = "The engine is being asked to do it."
+FIRST_PAGE, LAST_PAGE = "This is the first page.", "This is the last page. Choose Finish."
+FIRST_NEXT = "Choose Next until the plan is shown."
 FOLD_MS = 120
 """Changes of the records within so many milliseconds are one question."""
 WIDE_CHARACTERS, HIGH_LINES, LOW_LINES = 124, 45, 26
@@ -300,6 +303,27 @@ class FormDialog(QDialog):
         for button in (self.finish, self.cancel, self.help, *((self.back, self.next) if self.form.wizard else ())):
             button.setAutoDefault(button is default)
         default.setDefault(True)
+        self._explain()
+        if not self._fields_to_answer() and self.finish.isEnabled() and self.focusWidget() is not self.cancel:
+            self.finish.setFocus()
+
+    def _explain(self) -> None:
+        """A button that cannot be pressed says why."""
+        why_not = "\n".join(self.inquiry.reasons) or (ASKING if self.inquiry.asking else BUSY if self.busy else "")
+        on_plan = self._on_plan()
+        told = {self.finish: why_not if on_plan else why_not or FIRST_NEXT}
+        if self.form.wizard:
+            told |= {self.back: BUSY if self.busy else FIRST_PAGE, self.next: LAST_PAGE if on_plan else why_not}
+        for button, reason in told.items():
+            text = "" if button.isEnabled() else reason or (GONE if self.inquiry.gone else NOT_YET)
+            button.setToolTip(text)
+            button.setAccessibleDescription(text)
+
+    def _fields_to_answer(self) -> bool:
+        """Whether anything on this page takes an answer."""
+        return any(
+            control.focusProxy() is not None for page in self._shown_pages() for control in page.controls.values()
+        )
 
     def _in_the_way(self) -> bool:
         """Whether something on this page has to be mended first."""

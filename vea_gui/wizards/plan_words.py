@@ -15,8 +15,9 @@ COPYING = frozenset({TaskType.ADD_MIRROR, TaskType.RESYNC, TaskType.MOVE_SUBDISK
 SLOWEST, FASTEST = 100 * MIB, 500 * MIB
 """Bytes a second that are supposed where nothing of the kind has been done on this host yet."""
 TELLING_BYTES = 64 * MIB
-TELLING_S = 0.2
-"""Shorter work tells nothing of a speed."""
+"""Less than this tells nothing of a speed."""
+SHORTEST_S = 0.05
+"""Clocks and commits make anything shorter look as fast as it likes."""
 REMEMBERED = 5
 SPREAD = 0.15
 
@@ -60,8 +61,9 @@ def expected_s(config: Config, size: int, types: frozenset[TaskType]) -> tuple[f
 def _speed(task: Task) -> float:
     """Bytes a second of a task that ran through; 0 when it tells nothing."""
     took = task.finished_at - task.started_at
-    telling = task.state is TaskState.COMPLETED and task.bytes_copied >= TELLING_BYTES and took >= TELLING_S
-    return task.bytes_copied / took if telling and not task.iodelay_ms else 0.0
+    size = task.bytes_total if task.type in ZEROING else task.bytes_copied
+    telling = task.state is TaskState.COMPLETED and size >= TELLING_BYTES and took > 0
+    return size / max(took, SHORTEST_S) if telling and not task.iodelay_ms else 0.0
 
 
 def reasons(plan: Plan) -> list[str]:
