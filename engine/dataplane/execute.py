@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.dataplane.fault import LEG_ERRORS, errno_of
 from engine.dataplane.perform import DONE, WAITS, Verdict, leg_fault, perform
-from engine.dataplane.request import Op
+from engine.dataplane.request import Op, finish_all
 from engine.dataplane.table import REGION, REGION_SHIFT
 from engine.errors import DeviceError
 
@@ -45,8 +45,7 @@ def execute(volume: VolumeIo, batch: Sequence[Request], slot: Slot, sink: Sink) 
         gate.leave(slot)
     slot.busy_s += (volume.now() - started) * (len(batch) - len(late))
     if not late:
-        for request in batch:
-            sink.finish(request, DONE)
+        finish_all(sink, batch, DONE)
         return
     cold = []
     for request in batch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,6 @@ class Sink(Protocol):
         """`error` is 0 or an errno (EIO, ENOSPC, ESHUTDOWN)."""
 
 
-@runtime_checkable
 class GatheringSink(Sink, Protocol):
     """A sink for which several ends at once cost less than one by one."""
 
@@ -69,10 +68,11 @@ class GatheringSink(Sink, Protocol):
         """As `finish` for each of them."""
 
 
-def finish_all(sink: Sink, requests: Sequence[Request], error: int) -> None:
+def finish_all(sink: Sink | GatheringSink, requests: Sequence[Request], error: int) -> None:
     """End several requests of one sink alike."""
-    if len(requests) > 1 and isinstance(sink, GatheringSink):
-        sink.finish_all(requests, error)
+    gather = getattr(sink, "finish_all", None)  # a tenth of what isinstance costs on a protocol
+    if gather is not None:
+        gather(requests, error)
         return
     for request in requests:
         sink.finish(request, error)
