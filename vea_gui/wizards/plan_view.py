@@ -59,11 +59,13 @@ class StepTable(QTableWidget):
         self.verticalHeader().setMinimumSectionSize(1)
 
     def show_steps(self, steps: Sequence[PlanStep]) -> None:
-        """Fill in; a step without a word on the meantime leaves that cell empty."""
+        """Fill in; a dash stands where a step has no word on the meantime."""
         self.setRowCount(len(steps))
         for row, step in enumerate(steps):
             for column, text in enumerate((str(row + 1), step.text, step.meanwhile)):
-                item = QTableWidgetItem(text)
+                item = QTableWidgetItem(text or "-")
+                if not text:
+                    item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Nothing to note during step {row + 1}")
                 item.setTextAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
                 self.setItem(row, column, item)
         self._fit()
