@@ -209,6 +209,8 @@ class History:
         self.ticks = 0
         self._rings.clear()
         self._traffic.clear()
+        for ref in self._followed:
+            self._ring(ref)
 
     def _ring(self, ref: Ref) -> Figures | None:
         ring = self._rings.get(ref)

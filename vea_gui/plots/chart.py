@@ -86,6 +86,7 @@ class Chart(pg.PlotWidget):
         self.setAccessibleName(f"{panel.title} plot")
         self.setAccessibleDescription("The table beside it has the same in figures.")
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.viewport().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self.setMenuEnabled(False)
         self.hideButtons()
