@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from PySide6.QtGui import QAccessible, QAccessibleInterface
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -17,6 +18,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+SPOKEN = frozenset(
+    {
+        QAccessible.Role.Button,
+        QAccessible.Role.Cell,
+        QAccessible.Role.CheckBox,
+        QAccessible.Role.ComboBox,
+        QAccessible.Role.EditableText,
+        QAccessible.Role.List,
+        QAccessible.Role.ListItem,
+        QAccessible.Role.RadioButton,
+        QAccessible.Role.SpinBox,
+        QAccessible.Role.Table,
+    }
+)
+"""Roles that an operator acts on or reads one by one."""
 CONTROLS = (QAbstractButton, QLineEdit, QComboBox, QAbstractSpinBox, QAbstractItemView, QPlainTextEdit)
 
 
@@ -65,3 +81,20 @@ def nameless(window: QWidget) -> list[str]:
             found.append(f"{said!r} labels {name!r}")
     names = Counter((type(part).__name__, part.accessibleName()) for part in controls)
     return found + [f"{count} of {name}" for name, count in names.items() if count > 1]
+
+
+def unsaid(window: QWidget) -> list[str]:
+    """What a screen reader would meet without a name, or could not tell from its neighbour."""
+    return list(_unsaid(QAccessible.queryAccessibleInterface(window), window.windowTitle()))
+
+
+def _unsaid(part: QAccessibleInterface, path: str) -> Iterator[str]:
+    name = part.text(QAccessible.Text.Name)
+    if part.role() in SPOKEN and not name:
+        yield f"{part.role().name} in {path} has no name"
+    inner = [child for number in range(part.childCount()) if (child := part.child(number)) is not None]
+    inner = [child for child in inner if not child.state().invisible]
+    twins = Counter((child.role().name, child.text(QAccessible.Text.Name)) for child in inner if child.role() in SPOKEN)
+    yield from (f"{count} of {twin} in {path}" for twin, count in twins.items() if count > 1)
+    for child in inner:
+        yield from _unsaid(child, f"{path} / {name}" if name else path)

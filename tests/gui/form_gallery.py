@@ -16,7 +16,7 @@ from engine.commands import DeleteVolumes, Move, Rename, Target, encode
 from engine.records import Disk, Group, GroupState, Kind, Record, Task, TaskState, TaskType
 from engine.units import MIB
 from tests.gui import sample_lab
-from tests.gui.cut_text import cut, nameless
+from tests.gui.cut_text import cut, nameless, unsaid
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, ref
 from vea_gui import theme
@@ -124,7 +124,7 @@ def main(folder: Path | None, font_points: int) -> list[str]:
     with tempfile.TemporaryDirectory() as state:
         settings = Settings(Path(state))
         for title, _, dialog in walk(Console(session, settings, book()), wait):
-            found += [f"{title}: {text}" for text in (*cut(dialog), *nameless(dialog))]
+            found += [f"{title}: {text}" for text in (*cut(dialog), *nameless(dialog), *unsaid(dialog))]
             if folder is not None:
                 dialog.grab().save(str(folder / f"{title}.png"))
         settings.close()

@@ -12,14 +12,15 @@ import pytest
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from tests.gui.cut_text import cut, nameless
+from tests.gui.cut_text import cut, nameless, unsaid
 
 ROOT = Path(__file__).parents[2]
+READ_ALOUD = {"QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"}
 
 
 @pytest.mark.parametrize(("scale", "points"), [("1", 0), ("1", 14), ("2", 0), ("1.5", 11)])
 def test_every_text_is_whole_and_every_control_has_its_name(qapp: object, scale: str, points: int) -> None:
-    environment = {**os.environ, "QT_SCALE_FACTOR": scale, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **READ_ALOUD, "QT_SCALE_FACTOR": scale, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.gui.form_gallery", str(points)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
@@ -40,3 +41,7 @@ def test_what_is_cut_or_nameless_is_found(qtbot: QtBot) -> None:
     assert "QPushButton has no name" in nameless(window)
     button.setAccessibleName("Do it")
     assert nameless(window) == []
+    assert unsaid(window) == []
+    twin = QPushButton("Do it", window)
+    twin.show()
+    assert unsaid(window) == ["2 of ('Button', 'Do it') in "]

@@ -9,7 +9,7 @@ from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, DiskUsage, Enclosure, Group, GroupState, Kind, Ref, Volume
 from engine.units import format_size
-from vea_gui.wizards.form import Option
+from vea_gui.wizards.form import Answers, Field, FieldKind, Option
 
 AUTO, MANUAL = "auto", "manual"
 AUTO_OR_MANUAL = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually select disks")]
@@ -100,6 +100,15 @@ def next_name(prefix: str, taken: Iterable[str]) -> str:
 def volume_text(volume: Volume) -> str:
     """`ev, Mirrored, 2.0 GiB, Healthy`."""
     return f"{volume.name}, {volume.layout}, {format_size(volume.size)}, {volume.status}"
+
+
+def volume_fact(volume: Ref) -> Field:
+    """The line that says which volume a dialog is about."""
+
+    def text(config: Config, _: Answers) -> list[Option]:
+        return [Option(volume, volume_text(config.volume(volume)))]
+
+    return Field("what", "Volume", FieldKind.FACT, options=text)
 
 
 def name_complaint(config: Config, kind: Kind, name: str, group: Ref | None, own: Ref | None = None) -> str:

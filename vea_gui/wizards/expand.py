@@ -20,7 +20,7 @@ def expand_volume(config: Config, selection: Selection) -> Form:
     """A larger volume, without stopping it."""
     volume = selection.volumes[0].ref
     fields = (
-        Field("what", "Volume", FieldKind.FACT, options=partial(_fact, volume)),
+        choices.volume_fact(volume),
         Field("current", "Current size", FieldKind.FACT, options=partial(_current, volume)),
         Field(
             "way",
@@ -69,10 +69,6 @@ def expand_volume(config: Config, selection: Selection) -> Form:
         fields,
     )
     return Form("expand_volume", "Expand Volume", (page,), partial(_build, volume), about=(volume,))
-
-
-def _fact(volume: Ref, config: Config, answers: Answers) -> list[Option]:
-    return [Option(volume, choices.volume_text(config.volume(volume)))]
 
 
 def _current(volume: Ref, config: Config, answers: Answers) -> list[Option]:

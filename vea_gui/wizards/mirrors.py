@@ -19,14 +19,6 @@ def _volume(selection: Selection) -> Ref:
     return selection.volumes[0].ref
 
 
-def _fact(volume: Ref) -> Field:
-    return Field("what", "Volume", FieldKind.FACT, options=partial(_volume_fact, volume))
-
-
-def _volume_fact(volume: Ref, config: Config, answers: Answers) -> list[Option]:
-    return [Option(volume, choices.volume_text(config.volume(volume)))]
-
-
 def _plex_text(config: Config, plex: Plex) -> str:
     disks = dict.fromkeys(config.disk(subdisk.disk).name for subdisk in config.subdisks_of(plex.ref))
     on = f"on {rules.listed(disks)}" if disks else "on no disk"
@@ -38,7 +30,7 @@ def add_mirror(config: Config, selection: Selection) -> Form:
     """More copies of a volume."""
     volume = _volume(selection)
     fields = (
-        _fact(volume),
+        choices.volume_fact(volume),
         Field("count", "Mirrors to add", FieldKind.NUMBER, default=1, lowest=1, highest=rules.MIRRORS_MAX - 1),
         Field(
             "choice",
@@ -97,7 +89,7 @@ def remove_mirror(config: Config, selection: Selection) -> Form:
     volume = _volume(selection)
     picked = tuple(plex.ref for plex in selection.of(Plex) if plex.volume == volume)
     fields = (
-        _fact(volume),
+        choices.volume_fact(volume),
         Field(
             "plexes",
             "Mirrors to remove",
@@ -139,7 +131,7 @@ def break_mirror(config: Config, selection: Selection) -> Form:
     picked = selection.one(Plex)
     plex = picked.ref if picked is not None else _first_breakable(config, volume)
     fields = (
-        _fact(volume),
+        choices.volume_fact(volume),
         Field(
             "plex",
             "Mirror to break off",
@@ -181,7 +173,7 @@ def set_volume_usage(config: Config, selection: Selection) -> Form:
     """Which mirror serves reads."""
     volume = _volume(selection)
     fields = (
-        _fact(volume),
+        choices.volume_fact(volume),
         Field(
             "preferred",
             "Reads",
