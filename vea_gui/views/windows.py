@@ -24,6 +24,7 @@ KEYS = (
     ("F2 / Del", "Rename / delete what is picked"),
     ("Enter", "Properties of a row; opens a branch of the tree"),
     ("Shift+F10", "Context menu"),
+    ("Space", "In Disk View and Volume View: lifts a block; arrows choose its place, Enter drops it"),
     ("Esc", "Closes a dialog, cancels a drag"),
 )
 
