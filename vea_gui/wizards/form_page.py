@@ -37,6 +37,8 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.PATHS: PathsControl,
 }
 WIDE = frozenset({FieldKind.LISTS})
+LOWERED = {FieldKind.FACT: 0, FieldKind.CHOICE: 1, FieldKind.CHECK: 1}
+"""Pixels by which a label sits lower than its control's top, so that both stand on one line; 4 for all others."""
 UNBOUND = frozenset({FieldKind.CHECK, FieldKind.CHOICE, FieldKind.FACT})
 """Kinds whose label stands before several controls, or before none."""
 
@@ -88,7 +90,7 @@ class FormPage(QWidget):
         if not text:
             return None
         label = QLabel(f"{text}:", self)
-        label.setContentsMargins(0, 4, 0, 0)
+        label.setContentsMargins(0, LOWERED.get(each.kind, 4), 0, 0)
         if each.kind not in UNBOUND:
             label.setBuddy(control.focusProxy() or control)
         return label
