@@ -65,7 +65,7 @@ def expand_volume(config: Config, selection: Selection) -> Form:
     )
     page = Page(
         "Expand Volume",
-        "Decide the new size. The volume stays online; its clients see the space once it is zeroed.",
+        "Decide the new size. The volume stays online meanwhile.",
         fields,
     )
     return Form("expand_volume", "Expand Volume", (page,), partial(_build, volume), about=(volume,))
