@@ -19,7 +19,8 @@ _FILES = 5
 
 @dataclass(frozen=True)
 class Options:
-    """`size` is that of what is copied, in bytes; `seconds` is the length of one turn of a client."""
+    """`size` is that of what is copied, in bytes; `seconds` is the length of one turn of a client; `busy_percent` is
+    how much of the processors others used before the run."""
 
     rows: tuple[str, ...]
     pairs: int
@@ -28,6 +29,7 @@ class Options:
     folder: Path
     publish: bool
     strict: bool
+    busy_percent: float
 
 
 def read_options(words: list[str]) -> Options:
@@ -47,7 +49,8 @@ def read_options(words: list[str]) -> Options:
     size = parse_size(given.size) if given.size else _largest(given.dir)
     if given.pairs < 1 or given.seconds <= 0 or size < GIB // 8:
         parser.error("--pairs must be 1 or more, --seconds more than 0, --size 128m or more")
-    return Options(tuple(given.rows), given.pairs, given.seconds, size, given.dir, given.publish, given.strict)
+    busy = float(psutil.cpu_percent(1.0))
+    return Options(tuple(given.rows), given.pairs, given.seconds, size, given.dir, given.publish, given.strict, busy)
 
 
 def _largest(folder: Path) -> int:

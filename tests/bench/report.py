@@ -68,8 +68,8 @@ def circumstances(options: Options) -> str:
     day = time.strftime("%Y-%m-%d")
     return (
         f"{day}, {machine()}, files on {file_system(options.folder)}; medians of {options.pairs} pairs, "
-        f"{options.seconds:g} s a turn, copies of {format_size(options.size)}; load average at the end "
-        f"{os.getloadavg()[0]:.1f}"
+        f"{options.seconds:g} s a turn, copies of {format_size(options.size)}; others had kept the "
+        f"processors {options.busy_percent:.0f} % busy before"
     )
 
 
