@@ -21,20 +21,51 @@ WRITTEN = COMPLETE | {PlexState.FILLING}
 
 
 def assemble(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDevice | None]) -> Table:
-    """The table of a volume. `device_of` answers None for a missing disk: its pieces are left out."""
+    """The table of a volume. `device_of` answers None for a missing disk.
+
+    A plex that is not whole takes no part: what it would miss is nowhere on record yet. While another one could go on
+    without it nothing is writable until it is. A concatenation without a fellow serves what is left of it.
+    """
     plexes = [plex for plex in config.plexes_of(volume.ref) if plex.state in WRITTEN]
-    layouts = [_layout(config, volume, plex, device_of) for plex in plexes]
+    pieces = {plex.ref: _pieces(config, plex, device_of) for plex in plexes}
+    whole = [plex for plex in plexes if _is_whole(config, plex, pieces[plex.ref])]
+    taking_part = plexes if len(plexes) == 1 and plexes[0].columns == 1 else whole
+    layouts = [
+        PlexLayout(
+            plex.ref,
+            plex.columns,
+            plex.stripe_unit,
+            tuple(pieces[plex.ref]),
+            readable=plex.state in COMPLETE and volume.source in (None, plex.ref),
+        )
+        for plex in taking_part
+    ]
+    clean = any(plex.state is PlexState.CLEAN for plex in plexes)
     return fold(
         layouts,
         volume.size,
         transaction=config.group(volume.group).transaction,
-        writable=not any(plex.state is PlexState.CLEAN for plex in plexes),
+        writable=not clean and not _unrecorded(config, plexes, whole, pieces),
         prefer=volume.preferred,
     )
 
 
-def _layout(config: Config, volume: Volume, plex: Plex, device_of: Callable[[Ref], BlockDevice | None]) -> PlexLayout:
-    trusted = volume.source in (None, plex.ref)
+def _unrecorded(config: Config, plexes: list[Plex], whole: list[Plex], pieces: dict[Ref, list[Piece]]) -> bool:
+    """Whether something would miss writes of which the record on disk says that it gets them all."""
+    spare = any(plex.state in COMPLETE for plex in whole)
+    lost = [plex for plex in plexes if plex not in whole]
+    if any(spare or plex.state is PlexState.FILLING for plex in lost):
+        return True
+    moving = {sd.ref for plex in plexes for sd in config.subdisks_of(plex.ref) if sd.replaces is not None}
+    return not moving <= {piece.key for found in pieces.values() for piece in found}
+
+
+def _is_whole(config: Config, plex: Plex, pieces: list[Piece]) -> bool:
+    here = {piece.key for piece in pieces}
+    return all(sd.ref in here for sd in config.subdisks_of(plex.ref) if sd.replaces is None)
+
+
+def _pieces(config: Config, plex: Plex, device_of: Callable[[Ref], BlockDevice | None]) -> list[Piece]:
     pieces = []
     for subdisk in config.subdisks_of(plex.ref):
         device = device_of(subdisk.disk)
@@ -50,4 +81,4 @@ def _layout(config: Config, volume: Volume, plex: Plex, device_of: Callable[[Ref
                     key=subdisk.ref,
                 )
             )
-    return PlexLayout(plex.ref, plex.columns, plex.stripe_unit, tuple(pieces), readable=plex.complete and trusted)
+    return pieces

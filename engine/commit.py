@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,7 +11,8 @@ import msgspec
 
 from engine.assemble import assemble
 from engine.config import Config, Edit
-from engine.errors import GroupFrozen
+from engine.detach import fail_disk
+from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.records import (
     PERSISTED_KINDS,
@@ -18,8 +20,8 @@ from engine.records import (
     Alert,
     Disk,
     Group,
+    GroupState,
     Kind,
-    PlexState,
     Record,
     Ref,
     Severity,
@@ -27,7 +29,6 @@ from engine.records import (
     TaskState,
     Volume,
 )
-from engine.states import COMPLETE
 from engine.store.rows import persistent
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from engine.host_state import HostState
     from engine.luns import LunTable
     from engine.store.group_store import GroupStore
+
+log = logging.getLogger(__name__)
 
 Change = dict[Ref, Record | None]
 _ALERTS_MAX = 500
@@ -63,6 +66,8 @@ class Committer:
         self._luns = luns
         self._make_io = make_io
         self._listeners: list[Listener] = []
+        self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
+        self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
 
     # --- listeners ---
     def attach(self, listener: Listener) -> tuple[int, Config]:
@@ -82,21 +87,28 @@ class Committer:
             if told:
                 self.sequence += 1
                 batch = Batch(self.sequence, told)
-                for listener in self._listeners:
-                    listener(batch)
+                for listener in list(self._listeners):
+                    self._tell(listener, batch)
+
+    def _tell(self, listener: Listener, batch: Batch) -> None:
+        """One that raises is left out from now on: what is true is true without it."""
+        try:
+            listener(batch)
+        except Exception:
+            log.exception("A listener failed and hears no more")
+            self.detach(listener)
 
     # --- the path ---
-    def commit(self, change: Callable[[Edit], None]) -> Config:
+    def commit(self, change: Callable[[Edit], None], *, owed: Iterable[Ref] = ()) -> Config:
         """Make a change true: on disk, in the live tables, for the listeners.
 
-        Raises GroupFrozen, with nothing changed in memory, when no majority of a group's copies can be written.
+        Raises GroupFrozen, with nothing changed in memory, when no majority of a group's copies can be written. The
+        groups in `owed` also write what disks that came or went still lack, and so end a freeze.
         """
         with self.lock:
             edit = Edit(self.config)
             change(edit)
-            new, touched = edit.result()
-            for group, changes in sorted(self._persisted_changes(new, touched).items()):
-                self._persist(edit, group, changes)
+            ended = self._persist_all(edit, owed)
             new, touched = edit.result()
             old, self.config = self.config, new
             self._swap_tables(old, new, touched)
@@ -105,6 +117,8 @@ class Committer:
             )
             self._changed.notify_all()
             self._log_ended(old, new, touched)
+            for task, why in ended:
+                self.end_task(task, why)
             return new
 
     def wait_until(self, holds: Callable[[Config], bool], timeout_s: float | None = None) -> bool:
@@ -129,7 +143,11 @@ class Committer:
         self, severity: Severity, text: str, *, about: Ref | None = None, cause: str = "", remedy: str = ""
     ) -> None:
         """Record something that the operator should know; the alert log keeps it."""
-        number = self._state.number()
+        try:
+            number = self._state.number()
+        except EngineError as error:
+            log.error("%s (An alert: %s)", error, text)
+            return
         ref = Ref(Kind.ALERT, str(number), self._state.host_id)
         record = Alert(
             ref=ref, name=text, severity=severity, time=time.time(), object=about, cause=cause, remedy=remedy
@@ -168,27 +186,67 @@ class Committer:
                 changes.setdefault(was_in, {})[ref] = None
         return changes
 
-    def _persist(self, edit: Edit, group: Ref, changes: Change) -> None:
+    def _persist_all(self, edit: Edit, owed: Iterable[Ref]) -> list[tuple[Ref, str]]:
+        """Group by group; when one of them cannot take its part, none has. Answers tasks that end, and why."""
+        changes = self._persisted_changes(*edit.result())
+        groups = sorted({*changes, *owed})
+        ended: list[tuple[Ref, str]] = []
+        for number, group in enumerate(groups):
+            try:
+                ended += self._persist(edit, group, changes.get(group, {}))
+            except EngineError:
+                for written in groups[:number]:
+                    self._take_back(written)
+                raise
+        return ended
+
+    def _persist(self, edit: Edit, group: Ref, changes: Change) -> list[tuple[Ref, str]]:
         """Make changes durable; disks that fail on the way lose their plexes in a transaction that follows."""
-        while changes:
-            store = self.stores[group]
+        store = self.stores[group]
+        ended: list[tuple[Ref, str]] = []
+        while True:
             outcome = store.commit(changes, store.transaction + 1, edit.config)
             if not outcome.durable:
-                self._freeze(group, outcome.reason)
-            changes = {}
-            for disk in outcome.failed:
-                if not edit.config.disk(disk).failing:
-                    changes.update(detach_disk(edit, disk))
+                self._freeze(group, outcome.reason, taken=store.taken)
             record = edit.config.get(group)
             if isinstance(record, Group):
                 edit.put(msgspec.structs.replace(record, transaction=outcome.transaction, frozen=""))
+            failed = [disk for disk in outcome.failed if not edit.config.disk(disk).failing]
+            if not failed:
+                return ended
+            for disk in failed:
+                why = f"{edit.config.disk(disk).name} failed."
+                ended += [(task, why) for task in fail_disk(edit, disk)]
+            changes = self._persisted_changes(*edit.result()).get(group, {})
 
-    def _freeze(self, group: Ref, reason: str) -> None:
-        edit = Edit(self.config)
-        edit.put(msgspec.structs.replace(self.config.group(group), frozen=reason))
+    def _take_back(self, group: Ref) -> None:
+        """Another group could not follow: what this one has on disk already is made what stands in memory."""
+        store = self.stores[group]
+        store.distrust()
+        outcome = store.commit({}, store.transaction + 1, self.config)
+        record = self.config.get(group)
+        if isinstance(record, Group):
+            edit = Edit(self.config)
+            edit.put(msgspec.structs.replace(record, transaction=outcome.transaction, frozen=outcome.reason))
+            self._adopt_quietly(edit)
+
+    def _freeze(self, group: Ref, reason: str, *, taken: bool) -> None:
+        """Say so and raise. What another host has taken is written by this one no more, data included."""
+        record = self.config.get(group)
+        if isinstance(record, Group):
+            edit = Edit(self.config)
+            edit.put(msgspec.structs.replace(record, frozen=reason))
+            self._adopt_quietly(edit)
+        if taken:
+            for volume in self.config.volumes_of(group):
+                if volume.ref in self.ios and not self.ios[volume.ref].fenced:
+                    self.ios[volume.ref].fence()
+        raise GroupFrozen(reason)
+
+    def _adopt_quietly(self, edit: Edit) -> None:
+        """Take over what only this host knows: nothing is written, no table changes."""
         self.config, touched = edit.result()
         self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
-        raise GroupFrozen(reason)
 
     # --- swap ---
     def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
@@ -210,25 +268,6 @@ class Committer:
         return lun.device if lun is not None and config.disk(disk).present else None
 
 
-def detach_disk(edit: Edit, disk: Ref) -> Change:
-    """A disk failed: mark it, and take its plexes out where another complete plex stays. Answers what changed."""
-    changed: Change = {}
-    record = msgspec.structs.replace(edit.config.disk(disk), failing=True)
-    edit.put(record)
-    changed[disk] = record
-    for subdisk in edit.config.subdisks_on(disk):
-        plex = edit.config.plex(subdisk.plex)
-        if plex.state not in COMPLETE or subdisk.replaces is not None:
-            continue
-        others = [other for other in edit.config.plexes_of(plex.volume) if other.ref != plex.ref]
-        volume = edit.config.volume(plex.volume)
-        if any(other.state in COMPLETE and other.complete for other in others) and volume.source != plex.ref:
-            record_plex = msgspec.structs.replace(plex, state=PlexState.IOFAIL)
-            edit.put(record_plex)
-            changed[plex.ref] = record_plex
-    return changed
-
-
 def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Ref]:
     """Volumes whose tables may differ: themselves, their plexes, subdisks or disks are touched."""
     found: set[Ref] = set()
@@ -243,6 +282,8 @@ def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Re
                 found.add(record.volume)  # type: ignore[union-attr]
             elif ref.kind is Kind.SUBDISK:
                 found.add(config.plex(record.plex).volume)  # type: ignore[union-attr]
+            elif ref.kind is Kind.GROUP and _state(old, ref) != _state(new, ref):
+                found.update(volume.ref for volume in config.volumes_of(ref))
             elif ref.kind is Kind.DISK and _reachability(old, ref) != _reachability(new, ref):
                 found.update(config.plex(sd.plex).volume for sd in config.subdisks_on(ref))
     return found
@@ -251,3 +292,8 @@ def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Re
 def _reachability(config: Config, disk: Ref) -> tuple[object, ...]:
     record = config.get(disk)
     return (record.present, record.lun, record.size) if isinstance(record, Disk) else ()
+
+
+def _state(config: Config, group: Ref) -> GroupState | None:
+    record = config.get(group)
+    return record.state if isinstance(record, Group) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine import commands
-from engine.groups import mark_clean, nothing
+from engine.groups import nothing
 from engine.serving import export_name
 
 if TYPE_CHECKING:
@@ -49,8 +49,14 @@ class DeviceWork:
             commands.AddDisks: groups.add_disks,
             commands.ImportGroup: groups.take,
             commands.DeportGroup: groups.let_go,
+            commands.StartVolumes: groups.believe,
             commands.StopVolumes: self._stop_volumes,
             commands.DestroyGroup: groups.destroyed,
+        }
+        self._failed: dict[type[Command], Callable[..., None]] = {
+            commands.CreateGroup: groups.not_created,
+            commands.AddDisks: groups.not_added,
+            commands.ImportGroup: groups.not_taken,
         }
         self._after: dict[type[Command], Callable[..., None]] = {
             commands.RemoveLuns: scanner.remove_luns,
@@ -69,12 +75,22 @@ class DeviceWork:
     def before(self, command: Command, plan: Plan) -> Callable[[Edit], None]:
         """Device work that must succeed first; the answer belongs into the command's edit."""
         work = self._before.get(type(command))
-        return work(command, plan) if work is not None else nothing
+        if work is None:
+            return nothing
+        self._scanner.outdate()
+        return work(command, plan)
+
+    def failed(self, command: Command, plan: Plan) -> None:
+        """The commit that should have followed `before` could not be made."""
+        work = self._failed.get(type(command))
+        if work is not None:
+            work(command, plan)
 
     def after(self, command: Command, plan: Plan) -> None:
         """Device work that follows the commit."""
         work = self._after.get(type(command))
         if work is not None:
+            self._scanner.outdate()
             work(command, plan)
 
     def control_task(self, command: Command) -> Ref:
@@ -103,6 +119,6 @@ class DeviceWork:
         return (export_name(config.group(volume.group), volume) for volume in volumes)
 
     def _stop_volumes(self, command: commands.StopVolumes, plan: Plan) -> Callable[[Edit], None]:
-        """Flush, so that the record may say CLEAN."""
-        clean = self._groups.quiet(command.volumes)
-        return lambda edit: mark_clean(edit, clean)
+        """Flush, and let the record say CLEAN; a write that comes in before the stop makes it ACTIVE again."""
+        self._groups.make_clean(command.volumes)
+        return nothing

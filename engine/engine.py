@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -27,7 +28,7 @@ from engine.groups import GroupKeeper
 from engine.luns import LunTable
 from engine.planners import plan as make_plan
 from engine.plans import Problem
-from engine.records import TASK_ENDED, Host, Kind, Ref, Task, TaskState, TaskType, new_ref
+from engine.records import TASK_ENDED, Host, Kind, Ref, Severity, Task, TaskState, TaskType, new_ref
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -36,7 +37,7 @@ from engine.tasks.runner import TaskRunner
 from engine.traffic import TrafficSampler
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from engine.commands import Command
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from engine.dataplane.table import Table
     from engine.events import Listener
     from engine.host_state import HostState
+    from engine.luns import HostDevice
     from engine.plans import Plan
     from engine.records import Volume
     from engine.runtime import Runtime
@@ -68,15 +70,18 @@ class Engine:
         luns: Sequence[tuple[str, str]] = (),
         nbd: Path | None = None,
         runtime: Runtime | None = None,
+        opener: Callable[[str], HostDevice] | None = None,
     ) -> None:
+        """`opener` opens a LUN in place of `open_lun`: for layers that fail or delay."""
         self.state = state
         self.host = Ref(Kind.HOST, state.host_id, state.host_id)
         self.runtime = runtime or ThreadRuntime()
         self._flusher = Flusher(self.runtime)
-        self._luns = LunTable(state, self._flusher.forget_device)
+        self._luns = LunTable(state, self._flusher.forget_device, opener)
         self._pool = Pool(self.runtime)
         self.committer = Committer(state, self._luns, self._make_io)
         self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime))
+        self.committer.end_task = self._runner.fail
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
@@ -84,6 +89,7 @@ class Engine:
         self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd)
         self._traffic: TrafficSampler | None = None
         self._first_luns = tuple(luns)
+        self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
         self._nbd_path = str(nbd or "")
 
@@ -97,8 +103,22 @@ class Engine:
             self._nbd.start()
         self._traffic = TrafficSampler(self.host, self.committer, self._luns, self.runtime)
         for group in sorted(self.committer.stores):
-            self._groups.recover(group)
+            self._recover(group)
         gc.freeze()
+
+    def _recover(self, group: Ref) -> None:
+        """One group that can't go on keeps no other from it."""
+        try:
+            self._groups.recover(group)
+        except EngineError as error:
+            name = self.committer.config.group(group).name
+            self.committer.alert(
+                Severity.ERROR,
+                f"The disk group {name} could not be recovered.",
+                about=group,
+                cause=str(error),
+                remedy="Bring its disks back and rescan.",
+            )
 
     # --- the five verbs ---
     def attach(self, listener: Listener) -> Snapshot:
@@ -129,23 +149,40 @@ class Engine:
         return self.committer.wait_until(lambda config: _has_ended(config, task), timeout_s)
 
     def close(self) -> None:
-        """End clients, tasks, volumes and threads, in this order; what runs is taken up at the next start."""
-        if self._nbd is not None:
-            self._nbd.stop()
-        self._runner.close()
-        if self._traffic is not None:
-            self._traffic.close()
-        self._scanner.close()
+        """End clients, tasks, volumes and threads, in this order; what runs is taken up at the next start.
+
+        What fails on the way keeps nothing of the rest from ending. Closing again does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.ExitStack() as last_first:
+            for work in reversed(self._endings()):
+                last_first.callback(work)
+
+    def _endings(self) -> list[Callable[[], object]]:
+        return [
+            *([self._nbd.stop] if self._nbd is not None else []),
+            self._runner.close,
+            *([self._traffic.close] if self._traffic is not None else []),
+            self._scanner.close,
+            self._stop_all,
+            self._faults.close,
+            self._close_volumes,
+            self._flusher.close,
+            self._pool.close,
+            self._luns.close,
+            self.state.close,
+        ]
+
+    def _stop_all(self) -> None:
         with self.committer.lock:
             for group in sorted(self.committer.stores):
                 self._stop(group)
-        self._faults.close()
+
+    def _close_volumes(self) -> None:
         for io in self.committer.ios.values():
             io.close()
-        self._flusher.close()
-        self._pool.close()
-        self._luns.close()
-        self.state.close()
 
     def _stop(self, group: Ref) -> None:
         """A group that cannot say CLEAN any more is left as it is: the next start makes its mirrors equal."""
@@ -174,7 +211,11 @@ class Engine:
             edit.put(task)
             _forget_oldest(edit)
 
-        self.committer.commit(change)
+        try:
+            self.committer.commit(change)
+        except BaseException:
+            self._work.failed(command, plan)
+            raise
         self._work.after(command, plan)
         if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
@@ -230,7 +271,7 @@ class Engine:
     # --- parts ---
     def _make_io(self, volume: Volume, table: Table) -> VolumeIo:
         ref = volume.ref
-        return VolumeIo(
+        io = VolumeIo(
             volume.name,
             table,
             lambda fault: self._faults.tell(ref, fault),
@@ -238,6 +279,9 @@ class Engine:
             self._flusher,
             self.runtime,
         )
+        if volume.fenced:
+            io.fence()
+        return io
 
     def _put_history(self, edit: Edit) -> None:
         """Ended tasks and alerts of earlier runs, for the logs only."""

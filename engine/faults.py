@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.commit import detach_disk
 from engine.dataplane.fault import Fault, FaultKind
+from engine.dataplane.request import Op
+from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
 from engine.errors import GroupFrozen
-from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Subdisk, TaskType, Volume
+from engine.records import TASK_ENDED, Plex, PlexState, Ref, Severity, Subdisk, Task, TaskType, Volume
+from engine.rules import volumes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.commit import Committer
     from engine.config import Config, Edit
     from engine.luns import LunTable
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from engine.tasks.runner import TaskRunner
 
 log = logging.getLogger(__name__)
+
+_COPYING = frozenset({TaskType.RESYNC, TaskType.ADD_MIRROR})
 
 
 class FaultKeeper:
@@ -74,78 +80,128 @@ class FaultKeeper:
 
     # --- decisions, each under the control lock ---
     def _first_write(self, volume: Volume, fault: Fault) -> None:
-        """The record on disk says CLEAN: make it ACTIVE; the swap runs the parked writes again."""
+        """The record on disk says CLEAN, or that a plex gets writes which it can't: correct it first.
+
+        The swap runs the parked writes again.
+        """
+        ended: list[Ref] = []
 
         def change(edit: Edit) -> None:
+            for disk in beyond_reach(edit, volume.ref):
+                ended.extend(without_disk(edit, disk.ref, PlexState.STALE))
             for plex in edit.config.plexes_of(volume.ref):
                 if plex.state is PlexState.CLEAN:
                     edit.put(msgspec.structs.replace(plex, state=PlexState.ACTIVE))
 
         self._committer.commit(change)
+        if not self._committer.ios[volume.ref].table.writable:
+            self._give_up(volume.ref, errno.EIO)
+        self._end(ended, "A disk that it writes to is missing.")
         self._committer.ios[volume.ref].release()
 
     def _leg_failed(self, volume: Volume, fault: Fault) -> None:
         config = self._committer.config
         disk = self._luns.disk_of(fault.device)
-        filling = self._filled(config, volume, fault, disk)
-        if filling is not None:
-            self._runner.fail(filling, f"{_name(config, disk)} failed: {os.strerror(fault.number)}.")
-            self._without_target(volume, fault)
-            if fault.number in NO_SPACE:
-                self._alert_full(volume, disk)
-            elif disk is not None and not config.disk(disk).failing:
-                self._committer.commit(lambda edit: _detach(edit, disk))
-                self._alert_disk(disk, fault)
-            return
-        if disk is None:
+        target = self._target(config, fault)
+        if target is not None:
+            self._target_failed(volume, fault, disk, target)
+        elif disk is None:
             self._give_up(volume.ref, fault.number)
-            return
+        else:
+            self._disk_failed(disk, fault)
+            if self._spared(volume.ref, disk):
+                self._committer.ios[volume.ref].release()
+            else:
+                self._refuse(volume, fault)
+
+    def _disk_failed(self, disk: Ref, fault: Fault) -> None:
+        """Mark a disk, and spare every volume that can do without it."""
+        config = self._committer.config
         known = config.disk(disk).failing
-        self._committer.commit(lambda edit: _detach(edit, disk))
+        ended: list[Ref] = []
+        self._committer.commit(lambda edit: ended.extend(fail_disk(edit, disk)))
+        self._end(ended, f"{config.disk(disk).name} failed: {os.strerror(fault.number)}.")
         if not known:
             self._alert_disk(disk, fault)
-        if self._spared(volume.ref, disk):
-            self._committer.ios[volume.ref].release()
-        else:
-            self._give_up(volume.ref, fault.number)
+
+    def _target_failed(self, volume: Volume, fault: Fault, disk: Ref | None, target: Ref) -> None:
+        """What is being filled takes no more writes from now on; its task ends."""
+        why = f"{_name(self._committer.config, disk)} failed: {os.strerror(fault.number)}."
+        self._end(_fillers(self._committer.config, volume, target), why)
+
+        def change(edit: Edit) -> None:
+            record = edit.config.get(target)
+            if isinstance(record, Subdisk):
+                edit.drop(target)
+            elif isinstance(record, Plex):
+                edit.put(msgspec.structs.replace(record, state=PlexState.IOFAIL))
+
+        self._committer.commit(change)
+        if fault.number in NO_SPACE:
+            self._alert_full(volume, disk)
+        elif disk is not None:
+            self._disk_failed(disk, fault)
+        self._committer.ios[volume.ref].release()
+
+    def _refuse(self, volume: Volume, fault: Fault) -> None:
+        """The clients get the error. Where a write of theirs reached some places and not others, these may differ."""
+        if fault.op is not Op.READ and fault.op is not None:
+            self._differ(volume, fault, f"A write to {volume.name} failed.")
+        self._give_up(volume.ref, fault.number)
 
     def _flush_failed(self, volume: Volume, fault: Fault) -> None:
         """What was written since the last good flush is in doubt on that disk: as a failed leg, else fence."""
-        self._leg_failed(volume, fault)
         disk = self._luns.disk_of(fault.device)
-        if disk is not None and not self._spared(volume.ref, disk):
-            reason = (
-                f"{_name(self._committer.config, disk)} could not bring written data to stable storage, and no other "
-                f"complete mirror exists."
-            )
-            self._committer.ios[volume.ref].fence()
-            self._committer.commit(lambda edit: _fence(edit, volume.ref, reason))
-            self._committer.alert(
-                Severity.ERROR,
-                f"{volume.name} takes no more writes.",
-                about=volume.ref,
-                cause=reason,
-                remedy="Stop the volume, check its disk and its data, then start it again.",
-            )
+        if disk is None or volume.fenced:
+            self._give_up(volume.ref, fault.number)
+            return
+        self._disk_failed(disk, fault)
+        io = self._committer.ios[volume.ref]
+        if self._spared(volume.ref, disk):
+            io.release()
+            return
+        name = _name(self._committer.config, disk)
+        reason = f"{name} could not bring written data to stable storage, and no other complete mirror exists."
+        io.fence()
+        self._committer.commit(lambda edit: _fence(edit, volume.ref, reason))
+        self._committer.alert(
+            Severity.ERROR,
+            f"{volume.name} takes no more writes.",
+            about=volume.ref,
+            cause=reason,
+            remedy="Stop the volume, check its disk and its data, then start it again.",
+        )
 
     def _no_space(self, volume: Volume, fault: Fault) -> None:
-        """The client has its ENOSPC; mirrors may differ there: one of them is named, the rest made equal to it.
+        """The client has its ENOSPC; mirrors may differ there: one of them is named, the rest made equal to it."""
+        disk = self._luns.disk_of(fault.device)
+        self._differ(volume, fault, f"The host has no space left for {_name(self._committer.config, disk)}.")
+        self._alert_full(volume, disk)
 
-        A copy that runs may be past the place already: it ends, and begins anew when the operator asks for it.
-        """
+    def _differ(self, volume: Volume, fault: Fault, why: str) -> None:
+        """A write reached some legs and not others. Copies that run may be past the place: they end, and what they
+        fill begins anew when the operator asks for it. Of complete plexes one is named that is believed."""
         config = self._committer.config
-        for task in config.tasks_of(volume.group):
-            if task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED:
-                self._runner.abort(task.ref)
-        complete = [plex for plex in config.plexes_of(volume.ref) if plex.complete]
-        if len(complete) > 1 and volume.source is None:
-            source = next((plex for plex in complete if plex.ref != fault.plex), complete[0])
-            self._committer.commit(
-                lambda edit: edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=source.ref))
-            )
-        self._alert_full(volume, self._luns.disk_of(fault.device))
+        self._end([task.ref for task in config.tasks_of(volume.group) if _copies_in(config, task, volume)], why)
+
+        def change(edit: Edit) -> None:
+            plexes = edit.config.plexes_of(volume.ref)
+            for plex in plexes:
+                if plex.state is PlexState.FILLING:
+                    edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
+            complete = [plex for plex in plexes if plex.complete]
+            if len(complete) > 1 and edit.config.volume(volume.ref).source is None:
+                source = next((plex for plex in complete if plex.ref != fault.plex), complete[0])
+                edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=source.ref))
+
+        try:
+            self._committer.commit(change)
+        except GroupFrozen:
+            self._committer.unequal.add(volume.ref)
+            raise
 
     def _defect(self, volume: Volume, fault: Fault) -> None:
+        self._differ(volume, fault, f"A request to {volume.name} failed inside of the engine.")
         self._committer.alert(
             Severity.ERROR,
             f"A request to {volume.name} failed inside of the engine.",
@@ -155,30 +211,16 @@ class FaultKeeper:
         )
 
     # --- helpers ---
-    def _filled(self, config: Config, volume: Volume, fault: Fault, disk: Ref | None) -> Ref | None:
-        """The task that fills what failed, when the failed leg is only a target."""
-        for task in config.tasks_of(volume.group):
-            if task.state in TASK_ENDED or task.params.volume not in (None, volume.ref):
-                continue
-            if fault.piece in task.params.subdisks and isinstance(fault.piece, Ref):
-                return task.ref
-            if fault.plex in task.params.plexes and config.plex(fault.plex).state is PlexState.FILLING:
-                return task.ref
-        return None
+    def _end(self, tasks: Iterable[Ref], why: str) -> None:
+        for task in tasks:
+            self._runner.fail(task, why)
 
-    def _without_target(self, volume: Volume, fault: Fault) -> None:
-        """The target that failed takes no more writes from now on; its task is ending."""
-
-        def change(edit: Edit) -> None:
-            piece = edit.config.get(fault.piece) if isinstance(fault.piece, Ref) else None
-            if isinstance(piece, Subdisk):
-                edit.drop(piece.ref)
-            plex = edit.config.get(fault.plex) if isinstance(fault.plex, Ref) and piece is None else None
-            if plex is not None and plex.ref.kind is Kind.PLEX:
-                edit.put(msgspec.structs.replace(plex, state=PlexState.IOFAIL))
-
-        self._committer.commit(change)
-        self._committer.ios[volume.ref].release()
+    def _target(self, config: Config, fault: Fault) -> Ref | None:
+        """The plex or subdisk that is being filled, when it was a leg of that which failed."""
+        if isinstance(fault.piece, Ref) and fault.piece in config:
+            return fault.piece
+        plex = config.get(fault.plex) if isinstance(fault.plex, Ref) else None
+        return plex.ref if isinstance(plex, Plex) and plex.state is PlexState.FILLING else None
 
     def _spared(self, volume: Ref, disk: Ref) -> bool:
         """Whether the volume lives on without this disk: no complete plex of it lies there any more."""
@@ -207,8 +249,15 @@ class FaultKeeper:
         )
 
 
-def _detach(edit: Edit, disk: Ref) -> None:
-    detach_disk(edit, disk)
+def _fillers(config: Config, volume: Volume, target: Ref) -> list[Ref]:
+    """The tasks that fill a plex or a subdisk."""
+    tasks = (task for task in config.tasks_of(volume.group) if task.state not in TASK_ENDED)
+    return [task.ref for task in tasks if target in (*task.params.plexes, *task.params.subdisks)]
+
+
+def _copies_in(config: Config, task: Task, volume: Volume) -> bool:
+    """Whether a task copies to places of this volume."""
+    return task.state not in TASK_ENDED and task.type in _COPYING and volume.ref in volumes_of(config, task)
 
 
 def _fence(edit: Edit, volume: Ref, reason: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import CommandRejected, EngineError
+from engine.detach import believe_what_is_left, fail_disk
+from engine.errors import CommandRejected, EngineError, MetadataError
 from engine.plans import Problem
 from engine.records import (
     TASK_ENDED,
@@ -25,8 +27,9 @@ from engine.records import (
     TaskType,
     Volume,
 )
-from engine.states import COMPLETE
+from engine.states import COMPLETE, reaches
 from engine.store.group_store import GroupStore
+from engine.store.label import read_label
 from engine.store.member import Importer, make_disk
 from engine.store.probe import content_of
 from engine.store.scan import scan
@@ -58,27 +61,50 @@ class GroupKeeper:
     # --- disks ---
     def init_disks(self, command: commands.InitDisks, plan: Plan) -> Callable[[Edit], None]:
         """Label LUNs that stay without a group."""
-        for lun in self._claimed(command.disks, force=command.force):
-            try:
+        luns = self._claimed(command.disks, force=command.force)
+        try:
+            for lun in luns:
                 make_disk(_device(lun), _disk(lun).id, time.time())
-            finally:
-                _unlock(lun)
+        finally:
+            _unlock_all(luns)
         return nothing
 
     def add_disks(self, command: commands.AddDisks, plan: Plan) -> Callable[[Edit], None]:
         """Label LUNs for a group; the commit makes them members."""
         store = self._committer.stores[command.group]
-        for lun in self._claimed(command.disks, force=command.force):
-            store.add_disk(_disk(lun), _device(lun))
+        luns = self._claimed(command.disks, force=command.force)
+        try:
+            for lun in luns:
+                store.add_disk(_disk(lun), _device(lun))
+        except (EngineError, ValueError):
+            self.not_added(command, plan)
+            raise
         return nothing
+
+    def not_added(self, command: commands.AddDisks, plan: Plan) -> None:
+        """The disks do not join after all."""
+        for ref in command.disks:
+            lun = self._luns.of(ref)
+            if lun is not None:
+                self._committer.stores[command.group].lose_disk(ref)
+                _unlock(lun)
 
     def release_disks(self, command: commands.RemoveDisks, plan: Plan) -> None:
         """After the commit that took them out: their labels name no group any more."""
         assert plan.group is not None
         store = self._committer.stores[plan.group]
         for ref in command.disks:
-            store.remove_disk(ref)
             lun = self._luns.of(ref)
+            try:
+                store.remove_disk(ref)
+            except EngineError as error:
+                self._committer.alert(
+                    Severity.WARNING,
+                    f"{lun.name if lun else 'A disk'} still carries the label of the disk group that it has left.",
+                    about=ref,
+                    cause=str(error),
+                    remedy="Initialize the disk before it is used again.",
+                )
             if lun is not None:
                 _unlock(lun)
 
@@ -91,13 +117,20 @@ class GroupKeeper:
         try:
             store = GroupStore.create(records, {_disk(lun): _device(lun) for lun in luns}, self._importer)
         except ValueError as error:
+            _unlock_all(luns)
             raise EngineError(f"The group cannot be made: {error}.") from error
         except EngineError:
-            for lun in luns:
-                _unlock(lun)
+            _unlock_all(luns)
             raise
         self._committer.adopt(group, store)
         return nothing
+
+    def not_created(self, command: commands.CreateGroup, plan: Plan) -> None:
+        """The group is on its LUNs, and nobody's: the next scan finds it."""
+        group = next(record.ref for record in plan.puts if isinstance(record, Group))
+        if group in self._committer.stores:
+            self._committer.release(group)
+        _unlock_all(filter(None, map(self._luns.of, command.disks)))
 
     def destroyed(self, command: commands.DestroyGroup, plan: Plan) -> Callable[[Edit], None]:
         """End the group on its LUNs before it leaves the configuration."""
@@ -119,26 +152,61 @@ class GroupKeeper:
     def take(self, command: commands.ImportGroup, plan: Plan) -> Callable[[Edit], None]:
         """Read the group again, past every cache, lock its LUNs and write this host's stamp."""
         luns = [lun for lun in self._luns if lun.device is not None and lun.present()]
-        found = scan({lun.path: _device(lun) for lun in luns}).groups.get(command.group.id)
-        if found is None:
-            raise EngineError("None of the group's LUNs can be read any more. Rescan.")
+        found = _scanned(luns, command.group.id)
         return self.import_found(found, force=command.force, clear=command.clear, new_name=command.new_name)
+
+    def not_taken(self, command: commands.ImportGroup, plan: Plan) -> None:
+        """The import did not become true here; on the LUNs this host's stamp stands, so that it may try again."""
+        self.give_back(command.group)
+
+    def give_back(self, group: Ref) -> None:
+        """Let go of a group's LUNs without a word on disk."""
+        if group in self._committer.stores:
+            self._unlock_group(self._committer.config, group)
+            self._committer.release(group)
+
+    def lose(self, group: Ref) -> None:
+        """Another host has it: tasks stop, clients hear of a shutdown, nothing is written any more.
+
+        Not to be called under the control lock, as it waits for the tasks.
+        """
+        with self._committer.lock:
+            config = self._committer.config
+            for volume in config.volumes_of(group):
+                if volume.ref in self._committer.ios:
+                    self._committer.ios[volume.ref].fence()
+        self._runner.suspend([task.ref for task in config.tasks_of(group)])
+
+        def change(edit: Edit) -> None:
+            for task in edit.config.tasks_of(group):
+                edit.drop(task.ref)
+            edit.put(msgspec.structs.replace(edit.config.group(group), state=GroupState.FOREIGN, frozen=""))
+
+        with self._committer.lock:
+            self.give_back(group)
+            self._committer.commit(change)
 
     def import_found(
         self, found: GroupFound, *, force: bool = False, clear: bool = False, new_name: str = ""
     ) -> Callable[[Edit], None]:
-        """Lock, stamp and load a group; answers the edit that puts its records in place."""
+        """Lock, read once more, stamp and load a group; answers the edit that puts its records in place."""
         members = [lun for lun in self._luns if any(disk.key == lun.path for disk in found.members.values())]
         _lock_all(members)
         try:
+            found = _scanned(members, found.id)
             store = GroupStore.load(found, self._importer, force=force, clear=clear)
         except EngineError:
-            for lun in members:
-                _unlock(lun)
+            _unlock_all(members)
             raise
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
-        return lambda edit: self._put_group(edit, store.group, records, new_name, stale)
+
+        def change(edit: Edit) -> None:
+            self._put_group(edit, store.group, records, new_name, stale)
+            for disk in store.failed:
+                fail_disk(edit, disk)
+
+        return change
 
     def arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
         """After an import: recover what was not stopped in order, go on with the tasks."""
@@ -147,21 +215,23 @@ class GroupKeeper:
     # --- volumes ---
     def stop_in_order(self, group: Ref) -> None:
         """Flush every volume of a group and make its record say CLEAN."""
-        volumes = [volume.ref for volume in self._committer.config.volumes_of(group)]
-        clean = self.quiet(volumes)
-        self._committer.commit(lambda edit: mark_clean(edit, clean))
+        self.make_clean([volume.ref for volume in self._committer.config.volumes_of(group)])
 
-    def quiet(self, volumes: Iterable[Ref]) -> list[Ref]:
-        """Flush volumes that no client uses; answers those whose every byte is stable."""
-        clean = []
-        for ref in volumes:
-            io = self._committer.ios.get(ref)
-            if io is None or io.fenced:
-                continue
-            with io.hold():
-                if all(_flushes(device) for device in list(io.written)):
-                    clean.append(ref)
-        return clean
+    def make_clean(self, volumes: Iterable[Ref]) -> None:
+        """Flush volumes and make their records say CLEAN, in one step: nobody gets in before nothing is writable.
+
+        A volume of which anything is in doubt keeps saying ACTIVE.
+        """
+        with contextlib.ExitStack() as held:
+            clean = [ref for ref in volumes if self._holds_still(ref, held)]
+            self._committer.commit(lambda edit: mark_clean(edit, clean))
+
+    def _holds_still(self, volume: Ref, held: contextlib.ExitStack) -> bool:
+        io = self._committer.ios.get(volume)
+        if io is None or io.fenced or volume in self._committer.unequal:
+            return False
+        held.enter_context(io.hold())
+        return io.settle_writes()
 
     def recover(self, group: Ref) -> None:
         """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
@@ -170,11 +240,29 @@ class GroupKeeper:
             if volume.source is not None and not self._resynced(config, volume):
                 self._start_resync(volume)
         for task in self._committer.config.tasks_of(group):
-            if not task.paused and task.state not in TASK_ENDED:
+            lost = _lost_target(self._committer.config, task)
+            if task.state in TASK_ENDED:
+                continue
+            if lost:
+                self._runner.fail(task.ref, f"{lost} is missing.")
+            elif not task.paused:
                 self._runner.start(task.ref)
+
+    def believe(self, command: commands.StartVolumes, plan: Plan) -> Callable[[Edit], None]:
+        """The operator starts volumes by hand: those that were fenced take writes again."""
+
+        def change(edit: Edit) -> None:
+            for ref in command.volumes:
+                edit.put(msgspec.structs.replace(edit.config.volume(ref), fenced=""))
+
+        return change
 
     def recover_volumes(self, command: commands.StartVolumes, plan: Plan) -> None:
         """After a start by hand: as after an import."""
+        for ref in command.volumes:
+            io = self._committer.ios.get(ref)
+            if io is not None and io.fenced:
+                io.unfence()
         for group in {self._committer.config.volume(ref).group for ref in command.volumes}:
             self.recover(group)
 
@@ -188,6 +276,8 @@ class GroupKeeper:
         """A task that makes every other complete plex equal to the named source."""
         config = self._committer.config
         others = tuple(plex.ref for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != volume.source)
+        if not others:
+            return
         task = Task(
             ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
             name=f"Resynchronize {volume.name}",
@@ -252,14 +342,27 @@ class GroupKeeper:
             if lun is None or lun.device is None or not lun.present():
                 name = self._committer.config.disk(ref).name
                 raise EngineError(f"The LUN of {name} is missing. Bring it back and rescan.")
-            content = content_of(_device(lun))
-            if content and not force:
-                raise CommandRejected(
-                    (Problem(f"{lun.name} holds {content}.", "Choose another disk, or use force.", ref),)
-                )
+            _refuse_content(lun, content_of(_device(lun)), force)
             luns.append(lun)
-        _lock_all(luns)
+        taken = _lock_all(luns)
+        try:
+            for lun in luns:
+                _refuse_content(lun, self._member_of(lun), force)
+        except EngineError:
+            _unlock_all(taken)
+            raise
         return luns
+
+    def _member_of(self, lun: Lun) -> str:
+        """What the label says now: since the last look somebody may have made a group there."""
+        try:
+            label = read_label(_device(lun))
+        except MetadataError:
+            return "a damaged label of this program"
+        if label is None or not label.group or label.group == lun.leftover_of:
+            return ""
+        here = Ref(Kind.GROUP, label.group, self._state.host_id) in self._committer.stores
+        return "" if here else "a disk of a disk group that was found since the last rescan"
 
     def _unlock_group(self, config: Config, group: Ref) -> None:
         for disk in config.disks_of(group):
@@ -283,22 +386,36 @@ def mark_clean(edit: Edit, volumes: Iterable[Ref]) -> None:
 def _mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
     """A volume that is found ACTIVE was not stopped in order: name one plex to believe, begin its copies anew.
 
-    A complete plex with a disk that is missing, or came back older than the group knows it, is left out of writes from
-    now on when another one is whole.
+    A plex with a disk that is missing, or came back older than the group knows it, is left out of writes from now on
+    when another one is whole; one that was being filled has to be filled again.
     """
     plexes = edit.config.plexes_of(volume.ref)
     whole = [plex for plex in plexes if plex.state in COMPLETE and _all_there(edit.config, plex, stale)]
     for plex in plexes:
-        if plex.state in COMPLETE and plex not in whole and whole:
+        lost = plex not in whole and plex.state in COMPLETE and bool(whole)
+        if lost or (plex.state is PlexState.FILLING and not _all_there(edit.config, plex, stale)):
             edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
-    if not any(plex.state is PlexState.ACTIVE for plex in plexes):
-        return
+    believe_what_is_left(edit, volume.ref)
+    active = any(plex.state is PlexState.ACTIVE for plex in plexes)
     for task in edit.config.tasks_of(volume.group):
-        if task.params.volume == volume.ref or _moves(edit.config, task, volume):
+        concerned = task.params.volume == volume.ref or _moves(edit.config, task, volume)
+        if concerned and (active or _on_stale(edit.config, task, stale)):
             edit.put(msgspec.structs.replace(task, checkpoint=0))
-    if len(whole) > 1 and volume.source is None:
+    if active and len(whole) > 1 and edit.config.volume(volume.ref).source is None:
         chosen = next((plex for plex in whole if plex.ref == volume.preferred), whole[0])
-        edit.put(msgspec.structs.replace(volume, source=chosen.ref))
+        edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=chosen.ref))
+
+
+def _on_stale(config: Config, task: Task, stale: frozenset[str]) -> bool:
+    """Whether a task copies to a disk that has missed something."""
+    return any(ref in config and config.subdisk(ref).disk.id in stale for ref in task.params.subdisks)
+
+
+def _lost_target(config: Config, task: Task) -> str:
+    """The name of a missing disk that a task moves something to; what it missed would never be copied."""
+    targets = [config.subdisk(ref) for ref in task.params.subdisks if ref in config]
+    lost = (sd.disk for sd in targets if sd.replaces is not None and not reaches(config, sd))
+    return next((config.disk(disk).name for disk in lost), "")
 
 
 def _moves(config: Config, task: Task, volume: Volume) -> bool:
@@ -309,8 +426,8 @@ def _moves(config: Config, task: Task, volume: Volume) -> bool:
 
 
 def _all_there(config: Config, plex: Plex, stale: frozenset[str]) -> bool:
-    disks = [config.disk(sd.disk) for sd in config.subdisks_of(plex.ref) if sd.replaces is None]
-    return all(disk.present and disk.ref.id not in stale for disk in disks)
+    subdisks = [sd for sd in config.subdisks_of(plex.ref) if sd.replaces is None]
+    return all(reaches(config, sd) and sd.disk.id not in stale for sd in subdisks)
 
 
 def _members_of(config: Config, group: Ref) -> list[Ref]:
@@ -325,8 +442,22 @@ def _members_of(config: Config, group: Ref) -> list[Ref]:
     return found
 
 
-def _lock_all(luns: Iterable[Lun]) -> None:
-    """Lock LUNs; when one is held elsewhere, none stays locked that was not before."""
+def _scanned(luns: Iterable[Lun], group: str) -> GroupFound:
+    """The group as these LUNs tell it now. EngineError when none of them knows it."""
+    found = scan({lun.path: _device(lun) for lun in luns}).groups.get(group)
+    if found is None:
+        raise EngineError("None of the group's LUNs can be read any more. Rescan.")
+    return found
+
+
+def _refuse_content(lun: Lun, content: str, force: bool) -> None:
+    if content and not force:
+        problem = Problem(f"{lun.name} holds {content}.", "Choose another disk, or use force.", lun.disk)
+        raise CommandRejected((problem,))
+
+
+def _lock_all(luns: Iterable[Lun]) -> list[Lun]:
+    """Lock LUNs; when one is held elsewhere, none stays locked that was not before. Answers the newly locked."""
     taken: list[Lun] = []
     for lun in luns:
         if lun.lock is None or lun.lock.held:
@@ -334,10 +465,15 @@ def _lock_all(luns: Iterable[Lun]) -> None:
         try:
             lun.lock.take()
         except EngineError:
-            for other in taken:
-                _unlock(other)
+            _unlock_all(taken)
             raise
         taken.append(lun)
+    return taken
+
+
+def _unlock_all(luns: Iterable[Lun]) -> None:
+    for lun in luns:
+        _unlock(lun)
 
 
 def _unlock(lun: Lun) -> None:
@@ -353,11 +489,3 @@ def _device(lun: Lun) -> HostDevice:
 def _disk(lun: Lun) -> Ref:
     assert lun.disk is not None
     return lun.disk
-
-
-def _flushes(device: object) -> bool:
-    try:
-        device.flush()  # type: ignore[attr-defined]
-    except EngineError:
-        return False
-    return True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.api import EngineApi
+    from engine.luns import HostDevice
 
 
 @dataclass
@@ -77,16 +78,24 @@ def open_host(
 
 
 def start_host(
-    *, lab: str | None = None, state: str | None = None, socket: str | None = None, nbd: str | None = None
+    *,
+    lab: str | None = None,
+    state: str | None = None,
+    socket: str | None = None,
+    nbd: str | None = None,
+    opener: Callable[[str], HostDevice] | None = None,
 ) -> OpenedHost:
-    """Start an engine in this process and serve its control socket. EngineBusy when another one serves it."""
+    """Start an engine in this process and serve its control socket. EngineBusy when another one serves it.
+
+    `opener` opens each LUN, for layers that fail or delay.
+    """
     control = control_socket(socket)
     opened_lab = _lab(Path(lab)) if lab else None
     luns = opened_lab.paths(Path(lab)) if opened_lab and lab else []
     with contextlib.ExitStack() as undo:
         host_state = HostState(state_folder(state))
         nbd_path = nbd_socket(nbd, control)
-        engine = Engine(host_state, luns=luns, nbd=nbd_path)
+        engine = Engine(host_state, luns=luns, nbd=nbd_path, opener=opener)
         opened = OpenedHost(engine, True, control, nbd_path, host_state.folder)
         undo.callback(engine.close)
         server = ControlServer(control, engine, engine.runtime, show=opened.show)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import secrets
 import socket
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Entry = TypeVar("Entry", Task, Alert)
+
+log = logging.getLogger(__name__)
 
 _LOG_BYTES_MAX = 4 << 20
 _FLUSH_NUMBERS = 64
@@ -49,9 +52,13 @@ class HostState:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _hold(folder / "lock")
         self._path = folder / "host.json"
-        self._saved = self._load()
-        self._number = self._saved.next_number
-        self.save()
+        try:
+            self._saved = self._load()
+            self._number = self._saved.next_number
+            self.save()
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     @property
     def host_id(self) -> str:
@@ -66,36 +73,54 @@ class HostState:
         return tuple(self._saved.luns)
 
     def remember_luns(self, luns: list[KnownLun]) -> None:
-        """Replace the list of known LUNs."""
+        """Replace the list of known LUNs. Where that cannot be written, it is by the next save that can."""
         if luns != self._saved.luns:
             self._saved.luns = luns
-            self.save()
+            self._try_save()
 
     def number(self) -> int:
-        """The next number for a task or an alert. A block of numbers is reserved on disk before one is used."""
-        number, self._number = self._number, self._number + 1
+        """The next number for a task or an alert. A block of numbers is reserved on disk before one is used.
+
+        EngineError when none is left and the state folder cannot be written: a number is never used twice.
+        """
+        if self._number + _FLUSH_NUMBERS // 2 >= self._saved.next_number:
+            self._try_save()
         if self._number >= self._saved.next_number:
-            self.save()
+            raise EngineError(f"{self._path} cannot be written. Make room in its file system, or correct its mode.")
+        number, self._number = self._number, self._number + 1
         return number
 
     def reserve(self, number: int) -> None:
         """Numbers go on behind this one: a group has come that uses it."""
         if number >= self._number:
             self._number = number + 1
-            self.save()
+            self._try_save()
 
     def save(self) -> None:
         """Write the state through a new file, so that a crash leaves the old one or the new one."""
         self._write(self._number + _FLUSH_NUMBERS)
 
+    def _try_save(self) -> None:
+        """Nothing of the storage depends on this folder: what cannot be written there stops nothing at once."""
+        try:
+            self.save()
+        except OSError as error:
+            log.warning("%s could not be written: %s", self._path, error.strerror or error)
+
     def _write(self, next_number: int) -> None:
-        self._saved.next_number = next_number
+        """The numbers count as reserved only once that is durable, the renaming included."""
         temporary = self._path.with_suffix(".new")
         with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(self._saved))
+            file.write(msgspec.json.encode(msgspec.structs.replace(self._saved, next_number=next_number)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
+        folder = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        self._saved.next_number = next_number
 
     def log_task(self, task: Task) -> None:
         """Append an ended task to the task log."""
@@ -113,24 +138,34 @@ class HostState:
     def _read_log(self, name: str, kind: type[Entry]) -> Iterator[Entry]:
         lines: deque[bytes] = deque(maxlen=_HISTORY)
         for file in (f"{name}.jsonl.1", f"{name}.jsonl"):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 lines.extend((self.folder / file).read_bytes().splitlines())
         for line in lines:
             with contextlib.suppress(msgspec.MsgspecError):
                 yield msgspec.json.decode(line, type=kind)
 
     def close(self) -> None:
-        """Let another engine use the folder."""
-        self._write(self._number)
+        """Let another engine use the folder. Closing again does nothing."""
+        if self._lock < 0:
+            return
+        try:
+            self._write(self._number)
+        except OSError as error:
+            log.warning("%s could not be written: %s", self._path, error.strerror or error)
         os.close(self._lock)
+        self._lock = -1
 
     def _append(self, name: str, line: bytes) -> None:
+        """Best effort: what is logged has happened, and must not fail because it cannot be logged."""
         path = self.folder / name
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_size > _LOG_BYTES_MAX:
-                path.replace(path.with_name(name + ".1"))
-        with path.open("ab") as file:
-            file.write(line + b"\n")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_size > _LOG_BYTES_MAX:
+                    path.replace(path.with_name(name + ".1"))
+            with path.open("ab") as file:
+                file.write(line + b"\n")
+        except OSError as error:
+            log.warning("%s could not be written: %s", path, error.strerror or error)
 
     def _load(self) -> _Saved:
         try:

@@ -36,6 +36,7 @@ class Lun:
     device: HostDevice | None = None
     lock: DeviceLock | None = None
     disk: Ref | None = None  # the disk record that stands for it now
+    leftover_of: str = ""  # id of a group that its label names and that does not have it, as last seen
 
     def present(self) -> bool:
         """Whether the path still leads to what is open here."""
@@ -45,12 +46,19 @@ class Lun:
 class LunTable:
     """All LUNs of a host, by path and by disk."""
 
-    def __init__(self, state: HostState, before_close: Callable[[HostDevice], None] = lambda device: None) -> None:
-        """`before_close` is told of each device that is about to be closed."""
+    def __init__(
+        self,
+        state: HostState,
+        before_close: Callable[[HostDevice], None] = lambda device: None,
+        opener: Callable[[str], HostDevice] | None = None,
+    ) -> None:
+        """`before_close` is told of each device that is about to be closed; `opener` stands in for `open_lun`."""
         self._state = state
         self._before_close = before_close
+        self._open = opener or open_lun
         self._luns: dict[str, Lun] = {}
         self._by_disk: dict[Ref, Lun] = {}
+        self._former: list[HostDevice] = []
         for known in state.luns:
             self._luns[known.path] = Lun(known.path, known.name, known.enclosure)
 
@@ -65,7 +73,11 @@ class LunTable:
         path = os.path.realpath(path)
         if path in self._luns:
             return self._luns[path]
-        device = open_lun(path)
+        device = self._open(path)
+        twin = next((lun for lun in self if _same(lun, device)), None)
+        if twin is not None:
+            device.close()
+            raise EngineError(f"{path} is another name of {twin.path}, which is {twin.name} already.")
         lun = Lun(path, self._free_name(set(taken)), enclosure or _enclosure_of(path))
         lun.device, lun.lock = device, DeviceLock(device)
         self._luns[path] = lun
@@ -73,27 +85,39 @@ class LunTable:
         return lun
 
     def open_all(self) -> None:
-        """Try to open what is not open, and read the sizes of the rest anew."""
+        """Try to open what is not open."""
         for lun in self:
-            if lun.device is not None and not lun.present():
-                continue  # its descriptor is kept: the way back may be the same file
             if lun.device is None:
                 with contextlib.suppress(EngineError):
-                    lun.device = open_lun(lun.path)
-                    lun.lock = DeviceLock(lun.device)
-            else:
-                lun.device.refresh()
+                    device = self._open(lun.path)
+                    lun.device, lun.lock = device, DeviceLock(device)
+
+    def refresh(self) -> None:
+        """Read the sizes of what is there anew. Under the control lock: what is made of them must follow at once."""
+        for lun in self:
+            if lun.device is not None and lun.present():
+                with contextlib.suppress(DeviceError):
+                    lun.device.refresh()
+
+    def replaced(self) -> list[Lun]:
+        """LUNs at whose path another file or device stands now than the one that is open."""
+        return [lun for lun in self if lun.device is not None and not lun.present() and os.path.exists(lun.path)]
 
     def reopen(self, lun: Lun) -> None:
-        """Another file stands at the path of a LUN that was gone: forget the old one and open what is there."""
-        self._close(lun)
-        lun.device = open_lun(lun.path)
-        lun.lock = DeviceLock(lun.device)
+        """Open what stands at the path now. What was open before nobody uses any more; its descriptor is kept, because
+        an operation that is on its way there must not meet another file under the same number."""
+        device = self._open(lun.path)
+        if lun.lock is not None:
+            lun.lock.give_up()
+        if lun.device is not None:
+            self._before_close(lun.device)
+            self._former.append(lun.device)
+        lun.device, lun.lock = device, DeviceLock(device)
 
     def bind(self, lun: Lun, disk: Ref, name: str) -> None:
         """This LUN is that disk from now on."""
-        if lun.disk is not None:
-            self._by_disk.pop(lun.disk, None)
+        if lun.disk is not None and self._by_disk.get(lun.disk) is lun:
+            del self._by_disk[lun.disk]
         lun.disk, lun.name = disk, name
         self._by_disk[disk] = lun
 
@@ -109,14 +133,14 @@ class LunTable:
 
     def disk_of(self, device: object) -> Ref | None:
         """The disk behind a device of the data plane."""
-        return next((lun.disk for lun in self._luns.values() if lun.device is device), None)
+        return next((lun.disk for lun in list(self._luns.values()) if lun.device is device), None)
 
     def forget(self, lun: Lun) -> None:
         """Close a LUN and take it off the list. Nothing on it changes."""
         self._close(lun)
         self._luns.pop(lun.path, None)
-        if lun.disk is not None:
-            self._by_disk.pop(lun.disk, None)
+        if lun.disk is not None and self._by_disk.get(lun.disk) is lun:
+            del self._by_disk[lun.disk]
         self._remember()
 
     def rename(self, lun: Lun, name: str) -> None:
@@ -125,9 +149,11 @@ class LunTable:
 
     def close(self) -> None:
         """Close every device, and with it every lock."""
-        self._remember()
         for lun in self._luns.values():
             self._close(lun)
+        for device in self._former:
+            device.close()
+        self._remember()
 
     def _close(self, lun: Lun) -> None:
         if lun.lock is not None:
@@ -160,6 +186,16 @@ def open_lun(path: str) -> HostDevice:
             f"{path} has {format_size(device.size)}; a LUN needs at least {format_size(LUN_MIN)}. Choose a larger one."
         )
     return device
+
+
+def _same(lun: Lun, device: HostDevice) -> bool:
+    """Whether a LUN's open device is the very same file or kernel device: by a link, or by another node."""
+    if lun.device is None:
+        return False
+    one, other = os.fstat(lun.device.fd), os.fstat(device.fd)
+    if stat.S_ISBLK(one.st_mode) and stat.S_ISBLK(other.st_mode):
+        return one.st_rdev == other.st_rdev
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 
 
 def _enclosure_of(path: str) -> str:

@@ -214,7 +214,6 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     started: bool = True  # as the operator wants it; remembered across restarts
     preferred: Ref | None = None  # plex that reads go to; None balances them by region
     source: Ref | None = None  # the one plex to believe while the others are made identical to it
-    # host
     fenced: str = ""  # why writes and flushes fail until the operator has acted
     # derived
     serving: bool = False  # clients can connect right now
@@ -321,7 +320,6 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
 HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("lun", "enclosure", "block_size", "present", "failing", "content", "paths"),
     Kind.GROUP: ("owner", "frozen"),
-    Kind.VOLUME: ("fenced",),
     Kind.TASK: (
         "state",
         "finished_at",

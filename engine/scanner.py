@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import EngineError, GroupFrozen, MetadataError
+from engine.detach import without_disk
+from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import nothing
 from engine.records import (
@@ -39,7 +43,10 @@ if TYPE_CHECKING:
     from engine.luns import Lun, LunTable
     from engine.plans import Plan
     from engine.runtime import Runtime, Thread
+    from engine.store.group_store import GroupStore
     from engine.store.scan import Found
+
+log = logging.getLogger(__name__)
 
 
 class Scanner:
@@ -54,6 +61,8 @@ class Scanner:
         self._groups = groups
         self._runtime = runtime
         self._threads: list[Thread] = []
+        self._changes = 0  # how often a command has changed what stands on LUNs
+        self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
         """At start: open every LUN, show what is there, import the groups that this host had."""
@@ -76,9 +85,11 @@ class Scanner:
     # --- commands on LUNs ---
     def add_luns(self, command: commands.AddLuns, plan: Plan) -> Callable[[Edit], None]:
         """Open new LUNs; the rest is a look at them."""
-        added = []
+        added: list[Lun] = []
         try:
             for path in command.paths:
+                if os.path.realpath(path) in self._luns:
+                    raise EngineError(f"{path} leads to a LUN that is known already. Choose another LUN.")
                 added.append(self._luns.add(path, taken=self._disk_names()))
         except EngineError:
             for lun in added:
@@ -94,11 +105,17 @@ class Scanner:
                 self._luns.forget(lun)
 
     # --- looking ---
+    def outdate(self) -> None:
+        """Under the control lock: what stands on LUNs changes, so a look that is under way must begin anew."""
+        self._changes += 1
+
     def _rescan(self, task: Ref) -> None:
         result, state = "", TaskState.COMPLETED
         try:
-            self._look(import_ours=False)
-        except EngineError as error:
+            self._give_up_taken(self._look(import_ours=False))
+        except Exception as error:
+            if not isinstance(error, EngineError):
+                log.exception("A rescan met a defect")
             result, state = str(error), TaskState.FAILED
 
         def ended(edit: Edit) -> None:
@@ -108,23 +125,73 @@ class Scanner:
 
         self._committer.commit(ended)
 
-    def _look(self, *, import_ours: bool) -> None:
-        """Open, read without the control lock what can be slow, then change the configuration at one go."""
-        self._luns.open_all()
-        here = [lun for lun in self._luns if lun.present()]
-        found = scan({lun.path: lun.device for lun in here if lun.device is not None})
-        contents = {
-            lun.path: self._content(lun)
-            for lun in here
-            if lun.path not in found.labels and lun.path not in found.damaged
-        }
-        contents |= {path: "a damaged label of this program" for path in found.damaged}
-        with self._committer.lock:
-            self._bind_all(found)
-            self._committer.commit(lambda edit: self._show(edit, found, contents))
-            if import_ours:
-                self._import_ours(found)
-            self._tell(found)
+    def _look(self, *, import_ours: bool) -> Found:
+        """Open, read without the control lock what can be slow, then change the configuration.
+
+        First what only this host knows, which needs no disk; then each group by itself, as one may be frozen.
+        """
+        while True:
+            with self._committer.lock:
+                self._exchange_replaced()
+                changes = self._changes
+            self._luns.open_all()
+            here = [lun for lun in self._luns if lun.present()]
+            found = scan({lun.path: lun.device for lun in here if lun.device is not None})
+            contents = {lun.path: self._content(lun) for lun in here if lun.path not in found.labels}
+            with self._committer.lock:
+                if changes != self._changes:
+                    continue
+                self._settle({lun.path for lun in here}, found, contents, import_ours)
+                return found
+
+    def _settle(self, here: set[str], found: Found, contents: dict[str, str], import_ours: bool) -> None:
+        self._luns.refresh()
+        claimed = self._bind_all(found)
+        there = {lun.path for lun in self._luns if lun.path in here and lun.present()}
+        contents |= self._ours(found, claimed)
+        self._committer.commit(lambda edit: self._show(edit, found, contents, there))
+        for group in sorted(self._committer.stores):
+            self._settle_group(group)
+        if import_ours:
+            self._import_ours(found)
+        self._tell(found)
+
+    def _exchange_replaced(self) -> None:
+        """Another file stands at the path of a LUN: the disk has gone with the old one, whatever the new one is."""
+        replaced = self._luns.replaced()
+        gone = {lun.disk for lun in replaced}
+
+        def change(edit: Edit) -> None:
+            for disk in edit.config.all(Kind.DISK, Disk):
+                if disk.ref in gone:
+                    edit.put(msgspec.structs.replace(disk, present=False, lun=""))
+
+        if replaced:
+            self._committer.commit(change)
+            for group in sorted(self._committer.stores):
+                self._settle_group(group)
+        for lun in replaced:
+            with contextlib.suppress(EngineError):
+                self._luns.reopen(lun)
+                if lun.disk is not None:
+                    self._exchanged.add(lun.disk)
+
+    def _ours(self, found: Found, claimed: dict[str, str]) -> dict[str, str]:
+        """What labels of this program say that forbids to use a LUN as a free one."""
+        contents = {path: "a damaged label of this program" for path in found.damaged}
+        for lun in self._luns:
+            label = found.labels.get(lun.path)
+            lun.leftover_of = ""
+            if label is None:
+                continue
+            group = found.groups.get(label.group)
+            if claimed.get(label.disk, lun.path) != lun.path:
+                contents[lun.path] = "a copy of another disk"
+            elif group is not None and lun.path in group.leftovers:
+                lun.leftover_of = label.group
+            elif group is not None and label.disk not in group.members:
+                contents[lun.path] = "a disk of a disk group whose configuration cannot be read"
+        return contents
 
     def _content(self, lun: Lun) -> str:
         assert lun.device is not None
@@ -133,23 +200,38 @@ class Scanner:
         except EngineError as error:
             return str(error)
 
-    def _bind_all(self, found: Found) -> None:
-        """Which disk each LUN is: its label says it, else the disk that it has been since it was first seen."""
+    def _bind_all(self, found: Found) -> dict[str, str]:
+        """Which disk each LUN is: its label says it, else the disk that it has been since it was first seen.
+
+        Answers the path for each disk id that several may claim. A disk in use stays the LUN that it is: a copy that
+        turns up beside it is never written to.
+        """
         claimed = {disk: keys[0] for disk, keys in found.duplicates.items()}
         for group in found.groups.values():
             claimed |= {disk: member.key for disk, member in group.members.items()}
+        for store in self._committer.stores.values():
+            used = {lun.disk.id: lun.path for lun in self._luns if lun.disk is not None and store.has(lun.disk)}
+            here = {disk: path for disk, path in used.items() if path in found.labels}
+            claimed |= {disk: path for disk, path in here.items() if found.labels[path].disk == disk}
         for lun in self._luns:
             label = found.labels.get(lun.path)
             if label is not None and claimed.get(label.disk, lun.path) == lun.path:
                 self._luns.bind(lun, Ref(Kind.DISK, label.disk, self._state.host_id), lun.name)
-            elif lun.disk is None or label is not None:
+        for lun in self._luns:
+            label = found.labels.get(lun.path)
+            copy = label is not None and claimed.get(label.disk, lun.path) != lun.path
+            if lun.disk is None or self._luns.of(lun.disk) is not lun or (copy and label and lun.disk.id == label.disk):
                 self._luns.bind(lun, new_ref(Kind.DISK, self._state.host_id), lun.name)
+        return claimed
 
-    def _show(self, edit: Edit, found: Found, contents: dict[str, str]) -> None:
+    def _show(self, edit: Edit, found: Found, contents: dict[str, str], there: set[str]) -> None:
+        """What only this host knows: nothing of it is written to a group."""
         self._show_foreign_groups(edit, found)
         for lun in self._luns:
-            self._show_lun(edit, lun, found, contents.get(lun.path, ""))
-        self._mark_missing(edit)
+            self._show_lun(edit, lun, found, contents.get(lun.path, ""), present=lun.path in there)
+        for disk in edit.config.all(Kind.DISK, Disk):
+            if disk.present and self._luns.of(disk.ref) is None:
+                edit.put(msgspec.structs.replace(disk, present=False, lun=""))
 
     def _show_foreign_groups(self, edit: Edit, found: Found) -> None:
         """Groups that are not imported here are shown as their disks tell them."""
@@ -166,7 +248,7 @@ class Scanner:
             if shown.ref not in self._committer.stores and shown.ref.id not in found.groups:
                 _forget_group(edit, shown.ref)
 
-    def _show_lun(self, edit: Edit, lun: Lun, found: Found, content: str) -> None:
+    def _show_lun(self, edit: Edit, lun: Lun, found: Found, content: str, *, present: bool) -> None:
         assert lun.disk is not None
         known = edit.config.get(lun.disk)
         label = found.labels.get(lun.path)
@@ -185,50 +267,118 @@ class Scanner:
         edit.put(
             msgspec.structs.replace(
                 disk,
-                lun=lun.path,
+                lun=lun.path if present or not grouped else "",
                 enclosure=self._enclosure(edit, lun.enclosure),
-                present=lun.present(),
+                present=present,
                 size=device.size if device is not None else disk.size,
                 block_size=device.block_size if device is not None else disk.block_size,
-                public_length=self._grown(disk, device.size if device is not None else 0),
             )
         )
         self._luns.rename(lun, disk.name)
 
-    def _grown(self, disk: Disk, size: int) -> int:
-        """A LUN of an imported group that has grown offers its new space at once."""
-        store = self._committer.stores.get(disk.group) if disk.group is not None else None
-        if store is None or not disk.public_length or public_length(size, disk.public_offset) <= disk.public_length:
-            return disk.public_length
-        return store.resize_disk(disk.ref)
-
-    def _mark_missing(self, edit: Edit) -> None:
-        """Disks whose LUN is not there; a plex that lost one is left out of writes while another is whole."""
-        for disk in edit.config.all(Kind.DISK, Disk):
+    def _settle_group(self, group: Ref) -> None:
+        """Bring a group in line with the LUNs that it has now, and write what any of its disks still lacks."""
+        store, config = self._committer.stores[group], self._committer.config
+        lost: list[Ref] = []
+        back: list[Ref] = []
+        grown: dict[Ref, int] = {}
+        for disk in config.disks_of(group):
             lun = self._luns.of(disk.ref)
-            there = lun is not None and lun.present()
-            if there != disk.present:
-                edit.put(msgspec.structs.replace(disk, present=there, lun=lun.path if lun is not None else ""))
-            store = self._committer.stores.get(disk.group) if disk.group is not None else None
-            if store is None:
-                continue
-            if not there:
+            if not disk.present or lun is None or lun.device is None:
                 store.lose_disk(disk.ref)
-                _leave_out(edit, disk.ref)
-            elif lun is not None and lun.device is not None and not store.has(disk.ref):
-                self._come_back(edit, disk, lun)
+                lost.append(disk.ref)
+                continue
+            if disk.failing or not store.has(disk.ref):
+                (back if self._comes_back(store, disk, lun) else lost).append(disk.ref)
+            if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
+                grown[disk.ref] = self._resized(store, disk)
+        ended: list[Ref] = []
 
-    def _come_back(self, edit: Edit, disk: Disk, lun: Lun) -> None:
-        """A LUN that was away belongs to its group again; what its plexes missed is copied on demand."""
-        assert disk.group is not None
+        def change(edit: Edit) -> None:
+            for ref in back:
+                edit.put(msgspec.structs.replace(edit.config.disk(ref), failing=False))
+            for ref, length in grown.items():
+                edit.put(msgspec.structs.replace(edit.config.disk(ref), public_length=length))
+            for ref in lost:
+                if not store.has(ref):
+                    edit.put(msgspec.structs.replace(edit.config.disk(ref), present=False))
+            for disk in edit.config.disks_of(group):
+                ended.extend(without_disk(edit, disk.ref, PlexState.STALE))
+            self._name_sources(edit, group)
+            for ref in self._exchanged.intersection(back):
+                _doubt(edit, edit.config.disk(ref))
+
+        try:
+            self._committer.commit(change, owed=(group,))
+        except EngineError as error:
+            log.info("A disk group could not follow its disks: %s", error)
+            return
+        self._after_settling(group, back, ended)
+
+    def _after_settling(self, group: Ref, back: list[Ref], ended: list[Ref]) -> None:
+        self._exchanged.difference_update(back)
+        config = self._committer.config
+        for volume in config.volumes_of(group):
+            self._committer.unequal.discard(volume.ref)
+            io = self._committer.ios.get(volume.ref)
+            if volume.fenced and io is not None and not io.fenced:
+                io.fence()
+        for task in ended:
+            self._committer.end_task(task, "A disk that it writes to is missing.")
+
+    def _name_sources(self, edit: Edit, group: Ref) -> None:
+        """Mirrors that came to differ while nothing could be written down."""
+        for volume in edit.config.volumes_of(group):
+            complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
+            if volume.ref in self._committer.unequal and len(complete) > 1 and volume.source is None:
+                edit.put(msgspec.structs.replace(volume, source=complete[0].ref))
+
+    def _comes_back(self, store: GroupStore, disk: Disk, lun: Lun) -> bool:
+        """Whether a LUN that was away, or failed, belongs to its group again: a label and a stamp are written."""
         assert lun.device is not None
         assert lun.lock is not None
-        lun.lock.take()
+        held = lun.lock.held
         try:
-            self._committer.stores[disk.group].attach_disk(disk.ref, lun.device)
-        except MetadataError:
-            lun.lock.give_up()
-            edit.put(msgspec.structs.replace(disk, present=False))
+            lun.lock.take()
+            store.attach_disk(disk.ref, lun.device)
+        except EngineError as error:
+            if not held:
+                lun.lock.give_up()
+            self._committer.alert(
+                Severity.WARNING,
+                f"{disk.name} can't be used.",
+                about=disk.ref,
+                cause=str(error),
+                remedy="Correct the cause and rescan, or replace the LUN.",
+            )
+            return False
+        return True
+
+    def _resized(self, store: GroupStore, disk: Disk) -> int:
+        """A LUN that has grown offers its new space at once."""
+        try:
+            return store.resize_disk(disk.ref)
+        except EngineError as error:
+            log.warning("The new size of %s could not be written to its label: %s", disk.name, error)
+            return disk.public_length
+
+    def _give_up_taken(self, found: Found) -> None:
+        """Groups that another host has taken by force are not this one's any more. Never under the control lock: their
+        tasks may be waiting for it."""
+        for group in sorted(self._committer.stores):
+            told = found.groups.get(group.id)
+            others = told.owner_names(self._state.host_id) if told is not None else ""
+            if not others:
+                continue
+            name = self._committer.config.group(group).name
+            self._groups.lose(group)
+            self._committer.alert(
+                Severity.ERROR,
+                f"{name} was taken over by the host {others}.",
+                about=group,
+                cause=f"The import stamp of {others} stands on its disks.",
+                remedy=f"Deport it on {others} before it is imported here.",
+            )
 
     def _import_ours(self, found: Found) -> None:
         for group in sorted(found.groups):
@@ -238,7 +388,8 @@ class Scanner:
                 continue
             try:
                 self._committer.commit(self._groups.import_found(candidate))
-            except (EngineError, GroupFrozen) as error:
+            except EngineError as error:
+                self._groups.give_back(Ref(Kind.GROUP, group, self._state.host_id))
                 self._committer.alert(
                     Severity.ERROR,
                     f"The disk group {candidate.name or group[:8]} was not imported.",
@@ -274,17 +425,14 @@ class Scanner:
         return [disk.name for disk in self._committer.config.all(Kind.DISK, Disk)]
 
 
-def _leave_out(edit: Edit, disk: Ref) -> None:
-    for subdisk in edit.config.subdisks_on(disk):
+def _doubt(edit: Edit, disk: Disk) -> None:
+    """Volumes whose only bytes lie on a LUN that was exchanged under its path: nobody knows how old they are."""
+    for subdisk in edit.config.subdisks_on(disk.ref):
         plex = edit.config.plex(subdisk.plex)
-        others = [other for other in edit.config.plexes_of(plex.volume) if other.ref != plex.ref]
-        spared = any(other.state in COMPLETE and _whole(edit.config, other.ref) for other in others)
-        if plex.state in COMPLETE and spared:
-            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
-
-
-def _whole(config: Config, plex: Ref) -> bool:
-    return all(config.disk(sd.disk).present for sd in config.subdisks_of(plex) if sd.replaces is None)
+        if plex.state in COMPLETE and subdisk.replaces is None:
+            reason = f"Another file stands at {disk.lun} now than before: its data may be older"
+            volume = edit.config.volume(plex.volume)
+            edit.put(msgspec.structs.replace(volume, fenced=volume.fenced or f"{reason}."))
 
 
 def _forget_group(edit: Edit, group: Ref) -> None:

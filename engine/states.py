@@ -87,7 +87,7 @@ def _group_matters(record: object) -> object:
 
 def _disk_matters(record: object) -> object:
     """Not its free space, which every allocation changes."""
-    return (record.present, record.failing) if isinstance(record, Disk) else None
+    return (record.present, record.failing, record.size) if isinstance(record, Disk) else None
 
 
 def _reached(edit: Edit, touched: Iterable[Ref], kind: Kind, upward: dict[Kind, str]) -> dict[Ref, None]:
@@ -139,7 +139,7 @@ def _settle_plex(edit: Edit, ref: Ref) -> None:
     if not isinstance(plex, Plex):
         return
     subdisks = [sd for sd in edit.config.subdisks_of(ref) if sd.replaces is None]
-    present = all(_present(edit.config, sd) for sd in subdisks)
+    present = all(reaches(edit.config, sd) for sd in subdisks)
     edit.put(
         msgspec.structs.replace(
             plex,
@@ -156,6 +156,17 @@ def plex_length(plex: Plex, subdisks: Iterable[Subdisk]) -> int:
         if subdisk.column < plex.columns and subdisk.plex_offset == ends[subdisk.column]:
             ends[subdisk.column] += subdisk.length
     return min(ends) * plex.columns
+
+
+def reaches(config: Config, subdisk: Subdisk) -> bool:
+    """Whether the disk of a subdisk is there and has not become too short for it."""
+    disk = config.get(subdisk.disk)
+    return isinstance(disk, Disk) and disk.present and subdisk.disk_offset + subdisk.length <= disk.size
+
+
+def is_whole(config: Config, plex: Ref) -> bool:
+    """Whether every piece of a plex can be reached; where one of them is moving to does not count."""
+    return all(reaches(config, subdisk) for subdisk in config.subdisks_of(plex) if subdisk.replaces is None)
 
 
 def _present(config: Config, subdisk: Subdisk) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.commit import detach_disk
+from engine.detach import fail_disk
 from engine.records import Severity, Task, TaskState
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ class EngineTaskHost:
         if disk is None or disk not in config or config.disk(disk).failing:
             return
 
-        def change(edit: Edit) -> None:
-            detach_disk(edit, disk)
-
-        self._committer.commit(change)
+        ended: list[Ref] = []
+        self._committer.commit(lambda edit: ended.extend(fail_disk(edit, disk)))
+        for task in ended:
+            self._committer.end_task(task, f"{config.disk(disk).name} failed.")
         self._committer.alert(
             Severity.ERROR,
             f"{config.disk(disk).name} is failing.",

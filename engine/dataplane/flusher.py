@@ -29,6 +29,7 @@ class Flusher:
         self._volumes: list[VolumeIo] = []
         self._losses: dict[BlockDevice, int] = {}
         self._closing = False
+        self._one_at_a_time = runtime.lock()
         self._thread = runtime.thread("vea-flush", self._work)
 
     def put(self, volume: VolumeIo, request: Request, sink: Sink) -> None:
@@ -36,6 +37,15 @@ class Flusher:
         with self._changed:
             self._waiting.append((volume, request, sink))
             self._changed.notify()
+
+    def settle(self, volume: VolumeIo) -> bool:
+        """Flush what `volume` has written, on the calling thread; nobody may be inside of its gate.
+
+        False when any of it is in doubt, which is told as ever.
+        """
+        with self._one_at_a_time:
+            self._flush((volume,))
+        return not volume.in_doubt
 
     def register(self, volume: VolumeIo, devices: Iterable[BlockDevice]) -> None:
         """From now on `volume` hears of losses, and those of `devices` are counted from here."""
@@ -83,7 +93,8 @@ class Flusher:
                 batch, self._waiting = self._waiting, []
             if not batch:
                 return
-            self._flush({volume: None for volume, _, _ in batch})
+            with self._one_at_a_time:
+                self._flush({volume: None for volume, _, _ in batch})
             answers: dict[tuple[VolumeIo, Sink], list[Request]] = {}
             for volume, request, sink in batch:
                 answers.setdefault((volume, sink), []).append(request)

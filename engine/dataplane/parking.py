@@ -37,6 +37,11 @@ class Parking:
         """Nothing is parked any more."""
         return self._closed
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether any device is suspect."""
+        return bool(self._suspects)
+
     def park(self, request: Request, sink: Sink, fault: Fault, still: Callable[[], bool]) -> bool:
         """Keep the request and tell the fault. False, and nothing kept, unless `still` says that what it met is so."""
         with self._lock:

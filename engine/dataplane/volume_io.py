@@ -95,6 +95,15 @@ class VolumeIo:
         """How many requests wait for a decision."""
         return len(self._parking)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a flush of something that it uses has failed, and nobody has decided about it yet."""
+        return self._parking.in_doubt
+
+    def settle_writes(self) -> bool:
+        """While the gate is held: bring everything written to stable storage. False when that is in doubt."""
+        return self._flusher.settle(self)
+
     # What a connection does.
 
     def slot(self, name: str) -> Slot:

@@ -58,6 +58,7 @@ class GroupStore:
     ) -> None:
         self.group = group
         self.serial = importer.serial()
+        self.taken = False  # another host has it, or may have
         self.frozen = ""  # why no change can be made durable
         self.failed: tuple[Ref, ...] = ()  # disks that failed while the group was made or imported
         self._importer = importer
@@ -309,7 +310,7 @@ class GroupStore:
             except (DeviceError, RangeError):
                 continue  # its write will fail as well, and that is dealt with there
             if stamp is None or stamp.serial != self.serial:
-                self.frozen = _taken(stamp, member.device.name)
+                self.frozen, self.taken = _taken(stamp, member.device.name), True
                 return self.frozen
             ours += 1
         if doubtful and not ours:
@@ -361,6 +362,10 @@ class GroupStore:
                 f"The disk group was changed on {device.name} by another import while the disk was away. "
                 "Deport the group and import it again to decide which side holds."
             )
+
+    def distrust(self) -> None:
+        """The caller has taken back what was written last: the next commit writes all that differs."""
+        self._distrusted = True
 
     def lose_disk(self, ref: Ref) -> None:
         """A member is gone or not to be used: the next commit does without it."""

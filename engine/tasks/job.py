@@ -48,6 +48,10 @@ class Order(NamedTuple):
     why: str = ""
 
 
+class _Overruled(Exception):
+    """A change came too late: the task has been told to end without it."""
+
+
 class Job:
     """One run of a task, from `begin` until `over` is called on its last thread."""
 
@@ -176,6 +180,8 @@ class Job:
         except VolumeClosed:
             self.ask(Order(Wish.CLOSE))
             belt.drop(ticket)
+        except _Overruled:
+            belt.drop(ticket)
         except Exception as error:
             _log.exception("task %s met a defect", self.ref.id)
             belt.fail(ticket, TaskFailed(f"It met a defect in the engine ({error})."))
@@ -194,6 +200,8 @@ class Job:
         position = belt.watermark()
 
         def change(edit: Edit) -> None:
+            if self._wish is Wish.ABORT:  # asked for under the control lock, as this is: what was copied is in doubt
+                raise _Overruled
             step.change(edit)
             if step.last:
                 self._put(edit, **self._ending(TaskState.COMPLETED, step.result))

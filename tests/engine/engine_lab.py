@@ -14,6 +14,7 @@ from engine.host import OpenedHost, start_host
 from engine.lab import Lab, create_lab, mark_furnished
 from engine.records import Disk, Group, Kind, Plex, Ref, Task, Volume
 from engine.units import MIB
+from tests.engine.frail_lun import FrailLun
 
 LUN = 96 * MIB
 
@@ -39,11 +40,28 @@ class EngineLab:
     def config(self) -> Config:
         return self.engine.committer.config
 
-    def start(self) -> EngineLab:
+    def start(self, *, frail: bool = False) -> EngineLab:
+        """`frail`: each LUN is a `FrailLun`, which `lun` answers."""
         here = self.folder / self.host
         here.mkdir(exist_ok=True)
-        self.opened = start_host(lab=str(self.lab), state=str(here / "state"), socket=str(here / "s"))
+        self.opened = start_host(
+            lab=str(self.lab),
+            state=str(here / "state"),
+            socket=str(here / "s"),
+            opener=FrailLun if frail else None,
+        )
         return self
+
+    def lun(self, disk: Ref) -> FrailLun:
+        """The device behind a disk of an engine that was started `frail`."""
+        device = self.engine._luns.device(disk)
+        assert isinstance(device, FrailLun)
+        return device
+
+    def kill(self) -> None:
+        """End without an orderly stop of the volumes: their records go on saying ACTIVE."""
+        self.engine._groups.stop_in_order = lambda group: None  # type: ignore[method-assign]
+        self.stop()
 
     def stop(self) -> None:
         assert self.opened is not None
