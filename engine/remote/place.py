@@ -23,11 +23,11 @@ def runtime_folder() -> Path:
 
 
 def control_socket(given: str | None) -> Path:
-    """`--socket`, VEA_SOCKET, or the default place."""
+    """`--socket`, VEA_SOCKET, or the default place; absolute, since clients elsewhere are shown it."""
     named = given or os.environ.get("VEA_SOCKET")
-    return Path(named) if named else runtime_folder() / "control.sock"
+    return Path(named).absolute() if named else runtime_folder() / "control.sock"
 
 
 def nbd_socket(given: str | None, control: Path) -> Path:
     """`--nbd`, or `nbd.sock` beside the control socket."""
-    return Path(given) if given else control.with_name("nbd.sock")
+    return Path(given).absolute() if given else control.with_name("nbd.sock")
