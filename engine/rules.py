@@ -134,7 +134,7 @@ def group_without_volumes(config: Config, group: Ref) -> Problem | None:
     if not names:
         return None
     text = f"{config.group(group).name} holds {counted(len(names), 'volume')}: {listed(names)}."
-    return Problem(text, "Delete them first.", group)
+    return Problem(text, "Delete it first." if len(names) == 1 else "Delete them first.", group)
 
 
 def group_quiet(config: Config, group: Ref) -> Problem | None:
