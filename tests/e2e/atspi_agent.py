@@ -120,7 +120,7 @@ class Agent:
         return [app for app in desktop if app is not None]
 
     def roots(self, question):
-        roots = [each for each in self.popups if alive(each)] if question.get("popup") else []
+        roots = [each for each in self.popups if alive(each) and is_showing(each)] if question.get("popup") else []
         if question.get("popup"):
             return roots[-1:]
         return [window for app in self.apps() for window in children(app) if is_showing(window)]
@@ -153,6 +153,11 @@ class Agent:
         if question.get("path"):
             top = [each for root in top for each in search([root], question["path"], False)][:1]
         return [nested(each, question.get("deep", 40)) for each in top] or None
+
+    def do_windows(self, question):
+        """Role and name of every window, lowest first, once they are not `but`."""
+        found = [[window.getRoleName(), window.name] for window in self.roots({})]
+        return None if found == question.get("but") else found
 
     def do_popup(self, _question):
         """The entries of the popup menu that opened last."""
@@ -260,7 +265,15 @@ def told(node):
             text = node.queryText().getText(0, -1)
     except NotImplementedError:
         pass
+    labels = []
+    try:
+        for relation in node.getRelationSet():
+            if relation.getRelationType() == pyatspi.RELATION_LABELLED_BY:
+                labels += [relation.getTarget(each).name for each in range(relation.getNTargets())]
+    except NotImplementedError:
+        pass
     return {
+        "labels": labels,
         "role": node.getRoleName(),
         "name": node.name,
         "description": node.description,

@@ -54,6 +54,15 @@ def free_block(walker: Walker, disk: str) -> Node:
 def make_mirror(walker: Walker, name: str, mebibytes: int) -> None:
     """New Volume wizard: a mirrored volume, disks chosen by the engine."""
     walker.press("push button", "New Volume")
+    fill_new_volume(walker, name, mebibytes)
+    wizard = dialog("New Volume")
+    walker.click(walker.find(wizard, ("push button", "Finish"), **{"with": ["enabled"]}))
+    walker.gone(wizard)
+    walker.vx("vxtask", "wait", "--all")
+
+
+def fill_new_volume(walker: Walker, name: str, mebibytes: int) -> None:
+    """From the open wizard's Welcome to its plan."""
     wizard = dialog("New Volume")
     walker.find(wizard)
     walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
@@ -65,9 +74,6 @@ def make_mirror(walker: Walker, name: str, mebibytes: int) -> None:
     walker.find(wizard, ("check box", "Mirrored"), **{"with": ["checked"]})
     walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
     walker.find(wizard, ("table", "What will happen"))
-    walker.click(walker.find(wizard, ("push button", "Finish"), **{"with": ["enabled"]}))
-    walker.gone(wizard)
-    walker.vx("vxtask", "wait", "--all")
 
 
 def volume(walker: Walker, name: str, group: str = "dg1") -> dict[str, Any]:

@@ -57,12 +57,15 @@ class Tools:
 
 
 @contextlib.contextmanager
-def service(folder: Path) -> Iterator[Tools]:
-    """`vxsvc` on a fresh lab of default numbers; ended in order."""
+def service(folder: Path, state: str = "state") -> Iterator[Tools]:
+    """`vxsvc` on the lab of a folder, made with default numbers on first use; ended in order.
+
+    Another `state` is another host at the same LUNs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tools = Tools(folder, os.environ)
     program = "from engine.cli.vxsvc import main; main()"
-    words = ["--lab", str(folder / "lab"), "--state", str(folder / "state"), "--socket", str(tools.socket)]
+    words = ["--lab", str(folder / "lab"), "--state", str(folder / state), "--socket", str(tools.socket)]
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", program, *words, "--nbd", str(tools.nbd)],
