@@ -131,8 +131,10 @@ def remove_luns(config: Config, command: RemoveLuns, ids: Ids) -> Plan:
     for group in dict.fromkeys(disk.group for disk in disks):
         if group is not None and group in config and not draft.config.disks_of(group):
             _forget_group(draft, group)
-    draft.step(f"Forget {names}", "nothing on them changes" if len(disks) > 1 else "nothing on it changes")
-    return draft.plan(title)
+    them = "them" if len(disks) > 1 else "it"
+    draft.step(f"Forget {names}", f"nothing on {them} changes")
+    question = f"Remove {names} from the list? Nothing on {them} changes, and Add LUN brings {them} back."
+    return draft.plan(title, confirm=question, confirm_button="Remove")
 
 
 def _in_imported(config: Config, disk: Disk) -> Problem | None:
