@@ -210,7 +210,6 @@ def make_qt_application(arguments: list[str]) -> QApplication:
     """The QApplication with the names that desktops show."""
     app = QApplication(arguments)
     app.setApplicationName("vea")
-    app.setApplicationDisplayName("VEA console")
     app.setDesktopFileName("vea-console")
     return app
 

@@ -50,6 +50,9 @@ _DISABLED = (
     QPalette.ColorRole.HighlightedText,
 )
 
+OUTLINED = ("QLineEdit", "QAbstractSpinBox", "QComboBox", "QCheckBox", "QRadioButton", "QPushButton", "QProgressBar")
+"""Widgets that the style outlines with a darker shade of the window: on a dark ground nobody would see that."""
+OUTLINE_SHADE = 140  # per cent: by how much the style darkens the window's colour
 
 SPACING = {
     QStyle.PixelMetric.PM_FocusFrameHMargin: 5,  # keeps the words of neighbouring cells apart
@@ -90,6 +93,13 @@ class Theme:
         for role in _DISABLED:
             palette.setColor(QPalette.ColorGroup.Disabled, role, self.color("disabled"))
         palette.setColor(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Highlight, self.color("mid"))
+        return palette
+
+    def outlined(self) -> QPalette:
+        """The palette of `OUTLINED`: with a window colour whose darker shade is an outline that can be seen."""
+        palette = self.palette()
+        for group, surface in ((QPalette.ColorGroup.All, "outline"), (QPalette.ColorGroup.Disabled, "border")):
+            palette.setColor(group, QPalette.ColorRole.Window, self.color(surface).lighter(OUTLINE_SHADE))
         return palette
 
 
@@ -158,6 +168,8 @@ def apply(app: QApplication, theme: str = "system", font_points: int = 0, less_m
     if not isinstance(app.style(), ConsoleStyle):
         app.setStyle(ConsoleStyle())
     app.setPalette(_Chosen.theme.palette())
+    for kind in OUTLINED:
+        app.setPalette(_Chosen.theme.outlined(), kind)
     _apply_font(app, font_points)
     signals().changed.emit()
 

@@ -37,7 +37,7 @@ def column(page: TablePage, name: str) -> list[str]:
 
 
 def test_opens_on_the_agent(window: MainWindow) -> None:
-    assert window.windowTitle() == "VEA console - localhost (administrator)"
+    assert window.windowTitle() == "VEA - localhost (administrator)"
     assert window.address.field.text() == "vea://localhost/StorageAgent"
 
 
@@ -145,7 +145,7 @@ def task(number: int, **more: object) -> Task:
         "bytes_done": 410,
         **more,
     }
-    return Task(ref=sample_lab.Ref(Kind.TASK, str(number), HOST.id), name="Resynchronise ev", **values)
+    return Task(ref=sample_lab.Ref(Kind.TASK, str(number), HOST.id), name="Resynchronize ev", **values)
 
 
 def test_closing_with_clients_asks_and_cancel_is_the_default(qtbot: QtBot, window: MainWindow) -> None:
@@ -196,7 +196,7 @@ def test_several_are_asked_about_once_and_refused_as_one(qtbot: QtBot, window: M
     window.console.trigger("abort-task", window.console.at(*(each.ref for each in tasks)))
     qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
     (box,) = window.findChildren(QMessageBox)
-    assert box.text().count("Abort “Resynchronise ev”?") == 2
+    assert box.text().count("Abort “Resynchronize ev”?") == 2
     assert box.defaultButton().text() == "Cancel"
     assert api.submitted == []
     next(button for button in box.buttons() if button.text() == "Abort Task").click()

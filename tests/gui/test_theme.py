@@ -6,13 +6,15 @@ import itertools
 
 import pytest
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QStyle
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QRadioButton, QSpinBox, QStyle, QWidget
+from pytestqt.qtbot import QtBot
 
 from engine.records import VolumeLayout
 from vea_gui import colors, icons, theme
 from vea_gui.words import TONE_NAMES, Tone
 
 ENOUGH = 4.5
+VISIBLE = 3.0
 PAPERS = ("window", "base", "alternate", "tooltip")
 TEXTS = ("text", "muted", "disabled", "link")
 PAIRS = [
@@ -58,6 +60,20 @@ def test_disabled_text_differs_from_text(qapp: QApplication, name: str) -> None:
     groups = QPalette.ColorGroup
     for role in (QPalette.ColorRole.Text, QPalette.ColorRole.WindowText, QPalette.ColorRole.ButtonText):
         assert palette.color(groups.Disabled, role) != palette.color(groups.Active, role)
+
+
+@pytest.mark.parametrize("name", colors.THEMES)
+@pytest.mark.parametrize("kind", [QCheckBox, QRadioButton, QLineEdit, QSpinBox, QComboBox])
+def test_outlines_can_be_seen(qtbot: QtBot, qapp: QApplication, name: str, kind: type[QWidget]) -> None:
+    theme.apply(qapp, name)
+    paper = QWidget()
+    qtbot.addWidget(paper)
+    widget = kind(paper)
+    widget.resize(40, 24)
+    row = paper.grab(widget.geometry()).toImage()
+    inks = [row.pixelColor(x, row.height() // 2).name() for x in range(4)]
+    assert max(colors.contrast(ink, colors.SURFACES[name]["window"]) for ink in inks) >= VISIBLE
+    theme.apply(qapp, "light")
 
 
 def test_arrows_stand_on_disabled_entries(qapp: QApplication) -> None:

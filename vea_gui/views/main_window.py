@@ -294,7 +294,7 @@ class MainWindow(QMainWindow):
 
     def _retitle(self) -> None:
         host = self.console.config.get(self.console.host)
-        title = f"VEA console - {host.name} (administrator)" if host is not None else "VEA console"
+        title = f"VEA - {host.name} (administrator)" if host is not None else "VEA"
         if self.windowTitle() != title:
             self.setWindowTitle(title)
 

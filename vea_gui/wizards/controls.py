@@ -9,11 +9,13 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
+    QRadioButton,
     QSpinBox,
     QWidget,
 )
@@ -22,7 +24,6 @@ from engine.config import Config
 from engine.units import GIB, KIB, MIB, TIB, parse_size
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.form import Answers, Field, Option
-from vea_gui.wizards.ticks import Radio, Tick
 
 UNITS = {"KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "sectors": 512, "bytes": 1}
 NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
@@ -133,7 +134,7 @@ class CheckControl(Control):
 
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(field, parent)
-        self.tick = Tick(field.label, self)
+        self.tick = QCheckBox(field.label, self)
         self.named(self.tick)
         self.tick.toggled.connect(lambda _: self.changed.emit())
         self.box.addWidget(self.tick)
@@ -182,7 +183,7 @@ class ChoiceControl(Control):
         self._options = options
         for number, option in enumerate(options):
             text = f"{option.text} ({option.why_not})" if option.why_not else option.text
-            button = Radio(text, self)
+            button = QRadioButton(text, self)
             button.setAccessibleName(text.replace("&", ""))
             button.setEnabled(not option.why_not)
             self.group.addButton(button, number)

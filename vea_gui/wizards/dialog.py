@@ -7,6 +7,7 @@ from collections.abc import Callable
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
+    QCheckBox,
     QDialog,
     QFrame,
     QHBoxLayout,
@@ -31,7 +32,6 @@ from vea_gui.wizards.inquiry import Inquiry
 from vea_gui.wizards.notice import Notice
 from vea_gui.wizards.plan_view import PlanView
 from vea_gui.wizards.plan_words import reasons
-from vea_gui.wizards.ticks import Tick
 from vea_gui.words import Tone, error_sentence
 
 ASKING = "Working out what will happen..."
@@ -133,7 +133,7 @@ class FormDialog(QDialog):
         sheet = QWidget(self)
         text = QLabel(self.form.welcome, sheet)
         text.setWordWrap(True)
-        skip = Tick("Do not show this page again", sheet)
+        skip = QCheckBox("Do not show this page again", sheet)
         skip.setAccessibleName(skip.text())
         skip.toggled.connect(lambda on: self.console.settings.change(welcome_pages=not on))
         column = QVBoxLayout(sheet)
