@@ -59,7 +59,7 @@ class Rename(Command, frozen=True, kw_only=True, tag=True):
 class CreateGroup(Command, frozen=True, kw_only=True, tag=True):
     name: str
     disks: tuple[Ref, ...]
-    force: bool = False  # initialise disks although foreign data stands on them
+    force: bool = False  # initialize disks although foreign data stands on them
 
 
 class AddDisks(Command, frozen=True, kw_only=True, tag=True):

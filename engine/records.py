@@ -176,7 +176,7 @@ class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     group: Ref | None = None
     usage: DiskUsage = DiskUsage.NORMAL
     public_offset: int = 0  # first byte that subdisks may use, from the start of the LUN
-    public_length: int = 0  # 0 until initialised
+    public_length: int = 0  # 0 until initialized
     # host
     lun: str = ""  # path of the file or device; empty while the LUN is missing
     enclosure: Ref | None = None

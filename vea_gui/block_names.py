@@ -19,11 +19,11 @@ LAYOUT_WORDS: dict[VolumeLayout, str] = {
     VolumeLayout.RAID5: "RAID-5",
 }
 PLEX_WORDS: dict[PlexState, str] = {
-    PlexState.EMPTY: "being initialised",
+    PlexState.EMPTY: "being initialized",
     PlexState.CLEAN: "complete",
     PlexState.ACTIVE: "complete",
     PlexState.FILLING: "being filled",
-    PlexState.STALE: "stale: needs a resynchronisation",
+    PlexState.STALE: "stale: needs a resynchronization",
     PlexState.IOFAIL: "left out after an I/O error",
     PlexState.OFFLINE: "detached",
 }

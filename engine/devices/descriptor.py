@@ -180,7 +180,7 @@ class DescriptorDevice(BaseDevice):
     def _write_durable(self, offset: int, data: Data) -> None:
         """A failed synchronous write uses up the kernel's one report of failed write-back: count it as a loss.
 
-        Not so when the device has no room for the data: then nothing was synchronised.
+        Not so when the device has no room for the data: then nothing was synchronized.
         """
         try:
             if self._dsync:

@@ -98,7 +98,7 @@ def label_is_whole(device: BlockDevice) -> bool:
     return not errors and len(found) == len(_PLACES) and found[0] == found[1]
 
 
-def initialise(device: BlockDevice, label: Label) -> Label:
+def initialize(device: BlockDevice, label: Label) -> Label:
     """Make a LUN ours: whatever was in front of the public region is gone. Answers the label as written.
 
     Head and journal are filled by plain writes: a file system would otherwise have to record, at each first write into

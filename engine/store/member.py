@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import MetadataError
 from engine.geometry import METADATA_BLOCK, public_length
-from engine.store.label import initialise, label_is_whole, new_label, read_label, write_label
+from engine.store.label import initialize, label_is_whole, new_label, read_label, write_label
 from engine.store.stamp import NOBODY, Stamp, read_stamp, write_stamp
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def claim(device: BlockDevice, disk: str, group: str, created: float) -> Member:
     A LUN that already is this disk keeps its regions. ValueError when it is too small.
     """
     label = _label_of(device, disk) or new_label(disk, device.size, created)
-    return Member(device, initialise(device, msgspec.structs.replace(label, group=group, pending=True)))
+    return Member(device, initialize(device, msgspec.structs.replace(label, group=group, pending=True)))
 
 
 def release(device: BlockDevice) -> Label | None:
@@ -81,7 +81,7 @@ def release(device: BlockDevice) -> Label | None:
 
 def make_disk(device: BlockDevice, disk: str, created: float) -> Label:
     """Make a LUN a disk of no group, whatever was on it: engine.store.probe tells what that is."""
-    return initialise(device, new_label(disk, device.size, created))
+    return initialize(device, new_label(disk, device.size, created))
 
 
 def _label_of(device: BlockDevice, disk: str) -> Label | None:

@@ -93,7 +93,7 @@ def _find_duplicates(found: Found, problems: list[str]) -> None:
             found.duplicates[disk] = tuple(same)
             problems.append(
                 f"{' and '.join(same)} carry the label of the same disk: one is a copy of the other. "
-                "Take the copy away, or initialise it as a disk of its own."
+                "Take the copy away, or initialize it as a disk of its own."
             )
 
 
@@ -218,5 +218,5 @@ def _no_copy(disks: list[DiskFound]) -> str:
     damage = "; ".join(sorted({damage for disk in disks for damage in disk.content.damage}))
     return (
         f"{keys} belong to a disk group of which no configuration copy can be read"
-        f"{f' ({damage})' if damage else ''}. Bring its other disks back, or initialise these by force."
+        f"{f' ({damage})' if damage else ''}. Bring its other disks back, or initialize these by force."
     )

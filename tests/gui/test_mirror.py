@@ -76,7 +76,7 @@ def test_work_shows_in_its_volume_until_it_ends() -> None:
     )
     task = Task(
         ref=Ref(Kind.TASK, "7", HOST_ID),
-        name="Resynchronise ev",
+        name="Resynchronize ev",
         type=TaskType.RESYNC,
         object=volume,
         state=TaskState.RUNNING,
