@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
@@ -48,5 +48,3 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 Listener: TypeAlias = Callable[[Batch], None]
 """Called under the control lock: returns at once and never calls the engine."""
-
-Events: TypeAlias = Sequence[Event]

@@ -41,10 +41,6 @@ class Bar(NamedTuple):
     width: int
     extent: int
 
-    def cell_of(self, span: int) -> Cell:
-        """The cell that shows a span."""
-        return next(cell for cell in self.cells if cell.first <= span < cell.first + cell.spans)
-
     def x_of(self, offset: int) -> int:
         """Pixels from the bar's left edge of a byte; outside of the bar its nearer end."""
         if not self.cells or offset <= 0:

@@ -11,13 +11,8 @@ from typing import Any
 
 from engine.config import Config, natural
 from engine.records import (
-    Alert,
-    Connection,
     Disk,
     DiskUsage,
-    Enclosure,
-    Group,
-    Host,
     Kind,
     Plex,
     PlexLayout,
@@ -335,18 +330,6 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.TASK: TASK,
     Kind.CONNECTION: CONNECTION,
     Kind.ALERT: ALERT,
-}
-RECORD_OF: dict[Kind, type[Record]] = {
-    Kind.HOST: Host,
-    Kind.ENCLOSURE: Enclosure,
-    Kind.DISK: Disk,
-    Kind.GROUP: Group,
-    Kind.VOLUME: Volume,
-    Kind.PLEX: Plex,
-    Kind.SUBDISK: Subdisk,
-    Kind.TASK: Task,
-    Kind.CONNECTION: Connection,
-    Kind.ALERT: Alert,
 }
 
 

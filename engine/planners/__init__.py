@@ -12,8 +12,6 @@ from engine.planners.draft import Ids
 from engine.planners.known import unknown_object
 from engine.plans import Plan, refused
 
-Planner = Callable[[Config, Command, Ids], Plan]
-
 PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.Rescan: disks.rescan,
     commands.AddLuns: disks.add_luns,

@@ -50,7 +50,7 @@ class Ids:
 
 
 def disk_record(ids: Ids, number: int, group: Ref | None, enclosure: Ref | None, size: int) -> Disk:
-    """`Harddisk<number>`, initialised when it has a group."""
+    """`Harddisk<number>`, initialized when it has a group."""
     places = geometry(size)
     return Disk(
         ref=ids(Kind.DISK),
@@ -103,9 +103,6 @@ class Site:
 
     def subdisks(self, name: str) -> list[Subdisk]:
         return [subdisk for plex in self.plexes(name) for subdisk in self.config.subdisks_of(plex.ref)]
-
-    def disks_under(self, plex: Ref) -> set[Ref]:
-        return {subdisk.disk for subdisk in self.config.subdisks_of(plex)}
 
     def _named(self, kind: Kind, name: str) -> Ref:
         found = self.config.find(kind, name)

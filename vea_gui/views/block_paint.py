@@ -301,8 +301,3 @@ def draw_mark(painter: QPainter, ink: Ink, rect: QRect, tone: Tone) -> None:
     else:
         painter.drawEllipse(inner.adjusted(2, 2, -2, -2))
     painter.restore()
-
-
-def draw_swatch(painter: QPainter, ink: Ink, rect: QRect, layout: str) -> None:
-    """A small block for a legend."""
-    draw_block(painter, ink, rect, Look(layout, ""))

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QMessageBox, QWidget
 from engine.plans import Plan
 
 ASK = QMessageBox.Icon.Question
-WARN = QMessageBox.Icon.Warning
 
 
 def message(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: str, details: str = "") -> QMessageBox:
