@@ -163,7 +163,7 @@ def disk_can_join(config: Config, disk: Ref, *, force: bool) -> Problem | None:
         return Problem(text, "Choose a larger LUN.", disk, "disks")
     if record.content and not force:
         text = f"{record.name} carries {_article(record.content)}."
-        return Problem(text, "Choose another disk, or use force to overwrite it.", disk, "disks")
+        return Problem(text, "Choose another disk, or overwrite it: tick that when it joins a disk group (-f).", disk, "disks")
     return None
 
 
@@ -233,7 +233,7 @@ def in_use_by_clients(config: Config, volume: Ref, *, force: bool = False) -> Pr
     if force or not names:
         return None
     text = f"{config.volume(volume).name} is in use by {listed(names)}."
-    return Problem(text, "Disconnect them, or use force.", volume)
+    return Problem(text, "Disconnect them: Stop Volume and Disconnect Clients (-f).", volume)
 
 
 # --- plexes ---

@@ -19,7 +19,7 @@ SURFACES: dict[str, dict[str, str]] = {
         "disabled": "#5F6670",
         "button": "#E7E9ED",
         "border": "#B9BEC7",
-        "outline": "#7F8691",
+        "outline": "#747B86",
         "accent": "#1F5FBF",
         "accent-text": "#FFFFFF",
         "link": "#1F5FBF",
