@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.detach import believe_what_is_left, fail_disk
+from engine.detach import fail_disk
 from engine.errors import CommandRejected, EngineError, MetadataError
+from engine.mistrust import lost_target, mistrust
 from engine.plans import Problem
 from engine.records import (
     TASK_ENDED,
@@ -18,7 +19,6 @@ from engine.records import (
     Group,
     GroupState,
     Kind,
-    Plex,
     PlexState,
     Ref,
     Severity,
@@ -27,7 +27,6 @@ from engine.records import (
     TaskType,
     Volume,
 )
-from engine.states import COMPLETE, reaches
 from engine.store.group_store import GroupStore
 from engine.store.label import read_label
 from engine.store.member import Importer, make_disk
@@ -123,7 +122,7 @@ class GroupKeeper:
             _unlock_all(luns)
             raise
         self._committer.adopt(group, store)
-        return nothing
+        return lambda edit: _fail_disks(edit, store)
 
     def not_created(self, command: commands.CreateGroup, plan: Plan) -> None:
         """The group is on its LUNs, and nobody's: the next scan finds it."""
@@ -203,8 +202,7 @@ class GroupKeeper:
 
         def change(edit: Edit) -> None:
             self._put_group(edit, store.group, records, new_name, stale)
-            for disk in store.failed:
-                fail_disk(edit, disk)
+            _fail_disks(edit, store)
 
         return change
 
@@ -240,7 +238,7 @@ class GroupKeeper:
             if volume.source is not None and not self._resynced(config, volume):
                 self._start_resync(volume)
         for task in self._committer.config.tasks_of(group):
-            lost = _lost_target(self._committer.config, task)
+            lost = lost_target(self._committer.config, task)
             if task.state in TASK_ENDED:
                 continue
             if lost:
@@ -315,7 +313,7 @@ class GroupKeeper:
                     self._state.reserve(int(record.ref.id))
             edit.put(record)
         for volume in edit.config.volumes_of(group):
-            _mistrust(edit, volume, stale)
+            mistrust(edit, volume, stale)
 
     def _with_lun(self, disk: Disk) -> Disk:
         lun = self._luns.of(disk.ref)
@@ -375,59 +373,18 @@ def nothing(edit: Edit) -> None:
     """No more than the plan's own edit."""
 
 
+def _fail_disks(edit: Edit, store: GroupStore) -> None:
+    """Disks that failed while the group was made or imported."""
+    for disk in store.failed:
+        fail_disk(edit, disk)
+
+
 def mark_clean(edit: Edit, volumes: Iterable[Ref]) -> None:
     """Their complete plexes are equal and stable: the next start needs no resync."""
     for volume in volumes:
         for plex in edit.config.plexes_of(volume):
             if plex.state is PlexState.ACTIVE:
                 edit.put(msgspec.structs.replace(plex, state=PlexState.CLEAN))
-
-
-def _mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
-    """A volume that is found ACTIVE was not stopped in order: name one plex to believe, begin its copies anew.
-
-    A plex with a disk that is missing, or came back older than the group knows it, is left out of writes from now on
-    when another one is whole; one that was being filled has to be filled again.
-    """
-    plexes = edit.config.plexes_of(volume.ref)
-    whole = [plex for plex in plexes if plex.state in COMPLETE and _all_there(edit.config, plex, stale)]
-    for plex in plexes:
-        lost = plex not in whole and plex.state in COMPLETE and bool(whole)
-        if lost or (plex.state is PlexState.FILLING and not _all_there(edit.config, plex, stale)):
-            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
-    believe_what_is_left(edit, volume.ref)
-    active = any(plex.state is PlexState.ACTIVE for plex in plexes)
-    for task in edit.config.tasks_of(volume.group):
-        concerned = task.params.volume == volume.ref or _moves(edit.config, task, volume)
-        if concerned and (active or _on_stale(edit.config, task, stale)):
-            edit.put(msgspec.structs.replace(task, checkpoint=0))
-    if active and len(whole) > 1 and edit.config.volume(volume.ref).source is None:
-        chosen = next((plex for plex in whole if plex.ref == volume.preferred), whole[0])
-        edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=chosen.ref))
-
-
-def _on_stale(config: Config, task: Task, stale: frozenset[str]) -> bool:
-    """Whether a task copies to a disk that has missed something."""
-    return any(ref in config and config.subdisk(ref).disk.id in stale for ref in task.params.subdisks)
-
-
-def _lost_target(config: Config, task: Task) -> str:
-    """The name of a missing disk that a task moves something to; what it missed would never be copied."""
-    targets = [config.subdisk(ref) for ref in task.params.subdisks if ref in config]
-    lost = (sd.disk for sd in targets if sd.replaces is not None and not reaches(config, sd))
-    return next((config.disk(disk).name for disk in lost), "")
-
-
-def _moves(config: Config, task: Task, volume: Volume) -> bool:
-    """Whether a task copies to subdisks of this volume."""
-    return any(
-        ref in config and config.volume_of(config.subdisk(ref)).ref == volume.ref for ref in task.params.subdisks
-    )
-
-
-def _all_there(config: Config, plex: Plex, stale: frozenset[str]) -> bool:
-    subdisks = [sd for sd in config.subdisks_of(plex.ref) if sd.replaces is None]
-    return all(reaches(config, sd) and sd.disk.id not in stale for sd in subdisks)
 
 
 def _members_of(config: Config, group: Ref) -> list[Ref]:

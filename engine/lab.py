@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -53,15 +54,35 @@ def create_lab(folder: Path, lab: Lab) -> Lab:
     _check(lab)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise EngineError(f"{folder} is not empty. Name a new folder for the lab.")
-    for array in range(lab.arrays):
-        for lun in range(lab.luns):
-            path = _lun_path(folder, array, lun)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            os.ftruncate(descriptor, lab.lun_size)
-            os.close(descriptor)
-    _save(folder, lab)
+    made: list[Path] = []
+    try:
+        for path, _ in lab.paths(folder):
+            _make_lun(Path(path), lab.lun_size, made)
+        _save(folder, lab)
+    except BaseException:
+        _unmake(made)
+        raise
     return lab
+
+
+def _make_lun(path: Path, size: int, made: list[Path]) -> None:
+    """A new sparse file; `made` gets each path before something is there that has to go if this fails."""
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True)
+        made.append(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    made.append(path)
+    try:
+        os.ftruncate(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _unmake(made: list[Path]) -> None:
+    """Take away what was made, and nothing else: a folder that somebody has put something into stays."""
+    for path in reversed(made):
+        with contextlib.suppress(OSError):
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _save(folder: Path, lab: Lab) -> None:

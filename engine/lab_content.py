@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from engine.commands import CreateGroup, CreateVolume
 from engine.dataplane.request import Op, Request
-from engine.records import Disk, Group, Kind, Ref, Severity, Volume
+from engine.errors import EngineError
+from engine.records import Disk, Group, Kind, Ref, Severity, Task, TaskState, Volume
 from engine.units import MIB
 
 if TYPE_CHECKING:
@@ -32,7 +33,17 @@ _FILES = {
 
 
 def furnish(engine: Engine) -> None:
-    """Make dg1 and its two volumes when the lab's LUNs are all untouched; else leave everything as it is."""
+    """Make dg1 and its two volumes when the lab's LUNs are all untouched; else leave everything as it is.
+
+    What cannot be made is told by an alert: the lab opens all the same.
+    """
+    try:
+        _furnish(engine)
+    except (EngineError, OSError) as error:
+        _say(engine, None, f"The disk group {GROUP} of the new lab was not made to its end.", str(error))
+
+
+def _furnish(engine: Engine) -> None:
     config = engine.committer.config
     disks = config.all(Kind.DISK, Disk)
     if config.all(Kind.GROUP, Group) or any(disk.content for disk in disks) or len(disks) <= _FREE_LUNS:
@@ -52,8 +63,8 @@ def furnish(engine: Engine) -> None:
     if group.disks > 1:
         _make(engine, CreateVolume(group=group.ref, name="sv", size=size, striped=True))
     volume = engine.committer.config.find(Kind.VOLUME, "ev", group.ref)
-    assert isinstance(volume, Volume)
-    _format(engine, volume)
+    if isinstance(volume, Volume):
+        _format(engine, volume)
 
 
 def _balanced(disks: list[Disk], count: int) -> tuple[Ref, ...]:
@@ -66,21 +77,39 @@ def _balanced(disks: list[Disk], count: int) -> tuple[Ref, ...]:
 
 
 def _make(engine: Engine, command: CreateVolume) -> None:
-    engine.wait(engine.submit(command))
+    ref = engine.submit(command)
+    engine.wait(ref)
+    task = engine.committer.config.get(ref)
+    if isinstance(task, Task) and task.state is not TaskState.COMPLETED:
+        raise EngineError(f"{command.name} could not be made: {task.result}")
 
 
 def _format(engine: Engine, volume: Volume) -> None:
     """Put an ext4 file system with the sample files on a volume; an alert says so when the tool is missing."""
     tool = shutil.which("mkfs.ext4") or next((path for path in _MKFS if os.path.exists(path)), None)
     if tool is None:
-        engine.committer.alert(
-            Severity.INFORMATION,
-            f"{volume.name} has no file system.",
-            about=volume.ref,
-            cause="The program mkfs.ext4 is not installed.",
-            remedy="Install e2fsprogs and format the volume over its NBD export.",
-        )
+        _no_file_system(engine, volume, "The program mkfs.ext4 is not installed.")
         return
+    try:
+        _fill(engine, volume, tool)
+    except subprocess.CalledProcessError as error:
+        told = error.stderr.decode(errors="replace").strip().splitlines()
+        _no_file_system(engine, volume, told[-1] if told else f"mkfs.ext4 failed (status {error.returncode}).")
+    except OSError as error:
+        _no_file_system(engine, volume, f"{error.strerror or error}.")
+
+
+def _no_file_system(engine: Engine, volume: Volume, cause: str) -> None:
+    _say(engine, volume.ref, f"{volume.name} has no file system.", cause)
+
+
+def _say(engine: Engine, about: Ref | None, text: str, cause: str) -> None:
+    remedy = "Install e2fsprogs, see to free space, and format the volume over its NBD export."
+    engine.committer.alert(Severity.INFORMATION, text, about=about, cause=cause, remedy=remedy)
+
+
+def _fill(engine: Engine, volume: Volume, tool: str) -> None:
+    """Make the file system in an image beside the volume, then copy what is in it."""
     with tempfile.TemporaryDirectory(prefix="vea-lab-") as folder:
         image, root = Path(folder, "image"), Path(folder, "root")
         for name, text in _FILES.items():

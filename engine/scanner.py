@@ -288,7 +288,7 @@ class Scanner:
                 store.lose_disk(disk.ref)
                 lost.append(disk.ref)
                 continue
-            if disk.failing or not store.has(disk.ref):
+            if disk.failing or not store.works(disk.ref):
                 (back if self._comes_back(store, disk, lun) else lost).append(disk.ref)
             if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
                 grown[disk.ref] = self._resized(store, disk)

@@ -348,6 +348,10 @@ class GroupStore:
         """Whether a disk's LUN is in use here: neither lost nor removed."""
         return ref in self._disks
 
+    def works(self, ref: Ref) -> bool:
+        """Whether a disk's LUN is in use here and has taken everything that was written to it."""
+        return ref in self._disks and ref not in self._broken
+
     def _refuse_strange(self, device: BlockDevice, label: Label, content: CopyContent) -> None:
         """A disk that was away may come back with another host's import on it: that is not ours to overwrite."""
         past, oldest = {serial for _, serial in self._lineage}, self._lineage[0][0]
