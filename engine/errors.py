@@ -22,7 +22,7 @@ class CommandRejected(EngineError):
     """
 
     def __init__(self, problems: Sequence[Problem], plan: Plan | None = None) -> None:
-        super().__init__(" ".join(filter(None, (problems[0].text, problems[0].help))))
+        super().__init__(problems[0].sentences)
         self.problems = tuple(problems)
         self.plan = plan
 

@@ -15,6 +15,11 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     object: Ref | None = None
     field: str = ""  # the command's field that the operator should look at
 
+    @property
+    def sentences(self) -> str:
+        """What is wrong and what would fix it, as one line."""
+        return f"{self.text} {self.help}".rstrip()
+
 
 class Range(msgspec.Struct, frozen=True, gc=False):
     """A range of a LUN that changes hands. `label` is what it belongs to, in words."""

@@ -46,9 +46,7 @@ class Action:
     def reason(self, selection: Selection) -> str:
         """Why it is not possible now and what would help, as sentences; empty when it is possible."""
         why = self.why_not(selection)
-        if isinstance(why, Problem):
-            return " ".join(filter(None, (why.text, why.help)))
-        return why or ""
+        return why.sentences if isinstance(why, Problem) else why or ""
 
     def offered_for(self, selection: Selection) -> bool:
         """Whether the row stands in the context menu of what is picked."""

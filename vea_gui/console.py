@@ -250,7 +250,7 @@ class Console(QObject):
             self._submit_all(commands, plans)
 
     def _refuse(self, plan: Plan) -> None:
-        reasons = [" ".join(filter(None, (problem.text, problem.help))) for problem in plan.problems]
+        reasons = [problem.sentences for problem in plan.problems]
         self.errors.add(ErrorEntry(time.time(), plan.title, reasons[0], "\n".join(reasons)))
         details = "\n".join(reasons) if len(reasons) > 1 else ""
         message(self.window, QMessageBox.Icon.Warning, plan.title, reasons[0], details)

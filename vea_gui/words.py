@@ -221,5 +221,5 @@ def error_sentence(error: BaseException) -> str:
 def problem_lines(error: BaseException) -> Sequence[str]:
     """Every reason behind a refusal, one line each."""
     if isinstance(error, CommandRejected):
-        return [" ".join(filter(None, (problem.text, problem.help))) for problem in error.problems]
+        return [problem.sentences for problem in error.problems]
     return []

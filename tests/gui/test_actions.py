@@ -14,7 +14,6 @@ from pytestqt.qtbot import QtBot
 from engine.commands import Command, Rescan, encode
 from engine.config import Config
 from engine.planners import plan
-from engine.plans import Problem
 from engine.records import (
     Alert,
     AnyRecord,
@@ -200,14 +199,10 @@ def test_grey_rows_say_what_the_engine_says(row: Action) -> None:
         if not commands.asked:
             continue
         plans = [plan(CONFIG, command, Ids()) for command in commands.asked]
-        refusals = [said(plan.problems[0]) for plan in plans if plan.problems]
+        refusals = [plan.problems[0].sentences for plan in plans if plan.problems]
         reason = row.reason(selection)
         if refusals or row.id not in STRICTER:
             assert reason == (refusals[0] if refusals else ""), (row.id, selection.refs)
-
-
-def said(problem: Problem) -> str:
-    return " ".join(filter(None, (problem.text, problem.help)))
 
 
 class Recorder:

@@ -207,7 +207,7 @@ class Hand(QObject):
         if lift is None or verdict is None:
             return
         if isinstance(verdict, Problem):
-            self.view.console.tell(" ".join(filter(None, (verdict.text, verdict.help))))
+            self.view.console.tell(verdict.sentences)
             return
         # Not from within the drop: the drag's own event loop has to end first.
         QTimer.singleShot(0, self, lambda: self._propose(lift, verdict))
@@ -250,7 +250,7 @@ class Hand(QObject):
         own = {subdisk.disk for subdisk in self.lift.subdisks}
         problems = [problem for disk in self.lift.among if disk not in own and (problem := self.lift.why_not(disk))]
         if problems:
-            return " ".join(filter(None, (problems[0].text, problems[0].help)))
+            return problems[0].sentences
         return f"No disk has room: {format_size(self.lift.length)} needed. Add a disk to the group or free some space."
 
     def walk(self, step: int) -> None:

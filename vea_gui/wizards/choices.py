@@ -17,7 +17,7 @@ AUTO_OR_MANUAL = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually se
 
 def sentence(problem: Problem | None) -> str:
     """A problem as one line; empty when there is none."""
-    return " ".join(filter(None, (problem.text, problem.help))) if problem is not None else ""
+    return problem.sentences if problem is not None else ""
 
 
 def short(problem: Problem | None) -> str:

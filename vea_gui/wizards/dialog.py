@@ -31,8 +31,7 @@ from vea_gui.wizards.form_page import FormPage
 from vea_gui.wizards.inquiry import Inquiry
 from vea_gui.wizards.notice import Notice
 from vea_gui.wizards.plan_view import PlanView
-from vea_gui.wizards.plan_words import reasons
-from vea_gui.words import Tone, error_sentence
+from vea_gui.words import Tone, error_sentence, problem_lines
 
 ASKING = "Working out what will happen..."
 NOT_YET = "The plan appears here once the fields above are filled in."
@@ -352,8 +351,7 @@ class FormDialog(QDialog):
         if isinstance(error, CommandRejected) and error.plan is not None:
             self.inquiry.replace(error.plan, CHANGED)
             return
-        said = reasons(Plan(title="", problems=error.problems)) if isinstance(error, CommandRejected) else []
-        self.inquiry.fail("\n".join(said) or error_sentence(error))
+        self.inquiry.fail("\n".join(problem_lines(error)) or error_sentence(error))
 
     def done(self, result: int) -> None:
         self.inquiry.end()

@@ -133,11 +133,10 @@ class Inquiry:
         self.yet = self.beside.keys() - self._touched
         self.reasons = [*self.beside.values()]
         for problem in problems:
-            text = " ".join(filter(None, (problem.text, problem.help)))
-            self.reasons.append(text)
+            self.reasons.append(problem.sentences)
             place = self._place(problem.field)
             if place is not None:
-                self.beside[place.name] = text
+                self.beside[place.name] = problem.sentences
         if self.failure:
             self.reasons.append(self.failure)
 

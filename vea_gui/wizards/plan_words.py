@@ -66,13 +66,9 @@ def _speed(task: Task) -> float:
     return size / max(took, SHORTEST_S) if telling and not task.iodelay_ms else 0.0
 
 
-def reasons(plan: Plan) -> list[str]:
-    """Why the plan is impossible, each with what would help."""
-    return [" ".join(filter(None, (problem.text, problem.help))) for problem in plan.problems]
-
-
 def as_text(config: Config, plan: Plan) -> str:
     """The whole plan as lines, for a screen reader."""
     steps = [f"{number}. {step.text}. {step.meanwhile}".rstrip() for number, step in enumerate(plan.steps, 1)]
+    reasons = [problem.sentences for problem in plan.problems]
     told = [f"{fact.label}: {fact.text}" for fact in facts(config, plan)]
-    return "\n".join([plan.title, *reasons(plan), *plan.warnings, *steps, *told])
+    return "\n".join([plan.title, *reasons, *plan.warnings, *steps, *told])

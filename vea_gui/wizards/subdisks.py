@@ -11,6 +11,7 @@ from engine.records import Ref, Subdisk
 from engine.units import ALLOCATION_UNIT, align_down, format_size
 from vea_gui.block_names import block_label
 from vea_gui.selection import Selection
+from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 
 
@@ -80,8 +81,7 @@ def _with_neighbours(config: Config, subdisk: Subdisk) -> list[tuple[Subdisk, Su
 
 
 def _pair(config: Config, first: Subdisk, second: Subdisk) -> Option:
-    reason = rules.can_join(config, first, second)
-    why_not = " ".join(filter(None, (reason.text, reason.help))) if reason is not None else ""
+    why_not = choices.sentence(rules.can_join(config, first, second))
     text = f"{first.name} ({format_size(first.length)}) and {second.name} ({format_size(second.length)})"
     return Option((first.ref, second.ref), text, why_not)
 
