@@ -1,8 +1,8 @@
-"""What can be chosen in forms: groups and disks in words, with the reason why one cannot. No Qt."""
+"""What can be chosen in forms: groups and disks in words, with the reason why one cannot; the fields for it. No Qt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from engine import rules
 from engine.config import Config
@@ -12,7 +12,6 @@ from engine.units import format_size
 from vea_gui.wizards.form import Answers, Field, FieldKind, Option
 
 AUTO, MANUAL = "auto", "manual"
-AUTO_OR_MANUAL = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually select disks")]
 
 
 def sentence(problem: Problem | None) -> str:
@@ -109,6 +108,54 @@ def volume_fact(volume: Ref) -> Field:
         return [Option(volume, volume_text(config.volume(volume)))]
 
     return Field("what", "Volume", FieldKind.FACT, options=text)
+
+
+def group_field(hint: str = "") -> Field:
+    """Which group; only one that can be changed now."""
+    return Field(
+        "group",
+        "Group name",
+        FieldKind.COMBO,
+        options=lambda config, _: group_options(config),
+        check=lambda _, answers: "" if answers["group"] else "There is no imported disk group.",
+        hint=hint,
+    )
+
+
+def way_field(hint: str = "") -> Field:
+    """Who chooses the disks: the engine or the operator."""
+    ways = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually select disks")]
+    return Field("choice", "Disks", FieldKind.CHOICE, default=AUTO, options=lambda *_: ways, hint=hint)
+
+
+def manual(_: Config, answers: Answers) -> bool:
+    """Whether the operator chooses the disks."""
+    return bool(answers["choice"] == MANUAL)
+
+
+def disks_field(
+    options: Callable[[Config, Answers], list[Option]],
+    enabled: Callable[[Config, Answers], bool] = manual,
+    *,
+    hides: bool = False,
+) -> Field:
+    """The disks, one at least, out of those that can be had."""
+    return Field(
+        "disks",
+        "Selected disks",
+        FieldKind.LISTS,
+        default=(),
+        options=options,
+        enabled=enabled,
+        hides=hides,
+        check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
+        lists=("Available disks", "Selected disks"),
+    )
+
+
+def chosen_disks(config: Config, answers: Answers) -> tuple[Ref, ...]:
+    """The disks for a command; none when the engine chooses."""
+    return tuple(answers["disks"]) if manual(config, answers) else ()
 
 
 def name_complaint(config: Config, kind: Kind, name: str, group: Ref | None, own: Ref | None = None) -> str:

@@ -50,18 +50,8 @@ def expand_volume(config: Config, selection: Selection) -> Form:
             maximum=lambda config, answers: _largest(volume, config, answers) - config.volume(volume).size,
             problems=("size",),
         ),
-        Field("choice", "Disks", FieldKind.CHOICE, default=choices.AUTO, options=lambda *_: choices.AUTO_OR_MANUAL),
-        Field(
-            "disks",
-            "Selected disks",
-            FieldKind.LISTS,
-            default=(),
-            options=lambda config, _: choices.disks_of_group(config, config.volume(volume).group),
-            enabled=_manual,
-            hides=True,
-            check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
-            lists=("Available disks", "Selected disks"),
-        ),
+        choices.way_field(),
+        choices.disks_field(lambda config, _: choices.disks_of_group(config, config.volume(volume).group), hides=True),
     )
     page = Page(
         "Expand Volume",
@@ -74,10 +64,6 @@ def expand_volume(config: Config, selection: Selection) -> Form:
 def _current(volume: Ref, config: Config, answers: Answers) -> list[Option]:
     size = config.volume(volume).size
     return [Option(size, f"{format_size(size)} ({format_exact(size)})")]
-
-
-def _manual(_: Config, answers: Answers) -> bool:
-    return bool(answers["choice"] == choices.MANUAL)
 
 
 def _default_more(volume: Ref, config: Config, answers: Answers) -> int:
@@ -108,5 +94,5 @@ def _build(volume: Ref, config: Config, answers: Answers) -> GrowVolume:
     return GrowVolume(
         volume=volume,
         size=by if answers["way"] == ADD_BY else answers["size"],
-        disks=tuple(answers["disks"]) if _manual(config, answers) else (),
+        disks=choices.chosen_disks(config, answers),
     )

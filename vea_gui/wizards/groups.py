@@ -46,15 +46,7 @@ def _name_complaint(config: Config, answers: Answers) -> str:
 
 
 def _disk_field() -> Field:
-    return Field(
-        "disks",
-        "Selected disks",
-        FieldKind.LISTS,
-        default=(),
-        options=lambda config, _: choices.joinable_disks(config),
-        check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
-        lists=("Available disks", "Selected disks"),
-    )
+    return choices.disks_field(lambda config, _: choices.joinable_disks(config), lambda *_: True)
 
 
 def _force_fields() -> tuple[Field, ...]:
@@ -93,13 +85,7 @@ def add_disk(config: Config, selection: Selection) -> Form:
     group = picked.ref if picked is not None and picked.ref in usable else choices.roomiest(config)
     start = {"group": group, "disks": _joinable(config, selection)}
     fields = (
-        Field(
-            "group",
-            "Group name",
-            FieldKind.COMBO,
-            options=lambda config, _: choices.group_options(config),
-            check=lambda _, answers: "" if answers["group"] else "There is no imported disk group.",
-        ),
+        choices.group_field(),
         _disk_field(),
         *_force_fields(),
     )

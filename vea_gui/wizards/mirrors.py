@@ -32,25 +32,8 @@ def add_mirror(config: Config, selection: Selection) -> Form:
     fields = (
         choices.volume_fact(volume),
         Field("count", "Mirrors to add", FieldKind.NUMBER, default=1, lowest=1, highest=rules.MIRRORS_MAX - 1),
-        Field(
-            "choice",
-            "Disks",
-            FieldKind.CHOICE,
-            default=choices.AUTO,
-            options=lambda *_: choices.AUTO_OR_MANUAL,
-            hint="Each mirror lies on disks that hold no other mirror of the volume.",
-        ),
-        Field(
-            "disks",
-            "Selected disks",
-            FieldKind.LISTS,
-            default=(),
-            options=lambda config, _: choices.disks_of_group(config, config.volume(volume).group),
-            enabled=_manual,
-            hides=True,
-            check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
-            lists=("Available disks", "Selected disks"),
-        ),
+        choices.way_field("Each mirror lies on disks that hold no other mirror of the volume."),
+        choices.disks_field(lambda config, _: choices.disks_of_group(config, config.volume(volume).group), hides=True),
         Field(
             "across_enclosures",
             "Enclosure",
@@ -70,15 +53,11 @@ def add_mirror(config: Config, selection: Selection) -> Form:
     )
 
 
-def _manual(_: Config, answers: Answers) -> bool:
-    return bool(answers["choice"] == choices.MANUAL)
-
-
 def _build_add(volume: Ref, config: Config, answers: Answers) -> AddMirrors:
     return AddMirrors(
         volume=volume,
         count=answers["count"],
-        disks=tuple(answers["disks"]) if _manual(config, answers) else (),
+        disks=choices.chosen_disks(config, answers),
         across_enclosures=answers["across_enclosures"],
     )
 

@@ -72,10 +72,6 @@ def _fact(config: Config, subdisk: Subdisk) -> str:
     return f"{subdisk.name}, a piece of {block_label(config, subdisk.ref)}, {format_size(subdisk.length)}, on {where}"
 
 
-def _manual(_: Config, answers: Answers) -> bool:
-    return bool(answers["choice"] == choices.MANUAL)
-
-
 def _single(subdisks: tuple[Ref, ...]) -> list[Field]:
     return [
         Field(
@@ -84,17 +80,17 @@ def _single(subdisks: tuple[Ref, ...]) -> list[Field]:
             FieldKind.LIST,
             default=None,
             options=partial(_places, subdisks),
-            enabled=_manual,
+            enabled=choices.manual,
             hides=True,
             check=lambda _, answers: "" if answers["disk"] is not None else "Select a disk.",
         ),
-        Field("exact", "At a chosen offset", FieldKind.CHECK, default=False, enabled=_manual, hides=True),
+        Field("exact", "At a chosen offset", FieldKind.CHECK, default=False, enabled=choices.manual, hides=True),
         Field(
             "offset",
             "Offset",
             FieldKind.SIZE,
             default=_first_free,
-            enabled=lambda config, answers: _manual(config, answers) and answers["exact"],
+            enabled=lambda config, answers: choices.manual(config, answers) and answers["exact"],
             hides=True,
             hint="From the first byte of the disk, a multiple of 4 KiB.",
         ),
@@ -135,7 +131,7 @@ def _destination(name: str, label: str, subdisks: tuple[Ref, ...]) -> Field:
         FieldKind.COMBO,
         default=None,
         options=lambda config, _: [Option(None, "Automatic"), *_allowed(config, subdisks)],
-        enabled=_manual,
+        enabled=choices.manual,
         hides=True,
     )
 
@@ -181,7 +177,7 @@ def evacuate_disk(config: Config, selection: Selection) -> Form:
             FieldKind.LISTS,
             default=(),
             options=partial(_others, disk.ref),
-            enabled=_manual,
+            enabled=choices.manual,
             hides=True,
             check=lambda _, answers: "" if answers["targets"] else "Select at least one disk.",
             problems=("disks",),
@@ -207,4 +203,4 @@ def _others(disk: Ref, config: Config, answers: Answers) -> list[Option]:
 
 
 def _build_evacuate(disk: Ref, config: Config, answers: Answers) -> EvacuateDisk:
-    return EvacuateDisk(disk=disk, targets=tuple(answers["targets"]) if _manual(config, answers) else ())
+    return EvacuateDisk(disk=disk, targets=tuple(answers["targets"]) if choices.manual(config, answers) else ())

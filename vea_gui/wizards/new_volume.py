@@ -43,33 +43,12 @@ def _disk_page() -> Page:
         "Assign Disks",
         "Decide which disk group, and which of its disks, the volume takes its space from.",
         (
-            Field(
-                "group",
-                "Group name",
-                FieldKind.COMBO,
-                options=lambda config, _: choices.group_options(config),
-                check=lambda _, answers: "" if answers["group"] else "There is no imported disk group.",
-                hint="Every part of a volume lies in one disk group.",
+            choices.group_field("Every part of a volume lies in one disk group."),
+            choices.way_field(
+                "Automatic selection never puts two mirrors or two columns on one disk, and leaves spare, reserved and "
+                "failing disks alone."
             ),
-            Field(
-                "choice",
-                "Disks",
-                FieldKind.CHOICE,
-                default=choices.AUTO,
-                options=lambda *_: choices.AUTO_OR_MANUAL,
-                hint="Automatic selection never puts two mirrors or two columns on one disk, and leaves spare, "
-                "reserved and failing disks alone.",
-            ),
-            Field(
-                "disks",
-                "Selected disks",
-                FieldKind.LISTS,
-                default=(),
-                options=lambda config, answers: choices.disks_of_group(config, answers["group"]),
-                enabled=_manual,
-                check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
-                lists=("Available disks", "Selected disks"),
-            ),
+            choices.disks_field(lambda config, answers: choices.disks_of_group(config, answers["group"])),
         ),
     )
 
@@ -142,10 +121,6 @@ def _unit(size: int) -> Option:
     return Option(size, f"{format_size(size)} ({size // SECTOR:,} sectors)")
 
 
-def _manual(_: Config, answers: Answers) -> bool:
-    return bool(answers["choice"] == choices.MANUAL)
-
-
 def _striped(_: Config, answers: Answers) -> bool:
     return bool(answers["layout"] == STRIPED)
 
@@ -171,7 +146,7 @@ def _default_size(config: Config, answers: Answers) -> int:
     group: Ref | None = answers["group"]
     if group is None or group not in config:
         return USUAL_SIZE
-    chosen = set(answers["disks"]) if _manual(config, answers) else None
+    chosen = set(answers["disks"]) if choices.manual(config, answers) else None
     disks: list[Disk] = [disk for disk in config.disks_of(group) if chosen is None or disk.ref in chosen]
     room = align_down(max((disk.largest_free for disk in disks), default=0), ALLOCATION_UNIT)
     return min(USUAL_SIZE, room) or 100 * MIB
@@ -195,6 +170,6 @@ def build(config: Config, answers: Answers) -> CreateVolume:
         columns=answers["columns"] if striped else 0,
         stripe_unit=answers["stripe_unit"] if striped else 0,
         mirrors=answers["mirrors"] if mirrored else 1,
-        disks=tuple(answers["disks"]) if _manual(config, answers) else (),
+        disks=choices.chosen_disks(config, answers),
         across_enclosures=mirrored and answers["across_enclosures"],
     )
