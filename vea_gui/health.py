@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from engine.records import Disk, Group, Kind, Record, Ref, Volume
@@ -16,6 +17,7 @@ class Health:
 
     def __init__(self) -> None:
         self._under: dict[Key, dict[Ref, tuple[Tone, str]]] = {}
+        self._tones: dict[Key, Counter[Tone]] = {}  # how often each occurs there: marks are asked for at each change
 
     def note(self, old: Record | None, new: Record | None) -> set[Key]:
         """A record changed from `old` to `new` (None: not there). Answers the places whose mark may have changed."""
@@ -28,29 +30,43 @@ class Health:
         touched: set[Key] = set()
         if old is not None and before:
             for key in _above(old):
-                self._under.get(key, {}).pop(old.ref, None)
+                self._put(key, old.ref, None)
                 touched.add(key)
         if new is not None and after:
             for key in _above(new):
-                self._under.setdefault(key, {})[new.ref] = (tone_of(new), after)
+                self._put(key, new.ref, (tone_of(new), after))
                 touched.add(key)
         return touched
 
+    def _put(self, key: Key, ref: Ref, now: tuple[Tone, str] | None) -> None:
+        """What is wrong with an object below a place, None for nothing."""
+        under, tones = self._under.setdefault(key, {}), self._tones.setdefault(key, Counter())
+        before = under.pop(ref, None)
+        if before is not None:
+            tones[before[0]] -= 1
+        if now is not None:
+            under[ref] = now
+            tones[now[0]] += 1
+
     def worst(self, key: Key) -> Tone:
         """The mark of a place; NONE when all is well."""
-        return max((tone for tone, _ in self._below(key).values()), default=Tone.NONE)
+        return max((tone for tone, count in self._tones.get(_spot(key), {}).items() if count), default=Tone.NONE)
+
+    def refs(self, key: Key) -> list[Ref]:
+        """What is in trouble below a place, in no order."""
+        return list(self._under.get(_spot(key), {}))
 
     def causes(self, key: Key) -> list[str]:
         """Sentences on what is wrong, the worst first, with a count of those left out."""
-        found = sorted(self._below(key).values(), key=lambda pair: (-pair[0], pair[1]))
+        found = sorted(self._under.get(_spot(key), {}).values(), key=lambda pair: (-pair[0], pair[1]))
         lines = [text for _, text in found[:CAUSES_SHOWN]]
         more = len(found) - CAUSES_SHOWN
         return [*lines, f"and {more} more"] if more > 0 else lines
 
-    def _below(self, key: Key) -> dict[Ref, tuple[Tone, str]]:
-        if isinstance(key, Ref) and key.kind is Kind.HOST:
-            key = Folder(key.id, "")
-        return self._under.get(key, {})
+
+def _spot(key: Key) -> Key:
+    """Under which key a place's troubles are kept."""
+    return Folder(key.id, "") if isinstance(key, Ref) and key.kind is Kind.HOST else key
 
 
 def _above(record: Record) -> Iterator[Key]:

@@ -1,76 +1,187 @@
-"""What the host has, counted: the page of the host and of StorageAgent."""
+"""The page of the host and of StorageAgent: what needs attention and what helps, then what there is."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from collections.abc import Callable, Sequence
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QContextMenuEvent, QIcon, QResizeEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QAbstractScrollArea,
+    QHeaderView,
+    QLabel,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.records import Kind
 from vea_gui import icons, theme
+from vea_gui.attention import Trouble, space, states, troubles
 from vea_gui.console import Console
+from vea_gui.mirror import Change
 from vea_gui.tree_shape import AGENT, FOLDER_KINDS, FOLDER_NAMES, FOLDERS, Folder
+from vea_gui.views.menus import context_menu
 from vea_gui.words import TONE_NAMES, Tone
+
+MOST = 100
+"""Rows of trouble that are listed; the headline counts all."""
+SHOWN = (Kind.GROUP, Kind.DISK, Kind.ENCLOSURE, Kind.VOLUME, Kind.CONNECTION)
+
+
+class Sheet(QTableWidget):
+    """A table of words that is as wide as its page, its last column taking what is left; text is never cut."""
+
+    def __init__(self, name: str, heads: Sequence[str], open_row: Callable[[int], None], parent: QWidget) -> None:
+        super().__init__(0, len(heads), parent)
+        self.setAccessibleName(name)
+        self.setHorizontalHeaderLabels(heads)
+        self.verticalHeader().hide()
+        self.setShowGrid(False)
+        self.setWordWrap(True)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSizeAdjustPolicy(QAbstractScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self.setTabKeyNavigation(False)
+        self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.horizontalHeader().setStretchLastSection(True)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.activated.connect(lambda index: open_row(index.row()))
+
+    def put(self, row: int, column: int, text: str, icon: QIcon | None = None) -> None:
+        """The words of one cell."""
+        item = self.item(row, column)
+        if item is None:
+            item = QTableWidgetItem()
+            self.setItem(row, column, item)
+        if item.text() != text:
+            item.setText(text)
+            item.setToolTip(text)
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
+        if icon is not None:
+            item.setIcon(icon)
+
+    def fit(self) -> None:
+        """Columns as wide as their words, but none wider than its share; the last has the rest."""
+        widest = self.viewport().width() * 2 // 5
+        for column in range(self.columnCount() - 1):
+            self.setColumnWidth(column, min(widest, max(self.sizeHintForColumn(column) + 8, 80)))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.fit()
+
+
+class Troubles(Sheet):
+    """What needs attention: a row is picked as anywhere else, Enter shows it in the tree."""
+
+    def __init__(self, console: Console, parent: QWidget) -> None:
+        super().__init__("Needs attention", ("Object", "What is wrong", "What to do"), self._open, parent)
+        self.console = console
+        self.rows: list[Trouble] = []
+        self.itemSelectionChanged.connect(self._picked)
+
+    def show_rows(self, found: list[Trouble]) -> None:
+        """Bring the rows up to date; what is picked stays picked."""
+        if found == self.rows and self.rowCount():
+            return
+        picked = self._at(self.currentRow()) if self.selectedItems() else None
+        self.rows = found
+        self.blockSignals(True)
+        self.setRowCount(len(found))
+        for row, trouble in enumerate(found):
+            icon = icons.icon(f"state-{TONE_NAMES[trouble.tone]}")
+            self.put(row, 0, trouble.name, icon)
+            self.put(row, 1, trouble.what)
+            self.put(row, 2, trouble.help)
+        names = [trouble.ref for trouble in found]
+        if picked is not None and picked.ref in names:
+            self.selectRow(names.index(picked.ref))
+        else:
+            self.clearSelection()
+        self.blockSignals(False)
+        self.fit()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        trouble = self._at(self.currentRow())
+        if trouble is not None:
+            context_menu(self.console, self.console.at(trouble.ref), self).popup(event.globalPos())
+
+    def _at(self, row: int) -> Trouble | None:
+        return self.rows[row] if 0 <= row < len(self.rows) else None
+
+    def _picked(self) -> None:
+        trouble = self._at(self.currentRow()) if self.selectedItems() else None
+        self.console.select((trouble.ref,) if trouble is not None else ())
+
+    def _open(self, row: int) -> None:
+        trouble = self._at(row)
+        if trouble is not None:
+            self.console.show_in_tree(trouble.ref)
 
 
 class OverviewPage(QWidget):
-    """One row for each folder: how many there are, and what is wrong with them."""
+    """Trouble first, then one row for each folder."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.table = QTableWidget(len(FOLDERS), 3, self)
-        self.table.setAccessibleName("Objects")
-        self.table.setHorizontalHeaderLabels(["Name", "Objects", "Needs attention"])
-        self.table.verticalHeader().hide()
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setTabKeyNavigation(False)
-        self.table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.table.activated.connect(lambda index: self._open(index.row()))
+        self.headline = QLabel(self)
+        self.headline.setTextFormat(Qt.TextFormat.PlainText)
+        self.headline.setWordWrap(True)
+        self.troubles = Troubles(console, self)
+        self.table = Sheet("Objects", ("Name", "Objects", "Space", "State"), self._open, self)
+        self.table.setRowCount(len(FOLDERS))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.table)
+        layout.setSpacing(8)
+        self.headline.setContentsMargins(8, 8, 8, 0)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.troubles, 1)
+        layout.addWidget(self.table, 1)
         console.changed.connect(self._changed)
         theme.signals().changed.connect(self._fill)
         self._fill()
-        self.table.resizeColumnsToContents()
 
     def showEvent(self, event: QShowEvent) -> None:
         self._fill()
         super().showEvent(event)
 
-    def _changed(self, _: object) -> None:
-        if self.isVisible():
+    def _changed(self, change: Change) -> None:
+        if self.isVisible() and change.touches(*SHOWN):
             self._fill()
 
     def _fill(self) -> None:
-        mirror = self.console.mirror
+        found = troubles(self.console.mirror)
+        self.headline.setText(_headline(found))
+        self.troubles.setVisible(bool(found))
+        self.troubles.show_rows(found[:MOST])
         for row, name in enumerate(FOLDERS):
-            key = Folder(self.console.host.id, name)
-            worst = mirror.health.worst(key)
-            causes = " ".join(mirror.health.causes(key))
-            cells = (FOLDER_NAMES[name], f"{mirror.config.count(FOLDER_KINDS[name]):,}", causes or "Nothing")
-            items = [self._set(row, column, text) for column, text in enumerate(cells)]
-            mark = TONE_NAMES[worst] if worst >= Tone.WARNING else ""
-            items[0].setIcon(icons.icon("folder", mark))
-            items[2].setToolTip(causes)
+            self._fill_folder(row, name)
+        self.table.fit()
 
-    def _set(self, row: int, column: int, text: str) -> QTableWidgetItem:
-        item = self.table.item(row, column)
-        if item is None:
-            item = QTableWidgetItem()
-            if column == 1:
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            self.table.setItem(row, column, item)
-        if item.text() != text:
-            item.setText(text)
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, text)
-        return item
+    def _fill_folder(self, row: int, name: str) -> None:
+        mirror, kind = self.console.mirror, FOLDER_KINDS[name]
+        worst = mirror.health.worst(Folder(self.console.host.id, name))
+        icon = icons.icon("folder", TONE_NAMES[worst] if worst >= Tone.WARNING else "")
+        self.table.put(row, 0, FOLDER_NAMES[name], icon)
+        self.table.put(row, 1, f"{mirror.config.count(kind):,}")
+        self.table.put(row, 2, space(mirror.config, kind))
+        self.table.put(row, 3, states(mirror, kind))
 
     def _open(self, row: int) -> None:
         host = self.console.host
         self.console.frame.go((host, Folder(host.id, AGENT), Folder(host.id, FOLDERS[row])))
+
+
+def _headline(found: list[Trouble]) -> str:
+    if not found:
+        return "Nothing needs attention."
+    count = "1 object needs" if len(found) == 1 else f"{len(found):,} objects need"
+    more = f" The {MOST} that matter most are listed." if len(found) > MOST else ""
+    return f"{count} attention, the worst first.{more}"
