@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QDialog, QMenu, QMessageBox, QWidget
 
 from engine.commands import Command
 from engine.config import Config
+from engine.errors import EngineError
 from engine.plans import Plan
 from engine.records import Ref
 from vea_gui.action_rows import ActionBook
@@ -268,4 +269,4 @@ def _details(error: BaseException) -> str:
     lines = problem_lines(error)
     if len(lines) > 1:
         return "\n".join(lines)
-    return "" if lines else f"{type(error).__name__}: {error}"
+    return "" if lines or isinstance(error, EngineError) else f"{type(error).__name__}: {error}"

@@ -18,6 +18,8 @@ LOOK_AGAIN_MS = 40
 SETTLED_SECONDS = 0.08
 """One key press moves the focus through containers; the last event within this time is where it rests."""
 NO_ROOM = -(2**31)
+SCALE = float(os.environ.get("QT_SCALE_FACTOR", "1"))
+"""Qt tells places in its own pixels; the mouse needs the screen's."""
 STATE_WORDS = (
     "showing visible enabled sensitive focused selected checked expanded expandable focusable editable active modal"
 )
@@ -139,6 +141,11 @@ class Agent:
         if question.get("with"):
             wanted = set(question["with"])
             found = [each for each in found if wanted <= set(told_states(each))]
+        if question.get("with"):  # it will be clicked on: a window that has just opened is still being placed
+            boxes = [told(each)["box"] for each in found[:1]]
+            before, question["boxes"] = question.get("boxes"), boxes
+            if boxes != before:
+                return None
         if question.get("all"):
             return [told(each) for each in found] or (None if not question.get("none") else [])
         return told(found[0]) if found else None
@@ -256,7 +263,8 @@ def told(node):
     box = None
     try:
         extents = node.queryComponent().getExtents(pyatspi.DESKTOP_COORDS)
-        box = [extents.x, extents.y, extents.width, extents.height] if extents.x != NO_ROOM else None
+        sides = [extents.x, extents.y, extents.width, extents.height]
+        box = [round(each * SCALE) for each in sides] if extents.x != NO_ROOM else None
     except NotImplementedError:
         pass
     text = ""

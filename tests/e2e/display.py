@@ -36,6 +36,13 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 </busconfig>
 """
 """No service folders: nothing of the desktop is started by asking for it."""
+WINDOWS_CONFIG = """<?xml version="1.0"?>
+<openbox_config xmlns="http://openbox.org/3.4/rc">
+  <placement><policy>Smart</policy><center>yes</center></placement>
+  <applications><application type="normal"><maximized>yes</maximized></application></applications>
+</openbox_config>
+"""
+"""Main windows fill the screen."""
 
 
 def missing() -> str:
@@ -105,8 +112,9 @@ class Display:
         self.environment["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={bus}"
         self.environment |= {"QT_QPA_PLATFORM": "xcb", "QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"}
         self.run([str(LAUNCHER), "--launch-immediately"])
-        self.run(["openbox"])
-        self.xdotool("search", "--sync", "--onlyvisible", "--class", "", check=False, seconds=1)
+        windows = self.folder / "windows.xml"
+        windows.write_text(WINDOWS_CONFIG)
+        self.run(["openbox", "--config-file", str(windows)])
 
     def run(self, words: list[str], pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
         """A program that lives as long as the display."""

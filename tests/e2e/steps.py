@@ -64,9 +64,10 @@ def make_mirror(walker: Walker, name: str, mebibytes: int) -> None:
 def fill_new_volume(walker: Walker, name: str, mebibytes: int) -> None:
     """From the open wizard's Welcome to its plan."""
     wizard = dialog("New Volume")
-    walker.find(wizard)
-    walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
-    walker.find(wizard, ("", "Group name:"))
+    for _ in range(3):  # the window manager may still be placing the window when the first press comes
+        walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
+        if walker.reader.ask("find", 2.0, path=[wizard, ("", "Group name:")]):
+            break
     walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
     walker.fill(walker.find(wizard, ("text", "Volume name")), name)
     walker.fill(walker.find(wizard, ("text", "Size")), f"{mebibytes} MiB")
