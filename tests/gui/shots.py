@@ -271,11 +271,7 @@ def take(shot: Shot, out: Path) -> None:
         folder = Path(name, "console")
         folder.mkdir()
         shot.prepare(folder)
-        with (
-            opened(Path(name, "display"), shot.size) as display,
-            _scaled(display, shot.scale),
-            walking(display, folder) as walker,
-        ):
+        with opened(Path(name, "display"), shot.size) as display, scaled(display, shot.scale, folder) as walker:
             walker.find(("frame", "VEA*"))
             shot.reach(walker)
             rest(walker, keep_pointer=shot.name.startswith("drag"))
