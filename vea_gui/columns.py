@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.config import Config, natural
 from engine.records import (
+    Alert,
     Disk,
     DiskUsage,
     Kind,
@@ -151,17 +152,49 @@ def _disk_status(mirror: Mirror, disk: Disk) -> str:
     return f"{status_text(mirror, disk)}: carries {disk.content}" if disk.content else status_text(mirror, disk)
 
 
+def _outside(disk: Disk) -> str:
+    """Why a disk has no space for subdisks; empty for a disk of a group."""
+    if disk.group is not None:
+        return ""
+    return "not in a group" if disk.public_length else "not initialized"
+
+
+def _disk_space(column_id: str, title: str, read: Callable[[Disk], int], shown: bool = True) -> Column:
+    return Column(
+        column_id,
+        title,
+        lambda _, d: _outside(d) or format_size(read(d)),
+        lambda _, d: -1 if d.group is None else read(d),
+        tip=lambda _, d: _outside(d) or format_exact(read(d)),
+        right=True,
+        shown=shown,
+        width=14,
+    )
+
+
+def _disk_size(_: Mirror, disk: Disk) -> str:
+    return format_exact(disk.size) if disk.size else "not known: its LUN was never seen"
+
+
 DISK = (
     NAME,
-    status(tip=_disk_status),
+    Column("status", "Status", status_text, tip=_disk_status, tone=lambda _, d: tone_of(d), width=14),
     Column("group", "Disk Group", lambda m, d: _name_of(m.config, d.group), width=12),
-    size("size", "Size", lambda _, d: d.size),
-    size("free", "Unallocated Space", lambda _, d: d.free),
-    size("largest", "Largest Free Space", lambda _, d: d.largest_free, shown=False),
-    _share("Used", lambda d: _used(d.free, d.public_length)),
+    Column(
+        "size",
+        "Size",
+        lambda _, d: format_size(d.size) if d.size else "not known",
+        lambda _, d: d.size,
+        tip=_disk_size,
+        right=True,
+        width=10,
+    ),
+    _disk_space("free", "Unallocated Space", lambda d: d.free),
+    _disk_space("largest", "Largest Free Space", lambda d: d.largest_free, shown=False),
+    _share("Used", lambda d: _used(d.free, d.public_length) if d.group is not None else None),
     Column("enclosure", "Enclosure", lambda m, d: _name_of(m.config, d.enclosure), width=12),
-    Column("usage", "Usage", lambda _, d: USAGES[d.usage], width=12),
     Column("lun", "LUN", lambda _, d: d.lun or "not there", tip=lambda _, d: d.lun, width=26),
+    Column("usage", "Usage", lambda _, d: USAGES[d.usage], width=12),
     Column("content", "Content", lambda _, d: d.content, shown=False, width=20),
     number("paths", "Paths", lambda _, d: d.paths, shown=False),
     Column("block", "Block Size", lambda _, d: f"{d.block_size:,} bytes", lambda _, d: d.block_size, shown=False),
@@ -277,6 +310,11 @@ def _throttle(_: Mirror, task: Task) -> str:
     return f"{task.iodelay_ms} ms" if task.iodelay_ms else "Off"
 
 
+def _alert_tip(_: Mirror, alert: Alert) -> str:
+    """All that an alert says."""
+    return "\n".join(filter(None, (alert.name, alert.cause, alert.remedy)))
+
+
 TASK = (
     Column("number", "Task", lambda _, t: t.ref.id, lambda _, t: int(t.ref.id), right=True, shown=False, width=6),
     Column("name", "Name", lambda _, t: t.name, width=46),
@@ -314,9 +352,10 @@ CONNECTION = (
 ALERT = (
     Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
     moment("time", "Date/Time", lambda a: a.time),
-    Column("name", "Message", lambda _, a: a.name, tip=lambda _, a: a.name, width=60),
-    Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=16),
-    Column("remedy", "What to do", lambda _, a: a.remedy, tip=lambda _, a: a.remedy, shown=False, width=40),
+    Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=48),
+    Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=48),
+    Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12),
+    Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )
 
 COLUMNS: dict[Kind, tuple[Column, ...]] = {

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from engine.config import Config
-from engine.records import Kind, Record
+from engine.records import Disk, Kind, Record
 from tests.gui.random_lab import RandomLab
 from tests.gui.sample_lab import HOST, ref
 from tests.gui.test_actions import more_records
@@ -84,3 +84,12 @@ def test_copies_tell_what_is_being_filled(mirror: Mirror) -> None:
     copies = next(column for column in columns.VOLUME if column.id == "copies")
     assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 1))) == "2 (+1)"
     assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 2))) == "1"
+
+
+def test_disks_of_no_group_say_so_instead_of_a_size(mirror: Mirror) -> None:
+    texts = {column.id: column.text for column in columns.DISK}
+    bars = {column.id: column.bar for column in columns.DISK if column.bar is not None}
+    for disk in mirror.config.all(Kind.DISK, Disk):
+        words = texts["free"](mirror, disk)
+        assert (disk.group is None) == (words in {"not in a group", "not initialized"})
+        assert (disk.group is None) == (bars["used"](mirror, disk) is None)
