@@ -9,6 +9,7 @@ from __future__ import annotations
 import string
 from collections.abc import Collection, Iterable, Sequence
 
+from engine.allocate import Space
 from engine.config import Config
 from engine.geometry import LUN_MIN
 from engine.plans import Problem
@@ -26,7 +27,7 @@ from engine.records import (
     TaskType,
 )
 from engine.states import COMPLETE
-from engine.units import ALLOCATION_UNIT, KIB, MIB, align_down, format_exact, format_size
+from engine.units import ALLOCATION_UNIT, KIB, MIB, align_down, format_apart, format_exact, format_size
 
 NAME_MAX = 31
 _NAME_START = frozenset(string.ascii_letters + string.digits + "_")
@@ -106,8 +107,7 @@ def mirrors_ok(present: int, more: int, field: str) -> Problem | None:
 
 def needed_free(needed: int, free: int) -> str:
     """`1.1 GiB needed, 0.8 GiB free`, in exact bytes where the short forms are equal."""
-    short = format_size(needed), format_size(free)
-    need, have = short if short[0] != short[1] else (format_exact(needed), format_exact(free))
+    need, have = format_apart(needed, free)
     return f"{need} needed, {have} free"
 
 
@@ -126,6 +126,14 @@ def needs_imported(config: Config, group: Ref | None) -> Problem | None:
         text = f"{record.name} is frozen: {record.frozen.rstrip('.')}."
         return Problem(text, "Bring its missing disks back and rescan.", group)
     return None
+
+
+def one_group(config: Config, groups: Iterable[Ref | None], what: str, field: str = "") -> Problem | None:
+    """One command is one transaction, and that belongs to one group. `what` is the objects' plural."""
+    names = [config.group(ref).name for ref in dict.fromkeys(groups) if ref is not None]
+    if len(names) < 2:
+        return None
+    return Problem(f"The {what} belong to {listed(names)}.", f"Choose {what} of one disk group.", field=field)
 
 
 def group_without_volumes(config: Config, group: Ref) -> Problem | None:
@@ -380,15 +388,15 @@ def shares_disk(config: Config, subdisk: Subdisk, disk: Ref, coming: Sequence[Su
 
 
 def _room(config: Config, needed: int, target: Disk, offset: int | None) -> Problem | None:
-    free = config.free(target.ref)
+    space = Space(config, [target])
     if offset is None:
-        room = sum(extent.length // ALLOCATION_UNIT * ALLOCATION_UNIT for extent in free)
+        room = space.total(target.ref)
         where = target.name
     else:
         if offset % SECTOR:
             text = f"The offset {format_exact(offset)} does not lie on a boundary of 4 KiB."
             return Problem(text, f"Use {align_down(offset, SECTOR)}.", target.ref, "offset")
-        room = next((extent.end - offset for extent in free if extent.start <= offset < extent.end), 0)
+        room = space.at(target.ref, offset)
         where = f"{target.name} at {format_size(offset)}"
     if room >= needed:
         return None

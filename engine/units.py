@@ -42,6 +42,12 @@ def format_exact(size: int) -> str:
     return f"{size:,} bytes"
 
 
+def format_apart(one: int, other: int) -> tuple[str, str]:
+    """Two sizes to be compared: in exact bytes where their short forms are equal."""
+    short = format_size(one), format_size(other)
+    return short if short[0] != short[1] else (format_exact(one), format_exact(other))
+
+
 def align_up(value: int, unit: int) -> int:
     """The smallest multiple of `unit` that is at least `value`."""
     return -(-value // unit) * unit

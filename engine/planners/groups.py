@@ -90,11 +90,10 @@ def _remove_problem(config: Config, disks: Sequence[Disk]) -> Problem | None:
     for disk in disks:
         if blocked := rules.needs_imported(config, disk.group) or rules.disk_empty(config, disk.ref):
             return blocked
-    groups = {disk.group for disk in disks}
-    if len(groups) > 1:
-        return Problem("The disks belong to different disk groups.", "Choose disks of one disk group.", field="disks")
+    if apart := rules.one_group(config, (disk.group for disk in disks), "disks", "disks"):
+        return apart
     leaving = {disk.ref for disk in disks}
-    group = groups.pop()
+    group = disks[0].group
     left = [disk for disk in config.disks_of(group) if disk.ref not in leaving] if group else []
     if not any(disk.present for disk in left):
         name = config.group(group).name if group else ""

@@ -10,7 +10,7 @@ from engine.commands import AddMirrors, BreakMirror, RemoveMirrors, SetVolumeUsa
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.names import next_volume_name, renamed
-from engine.planners.sizes import named_disks, no_space, warn_failing
+from engine.planners.sizes import named_disks, no_space, too_few_disks, warn_failing
 from engine.plans import Plan, Problem, refused
 from engine.records import Kind, PlexState, Ref, TaskType, Volume
 from engine.rules import counted, listed
@@ -67,14 +67,14 @@ def _no_room(config: Config, command: AddMirrors, volume: Volume, shape: Shape) 
         text = f"{config.disk(named).name} holds a mirror of {volume.name} already."
         return Problem(text, "Choose a disk without a part of this volume.", named, "disks")
     disks = [disk for disk in usable_disks(config, volume.group, command.disks) if disk.ref not in taken]
-    problem = no_space(config, disks, shape.columns * command.count, volume.size, 0)
-    if problem.text.startswith("The free space"):
-        free = sum(disk.free for disk in disks)
-        need = shape.column_length(volume.size) * shape.columns * command.count
-        if need > free:
-            text = f"There is too little free space for a mirror: {rules.needed_free(need, free)}."
-            return Problem(text, "Add disks to the disk group.", volume.ref, "disks")
-    return problem
+    slots = shape.columns * command.count
+    if problem := too_few_disks(config, disks, slots):
+        return problem
+    free, need = sum(disk.free for disk in disks), shape.column_length(volume.size) * slots
+    if need > free:
+        text = f"There is too little free space for a mirror: {rules.needed_free(need, free)}."
+        return Problem(text, "Add disks to the disk group.", volume.ref, "disks")
+    return no_space(config, disks, slots, volume.size, 0)
 
 
 def remove(config: Config, command: RemoveMirrors, ids: Ids) -> Plan:
@@ -83,7 +83,8 @@ def remove(config: Config, command: RemoveMirrors, ids: Ids) -> Plan:
     names = listed([config.plex(ref).name for ref in refs])
     title = f"Remove {'Mirror' if len(refs) == 1 else 'Mirrors'} {names}"
     volumes = [config.volume(ref) for ref in dict.fromkeys(config.plex(ref).volume for ref in refs)]
-    if blocked := refuse(title, _one_group(config, volumes), rules.plexes_can_go(config, refs)):
+    apart = rules.one_group(config, (volume.group for volume in volumes), "mirrors", "plexes")
+    if blocked := refuse(title, apart, rules.plexes_can_go(config, refs)):
         return blocked
     draft = Draft(config, ids, volumes[0].group)
     for ref in refs:
@@ -100,14 +101,6 @@ def remove(config: Config, command: RemoveMirrors, ids: Ids) -> Plan:
         confirm=f"Remove {names}? {left}.",
         confirm_button="Remove Mirror" if len(refs) == 1 else f"Remove {len(refs)} Mirrors",
     )
-
-
-def _one_group(config: Config, volumes: list[Volume]) -> Problem | None:
-    groups = {volume.group for volume in volumes}
-    if len(groups) == 1:
-        return None
-    names = listed(sorted(config.group(group).name for group in groups))
-    return Problem(f"The mirrors belong to {names}.", "Choose mirrors of one disk group.", field="plexes")
 
 
 def _left(draft: Draft, volume: Volume) -> int:

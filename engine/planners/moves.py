@@ -16,7 +16,7 @@ from engine.plans import Plan, Problem
 from engine.records import Ref, Subdisk, TaskParams, TaskType
 from engine.rules import listed
 from engine.states import COMPLETE
-from engine.units import ALLOCATION_UNIT, align_down, format_size
+from engine.units import format_size
 
 
 def move(config: Config, command: MoveSubdisks, ids: Ids) -> Plan:
@@ -24,7 +24,8 @@ def move(config: Config, command: MoveSubdisks, ids: Ids) -> Plan:
     moves = list({one.subdisk: one for one in command.moves}.values())
     subdisks = [config.subdisk(one.subdisk) for one in moves]
     title = _title(config, moves)
-    if blocked := refuse(title, _one_group(config, subdisks), *(rules.can_move(config, one) for one in subdisks)):
+    apart = rules.one_group(config, (config.volume_of(one).group for one in subdisks), "subdisks")
+    if blocked := refuse(title, apart, *(rules.can_move(config, one) for one in subdisks)):
         return blocked
     if blocked := refuse(title, _together(config, moves, command.force)):
         return blocked
@@ -60,13 +61,6 @@ def _title(config: Config, moves: Sequence[Move]) -> str:
     disks = {config.disk(target.disk).name for one in moves for target in one.targets}
     what = config.subdisk(moves[0].subdisk).name if len(moves) == 1 else f"{len(moves)} subdisks"
     return f"Move {what} to {listed(sorted(disks))}" if disks else f"Move {what}"
-
-
-def _one_group(config: Config, subdisks: Sequence[Subdisk]) -> Problem | None:
-    names = {config.group(config.volume_of(subdisk).group).name for subdisk in subdisks}
-    if len(names) == 1:
-        return None
-    return Problem(f"The subdisks belong to {listed(sorted(names))}.", "Choose subdisks of one disk group.")
 
 
 def _together(config: Config, moves: Sequence[Move], force: bool) -> Problem | None:
@@ -119,18 +113,13 @@ def _nowhere(config: Config, subdisk: Subdisk, pool: Sequence[Ref], force: bool)
     reasons = [rules.can_take_subdisk(config, [subdisk], ref, force=force) for ref in others]
     if len(others) == 1 and reasons[0]:
         return reasons[0]
-    free = [sum(map(len_of, config.free(ref))) for ref in others if rules.shares_disk(config, subdisk, ref) is None]
+    space = Space(config, map(config.disk, others))
+    free = [space.total(ref) for ref in others if rules.shares_disk(config, subdisk, ref) is None]
     if not free:
         text = f"No disk may take {subdisk.name}: each holds another part of {config.volume_of(subdisk).name}."
         return Problem(text, "Add a disk to the disk group.", subdisk.ref, "targets")
     text = f"There is too little free space for {subdisk.name}: {rules.needed_free(subdisk.length, sum(free))}."
     return Problem(text, "Add a disk to the disk group, or choose other disks.", subdisk.ref, "targets")
-
-
-def len_of(extent: tuple[int, int]) -> int:
-    """Whole allocation units within a free range, in bytes."""
-    start, end = extent
-    return max(0, align_down(end, ALLOCATION_UNIT) - -(-start // ALLOCATION_UNIT) * ALLOCATION_UNIT)
 
 
 def _chosen(config: Config, subdisk: Subdisk, targets: Sequence[Target], force: bool) -> tuple[Piece, ...] | Problem:

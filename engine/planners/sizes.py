@@ -9,7 +9,7 @@ from engine.config import Config
 from engine.planners.draft import Draft
 from engine.plans import Problem
 from engine.records import Disk, Ref
-from engine.units import ALLOCATION_UNIT, align_up, format_exact, format_size
+from engine.units import ALLOCATION_UNIT, align_up, format_apart, format_exact, format_size
 
 
 def rounded(draft: Draft, size: int) -> int:
@@ -39,17 +39,23 @@ def warn_failing(draft: Draft, disks: Sequence[Ref]) -> None:
         draft.warn(f"I/O errors were seen on {rules.listed(names)}.")
 
 
+def too_few_disks(config: Config, disks: Sequence[Disk], slots: int) -> Problem | None:
+    """`slots` columns, each on disks of its own, need as many disks with free space."""
+    able = [disk for disk in disks if config.free(disk.ref)]
+    if len(able) >= slots:
+        return None
+    count = f"{slots} disks with free space are" if slots > 1 else "A disk with free space is"
+    have = f"{len(able)} can be used" if able else "none can be used"
+    help_ = "Add disks to the disk group, or ask for fewer columns or mirrors."
+    return Problem(f"{count} needed; {have}.", help_, field="disks")
+
+
 def no_space(config: Config, disks: Sequence[Disk], slots: int, size: int, largest: int) -> Problem:
     """Why `slots` columns, each on disks of its own, find no room for a volume of `size` bytes."""
-    able = [disk for disk in disks if config.free(disk.ref)]
-    if len(able) < slots:
-        count = f"{slots} disks with free space are" if slots > 1 else "A disk with free space is"
-        have = f"{len(able)} can be used" if able else "none can be used"
-        help_ = "Add disks to the disk group, or ask for fewer columns or mirrors."
-        return Problem(f"{count} needed; {have}.", help_, field="disks")
+    if problem := too_few_disks(config, disks, slots):
+        return problem
     if largest <= 0:
         text = "The free space is not where these choices need it."
         return Problem(text, "Choose other disks, or ask for fewer columns or mirrors.", field="disks")
-    short = format_size(size), format_size(largest)
-    wanted, most = short if short[0] != short[1] else (format_exact(size), format_exact(largest))
+    wanted, most = format_apart(size, largest)
     return Problem(f"There is no room for {wanted}: {most} is the most.", "Give a smaller size.", field="size")

@@ -107,11 +107,7 @@ def _delete_problem(config: Config, volume: Volume, force: bool) -> Problem | No
 
 
 def _same_group(config: Config, volumes: list[Volume]) -> Problem | None:
-    """One command is one transaction, and that belongs to one group."""
-    names = [config.group(ref).name for ref in dict.fromkeys(volume.group for volume in volumes)]
-    if len(names) == 1:
-        return None
-    return Problem(f"The volumes belong to {listed(names)}.", "Choose volumes of one disk group.", field="volumes")
+    return rules.one_group(config, (volume.group for volume in volumes), "volumes", "volumes")
 
 
 def warn_clients(draft: Draft, volumes: list[Ref], force: bool) -> int:

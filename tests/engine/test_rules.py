@@ -186,6 +186,19 @@ def test_a_full_disk_says_how_much_is_needed() -> None:
     assert planned == hover
 
 
+def test_half_units_at_the_edges_of_a_free_region_are_no_room() -> None:
+    site = Site(4, sizes=(76 * MIB,))
+    for name, size, disks in (("ev", 68 * MIB, (0, 1)), ("a", MIB, (3,)), ("b", MIB, (3,))):
+        chosen = tuple(map(site.disk, disks))
+        site.do(CreateVolume(group=site.group(), size=size, name=name, mirrors=len(chosen), disks=chosen))
+    start = site.config.disk(site.disk(2)).public_offset + 4 * KIB
+    for name, offset in (("a", start), ("b", start + 65 * MIB)):
+        site.do(MoveSubdisks(moves=(Move(site.subdisks(name)[0].ref, (Target(site.disk(2), offset),)),)))
+    hover, planned = hover_and_plan(site, 2, None)
+    assert hover == "Harddisk2 has too little free space: 68 MiB needed, 67 MiB free."
+    assert planned == hover
+
+
 def test_both_mirrors_dropped_on_one_disk_are_refused_as_one() -> None:
     site = mirrored(4)
     subdisks = site.subdisks("ev")

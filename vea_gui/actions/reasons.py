@@ -154,11 +154,8 @@ def one_group(why_not: WhyNot) -> WhyNot:
     """What is one command for several volumes needs them in one group."""
 
     def first_of_all(selection: Selection) -> Reason:
-        names = [group.name for group in selection.groups]
-        if len(names) > 1:
-            text = f"The volumes belong to {rules.listed(names)}."
-            return Problem(text, "Choose volumes of one disk group.")
-        return why_not(selection)
+        apart = rules.one_group(selection.config, (group.ref for group in selection.groups), "volumes")
+        return apart or why_not(selection)
 
     return first_of_all
 
