@@ -25,7 +25,7 @@ app = QGuiApplication([])
 assert app.primaryScreen().grabWindow(0).save(sys.argv[1])
 """
 SIZE = "1280x800"
-LONG = "accounting-database-of-the-eastern-branches-2026"
+LONG = "accounting-database-eastern-26"
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def volumes(walker: Walker) -> None:
 def long_names(walker: Walker) -> None:
     furnish(walker)
     walker.vx("vxvol", "-g", "dg1", "rename", "mail", LONG)
-    walker.vx("vxdisk", "rename", steps.volume(walker, LONG)["plexes"][0]["subdisks"][0]["disk"], f"{LONG[:40]}-disk")
+    walker.vx("vxdisk", "rename", steps.volume(walker, LONG)["plexes"][0]["subdisks"][0]["disk"], f"disk-{LONG[:26]}")
     steps.open_disk_view(walker)
-    walker.click(steps.block(walker, LONG[:20]))
+    walker.click(steps.block(walker, LONG))
 
 
 SHOTS = (
@@ -258,7 +258,7 @@ SHOTS = (
     ),
     Shot(
         "long-names",
-        "Names of 48 characters in blocks, tables and tree: shortened with an ellipsis where there is no room, never "
+        "Names as long as they may be, in blocks, tables and tree: shortened with an ellipsis where there is no room, never "
         "written over something else.",
         long_names,
     ),
