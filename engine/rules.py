@@ -73,6 +73,14 @@ def name_free(config: Config, kind: Kind, name: str, group: Ref | None, own: Ref
     return Problem(f"There is a {kind.value} {name}{where} already.", "Choose another name.", found.ref, "name")
 
 
+def next_name(prefix: str, taken: Collection[str], digits: int = 1) -> str:
+    """`prefix` with the lowest number from 1 that is free: `Volume1`, `ev-01`."""
+    number = 1
+    while (name := f"{prefix}{number:0{digits}d}") in taken:
+        number += 1
+    return name
+
+
 def size_ok(size: int) -> Problem | None:
     """A size that a volume may be asked to have."""
     if size <= 0:

@@ -10,7 +10,6 @@ import msgspec
 from engine.allocate import Column, Piece
 from engine.commands import Command, encode
 from engine.config import Config, Edit
-from engine.planners.names import next_name
 from engine.plans import Plan, PlanStep, Problem, Range, refused
 from engine.records import (
     AnyRecord,
@@ -26,7 +25,7 @@ from engine.records import (
     TaskType,
     Volume,
 )
-from engine.rules import counted
+from engine.rules import counted, next_name
 from engine.units import format_size
 
 Ids: TypeAlias = Callable[[Kind], Ref]

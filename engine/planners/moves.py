@@ -36,6 +36,8 @@ def move(config: Config, command: MoveSubdisks, ids: Ids) -> Plan:
         if blocked := refuse(title, _move_one(draft, one, space, command.force)):
             return blocked
     warn_failing(draft, list(dict.fromkeys(target.disk for one in moves for target in one.targets)))
+    if not any(one.targets for one in moves):
+        title += f" to {_disks(config, _targets(draft, subdisks))}"
     return _plan(draft, subdisks, title, TaskType.MOVE_SUBDISK, None)
 
 
@@ -173,8 +175,6 @@ def _short(config: Config, target: Target, needed: int, got: int) -> Problem:
 
 def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType, disk: Ref | None) -> Plan:
     config = draft.base
-    targets = {subdisk.ref: draft.config.replacements_of(subdisk.ref) for subdisk in subdisks}
-    ordered = [target for subdisk in subdisks for target in targets[subdisk.ref]]
     volumes = list(dict.fromkeys(config.volume_of(subdisk) for subdisk in subdisks))
     names = listed([volume.name for volume in volumes])
     copied = [subdisk for subdisk in subdisks if config.plex(subdisk.plex).state in COMPLETE]
@@ -185,30 +185,33 @@ def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType
     draft.step(f"Free {format_size(total)} on {_disks(config, subdisks)}", "the new place has taken over")
     params = TaskParams(
         volume=volumes[0].ref if len(volumes) == 1 else None,
-        subdisks=tuple(target.ref for target in ordered),
+        subdisks=tuple(target.ref for target in _targets(draft, subdisks)),
         disk=disk,
     )
-    name = title if disk or " to " in title else f"{title} to {_disks(config, ordered)}"
     object_ = disk or (subdisks[0].ref if len(subdisks) == 1 else params.volume)
     return draft.plan(
-        name,
-        task=draft.task(type_, name, object_, params, total),
-        undo=_back(subdisks, targets),
+        title,
+        task=draft.task(type_, title, object_, params, total),
+        undo=_back(draft, subdisks),
         copies=copies,
         redundancy=f"{names} {'keeps' if len(volumes) == 1 else 'keep'} every copy throughout.",
     )
 
 
+def _targets(draft: Draft, subdisks: Sequence[Subdisk]) -> list[Subdisk]:
+    return [target for subdisk in subdisks for target in draft.config.replacements_of(subdisk.ref)]
+
+
 def _disks(config: Config, subdisks: Sequence[Subdisk]) -> str:
-    return listed(list(dict.fromkeys(config.disk(subdisk.disk).name for subdisk in subdisks)))
+    return listed(dict.fromkeys(config.disk(subdisk.disk).name for subdisk in subdisks))
 
 
-def _back(subdisks: Sequence[Subdisk], targets: dict[Ref, list[Subdisk]]) -> MoveSubdisks:
+def _back(draft: Draft, subdisks: Sequence[Subdisk]) -> MoveSubdisks:
     """The inverse: the old record stands on the first target then, the further targets beside it; all go home."""
     moves = []
     for subdisk in subdisks:
         home = subdisk.disk_offset
-        for number, target in enumerate(targets[subdisk.ref]):
+        for number, target in enumerate(draft.config.replacements_of(subdisk.ref)):
             who = subdisk.ref if number == 0 else target.ref
             moves.append(Move(who, (Target(subdisk.disk, home, target.length),)))
             home += target.length

@@ -10,16 +10,9 @@ import msgspec
 
 from engine.config import Config
 from engine.records import Plex, Ref, Subdisk
+from engine.rules import next_name
 
 Named = TypeVar("Named", Plex, Subdisk)
-
-
-def next_name(prefix: str, taken: Collection[str], digits: int = 1) -> str:
-    """`prefix` with the lowest number from 1 that is free: `Volume1`, `ev-01`."""
-    number = 1
-    while (name := f"{prefix}{number:0{digits}d}") in taken:
-        number += 1
-    return name
 
 
 def next_volume_name(config: Config, group: Ref) -> str:

@@ -90,12 +90,6 @@ def carrying(config: Config, disks: Iterable[Ref]) -> list[Disk]:
     return [disk for disk in records if isinstance(disk, Disk) and disk.content]
 
 
-def next_name(prefix: str, taken: Iterable[str]) -> str:
-    """`Volume1`, `Volume2`, ...: the first that nobody has."""
-    names = set(taken)
-    return next(name for number in range(1, len(names) + 2) if (name := f"{prefix}{number}") not in names)
-
-
 def volume_text(volume: Volume) -> str:
     """`ev, Mirrored, 2.0 GiB, Healthy`."""
     return f"{volume.name}, {volume.layout}, {format_size(volume.size)}, {volume.status}"

@@ -38,7 +38,7 @@ def _joinable(config: Config, selection: Selection) -> tuple[Ref, ...]:
 
 
 def _default_name(config: Config, answers: Answers) -> str:
-    return choices.next_name("dg", [group.name for group in config.all(Kind.GROUP, Group)])
+    return rules.next_name("dg", {group.name for group in config.all(Kind.GROUP, Group)})
 
 
 def _name_complaint(config: Config, answers: Answers) -> str:

@@ -140,7 +140,7 @@ def _breakable(volume: Ref, config: Config, answers: Answers) -> list[Option]:
 
 def _broken_name(volume: Ref, config: Config, answers: Answers) -> str:
     group = config.volume(volume).group
-    return choices.next_name("Volume", [other.name for other in config.volumes_of(group)])
+    return rules.next_name("Volume", {other.name for other in config.volumes_of(group)})
 
 
 def _build_break(config: Config, answers: Answers) -> BreakMirror:

@@ -131,8 +131,8 @@ def _mirrored(_: Config, answers: Answers) -> bool:
 
 def _default_name(config: Config, answers: Answers) -> str:
     group = config.get(answers["group"])
-    taken = [volume.name for volume in config.volumes_of(group.ref)] if group is not None else []
-    return choices.next_name("Volume", taken)
+    taken = {volume.name for volume in config.volumes_of(group.ref)} if group is not None else ()
+    return rules.next_name("Volume", taken)
 
 
 def _name_complaint(config: Config, answers: Answers) -> str:
