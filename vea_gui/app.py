@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import logging
 import signal
 import socket
@@ -11,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 from PySide6.QtCore import QObject, QSocketNotifier, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication
@@ -201,9 +204,16 @@ class Application(QObject):
 
 
 def _record(session: Session) -> None:
-    from vea_gui.plots.recorder import recorder_of  # nothing of plots delays the start
+    """Begin to keep figures, and have at hand what draws them. Nothing of plots delays the start."""
+    session.bridge.call(_load_plots, lambda plots: plots.recorder_of(session), lambda _: None)
 
-    recorder_of(session)
+
+def _load_plots() -> Any:
+    """Runs on the session's thread. A library that cannot be loaded is told of where plots would be."""
+    recorder = importlib.import_module("vea_gui.plots.recorder")
+    with contextlib.suppress(Exception):
+        importlib.import_module("vea_gui.plots.performance").load_chart()
+    return recorder
 
 
 def make_qt_application(arguments: list[str]) -> QApplication:

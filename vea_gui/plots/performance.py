@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QDateTime, QLocale, Qt
+from PySide6.QtCore import QDateTime, QLocale, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -52,7 +52,7 @@ class PerformanceTab(QWidget):
         self.recorder.beat.connect(self._beat)
         self.recorder.ready.connect(self._beat)
         self.destroyed.connect(self.viewing.end)
-        console.session.bridge.call(_load_chart, self._take_charts, self._no_charts)
+        console.session.bridge.call(load_chart, self._take_charts, self._no_charts)
 
     @property
     def span_s(self) -> int:
@@ -140,12 +140,14 @@ class PerformanceTab(QWidget):
             view.stack_up(narrow)
 
     def _take_charts(self, module: Any) -> None:
-        if self.viewing.ended:
+        """One plot each turn of the event loop: making all of them at once could be felt."""
+        waiting = [view for view in self.panels if view.chart is None]
+        if self.viewing.ended or not waiting:
             return
-        for view in self.panels:
-            view.take_chart(module.Chart)
+        waiting[0].take_chart(module.Chart)
         self._drawn = ()
         self._draw()
+        QTimer.singleShot(0, self, lambda: self._take_charts(module))
 
     def _no_charts(self, error: BaseException) -> None:
         """The library cannot be loaded: the figures stay, and the reason stands where the plots would."""
@@ -215,6 +217,6 @@ def clock(when: float) -> str:
     return QLocale().toString(QDateTime.fromMSecsSinceEpoch(round(when * 1_000)).time(), "HH:mm:ss")
 
 
-def _load_chart() -> Any:
+def load_chart() -> Any:
     """Runs on the session's thread: the library takes too long to load for the GUI thread."""
     return importlib.import_module("vea_gui.plots.chart")
