@@ -44,11 +44,12 @@ def troubles(mirror: Mirror) -> list[Trouble]:
     """All of the host, the worst first; disks before what lies on them."""
     config = mirror.config
     records = [config.get(ref) for ref in mirror.health.refs(mirror.host)]
-    found = [_trouble(mirror, record) for record in records if record is not None]
+    found = [trouble_of(mirror, record) for record in records if record is not None]
     return sorted(found, key=lambda each: (-each.tone, ORDER.index(each.ref.kind), natural(each.name)))
 
 
-def _trouble(mirror: Mirror, record: Record) -> Trouble:
+def trouble_of(mirror: Mirror, record: Record) -> Trouble:
+    """What is wrong with an object whose tone is a warning or worse."""
     state = status_text(mirror, record)
     match record:
         case Disk():

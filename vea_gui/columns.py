@@ -24,6 +24,7 @@ from engine.records import (
     Volume,
 )
 from engine.units import format_exact, format_size
+from vea_gui.attention import trouble_of
 from vea_gui.mirror import Mirror
 from vea_gui.words import PLEX_WORDS, Tone, percent_done, status_text, time_left, tone_of
 
@@ -118,22 +119,28 @@ def _volume_disks(mirror: Mirror, volume: Volume) -> str:
 
 
 def _copies(mirror: Mirror, volume: Volume) -> str:
-    """`2`, or `2 (+1)` while one more is being filled."""
-    more = mirror.config.count_children(volume.ref, Kind.PLEX, "volume") - volume.copies
-    return f"{volume.copies} (+{more})" if more > 0 else str(volume.copies)
+    """`2`; `2 (+1)` while one more is being filled; `1 of 2` when one is left out."""
+    plexes = mirror.config.plexes_of(volume.ref)
+    filling = sum(tone_of(plex) is Tone.WORKING for plex in plexes)
+    whole = f"{volume.copies} of {len(plexes) - filling}" if len(plexes) - filling > volume.copies else volume.copies
+    return f"{whole} (+{filling})" if filling else str(whole)
 
 
 def _reads_from(mirror: Mirror, volume: Volume) -> str:
     return _name_of(mirror.config, volume.preferred) or "Based on layouts"
 
 
-def _volume_tip(mirror: Mirror, volume: Volume) -> str:
-    return volume.fenced or status_text(mirror, volume)
+def state_tip(mirror: Mirror, record: Record) -> str:
+    """The state; of what is in trouble the cause and what to do, too."""
+    if tone_of(record) < Tone.WARNING:
+        return status_text(mirror, record)
+    trouble = trouble_of(mirror, record)
+    return f"{trouble.what}\n{trouble.help}"
 
 
 VOLUME = (
     NAME,
-    status(tip=_volume_tip),
+    status(tip=state_tip),
     Column("layout", "Layout", lambda _, v: str(v.layout), width=15),
     size("size", "Size", lambda _, v: v.size),
     Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=8),
@@ -149,7 +156,7 @@ USAGES = {DiskUsage.NORMAL: "Normal", DiskUsage.SPARE: "Spare", DiskUsage.RESERV
 
 
 def _disk_status(mirror: Mirror, disk: Disk) -> str:
-    return f"{status_text(mirror, disk)}: carries {disk.content}" if disk.content else status_text(mirror, disk)
+    return f"{status_text(mirror, disk)}: carries {disk.content}" if disk.content else state_tip(mirror, disk)
 
 
 def _outside(disk: Disk) -> str:
@@ -203,7 +210,7 @@ DISK = (
 # --- groups, enclosures, hosts ---
 GROUP = (
     NAME,
-    Column("status", "State", status_text, tip=lambda _, g: g.frozen, tone=lambda _, g: tone_of(g), width=16),
+    Column("status", "State", status_text, tip=state_tip, tone=lambda _, g: tone_of(g), width=16),
     number("disks", "Disks", lambda _, g: g.disks),
     number("volumes", "Volumes", lambda _, g: g.volumes),
     size("free", "Free Space", lambda _, g: g.free),

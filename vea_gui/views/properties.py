@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 )
 
 from engine.records import Ref
-from vea_gui.columns import properties
+from vea_gui.columns import properties, state_tip
 from vea_gui.console import Console
 from vea_gui.mirror import Change
-from vea_gui.words import KIND_NAMES
+from vea_gui.words import KIND_NAMES, Tone, tone_of
 
 
 class PropertiesWindow(QDialog):
@@ -33,9 +33,14 @@ class PropertiesWindow(QDialog):
         self.values: list[QLineEdit] = []
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setModal(False)
-        self.gone = QLabel("", self)
-        self.gone.setWordWrap(True)
-        self.gone.hide()
+        self.note = QLabel("", self)  # what is wrong with the object, or that it is gone
+        self.note.setTextFormat(Qt.TextFormat.PlainText)
+        self.note.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.note.setContentsMargins(8, 8, 8, 0)
+        self.note.setWordWrap(True)
+        self.note.hide()
         self.form = QFormLayout()
         self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.form.setContentsMargins(16, 16, 16, 16)
@@ -48,7 +53,8 @@ class PropertiesWindow(QDialog):
         """All labels and values, one pair a line."""
         record = self.console.config.get(self.ref)
         pairs = properties(self.console.mirror, record) if record is not None else []
-        return "\n".join(f"{label}: {value}" for label, value in pairs)
+        lines = [f"{label}: {value}" for label, value in pairs]
+        return "\n".join([*lines, self.note.text()] if self.note.text() else lines)
 
     def _build(self) -> None:
         body = QWidget(self)
@@ -66,7 +72,7 @@ class PropertiesWindow(QDialog):
         buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(close, QDialogButtonBox.ButtonRole.RejectRole)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.gone)
+        layout.addWidget(self.note)
         layout.addWidget(scroll, 1)
         layout.addWidget(buttons)
         self.resize(self.fontMetrics().averageCharWidth() * 72, self.fontMetrics().height() * 26)
@@ -74,9 +80,9 @@ class PropertiesWindow(QDialog):
     def _fill(self) -> None:
         record = self.console.config.get(self.ref)
         if record is None:
-            self.gone.setText("This object is not there any more. These are its last values.")
-            self.gone.show()
+            self._say("This object is not there any more. These are its last values.")
             return
+        self._say(state_tip(self.console.mirror, record) if tone_of(record) >= Tone.WARNING else "")
         self.setWindowTitle(f"Properties of {KIND_NAMES[self.ref.kind][0]} {record.name}")
         for row, (label, value) in enumerate(properties(self.console.mirror, record)):
             if row == len(self.values):
@@ -85,6 +91,11 @@ class PropertiesWindow(QDialog):
             if field.text() != value:
                 field.setText(value)
                 field.setCursorPosition(0)
+
+    def _say(self, text: str) -> None:
+        if self.note.text() != text:
+            self.note.setText(text)
+        self.note.setVisible(bool(text))
 
     def _add_row(self, label: str) -> None:
         field = QLineEdit(self)
