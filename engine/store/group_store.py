@@ -6,7 +6,7 @@ transaction at once, as long as at least half of the former copies go along. Els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -126,13 +126,7 @@ class GroupStore:
 
     def _begin(self, number: int, delta: Delta) -> None:
         """Stamp all disks, write the first transaction of this import, confirm the labels."""
-        stamp = Stamp(
-            host=self._importer.host,
-            host_name=self._importer.name,
-            serial=self.serial,
-            time=self._importer.clock(),
-            transaction=number,
-        )
+        stamp = self._stamp(number)
         self._on_each(lambda member: member.stamp(stamp))
         self._apply(delta)
         outcome = self._write(number, delta)
@@ -326,7 +320,7 @@ class GroupStore:
         """
         self._refuse_closed()
         member = claim(device, ref.id, self.group.id, self._importer.clock())
-        member.stamp(self._stamp_now())
+        member.stamp(self._stamp(self._highest))
         self._take_in(ref, member, CopyWriter(device, member.label))
 
     def attach_disk(self, ref: Ref, device: BlockDevice) -> None:
@@ -341,7 +335,7 @@ class GroupStore:
         member = Member(device, label)
         content = read_copy(device, label)
         self._refuse_strange(device, label, content)
-        member.stamp(self._stamp_now())
+        member.stamp(self._stamp(self._highest))
         self._take_in(ref, member, CopyWriter.of(device, label, content, self._durable))
 
     def has(self, ref: Ref) -> bool:
@@ -407,7 +401,7 @@ class GroupStore:
         """End the group: its disks belong to none. Answers the disks that could not be written; GroupFrozen as ever."""
         self._finish(GroupPhase.DESTROYED)
         before = set(self._broken)
-        self._on_each(lambda member: _release(member))
+        self._on_each(_release)
         return tuple(sorted(self._broken - before))
 
     def _finish(self, phase: GroupPhase) -> None:
@@ -425,13 +419,13 @@ class GroupStore:
             raise MetadataError("The disk group has been deported or destroyed.")
 
     # --- helpers ---
-    def _on_each(self, work: object, refs: Iterable[Ref] | None = None) -> None:
+    def _on_each(self, work: Callable[[Member], object], refs: Iterable[Ref] | None = None) -> None:
         """Do something to disks, in order; one that fails is broken from now on."""
         for ref in sorted(self._disks if refs is None else refs):
             if ref in self._broken:
                 continue
             try:
-                work(self._disks[ref])  # type: ignore[operator]
+                work(self._disks[ref])
             except (DeviceError, RangeError, MetadataError):
                 self._broken.add(ref)
             self._writers[ref].label = self._disks[ref].label
@@ -440,13 +434,13 @@ class GroupStore:
         member = self._disks.get(ref)
         return member is not None and member.label.pending
 
-    def _stamp_now(self) -> Stamp:
+    def _stamp(self, transaction: int) -> Stamp:
         return Stamp(
             host=self._importer.host,
             host_name=self._importer.name,
             serial=self.serial,
             time=self._importer.clock(),
-            transaction=self._highest,
+            transaction=transaction,
         )
 
     def _ref(self, key: bytes) -> Ref:
