@@ -10,6 +10,7 @@ import enum
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from engine.config import Config
@@ -52,6 +53,9 @@ class Item(NamedTuple):
         return self.kind, self.ref, self.column if self.kind is ItemKind.COLUMN else 0
 
 
+_BY_PLACE = attrgetter("start", "kind")
+
+
 class Band(NamedTuple):
     """All items of one disk or one volume, in the order in which arrows walk them."""
 
@@ -76,7 +80,7 @@ def disk_band(config: Config, ref: Ref) -> Band:
         return Band(ref, (header, Item(ItemKind.UNUSED, ref, 0, disk.size)), disk.size)
     items = [Item(ItemKind.SUBDISK, sd.ref, sd.disk_offset, sd.length) for sd in config.subdisks_on(ref)]
     items += [Item(ItemKind.FREE, ref, gap.start, gap.length) for gap in config.free(ref)]
-    items.sort(key=lambda item: (item.start, item.kind))
+    items.sort(key=_BY_PLACE)
     return Band(ref, (header, *items), max(disk.size, disk.public_offset + disk.public_length))
 
 

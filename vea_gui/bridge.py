@@ -18,7 +18,7 @@ from vea_gui.mirror import Mirror
 
 TICK_MS = 34
 """At most some 30 updates a second reach the models."""
-EVENTS_PER_DRAIN = 1_500
+EVENTS_PER_DRAIN = 750
 """Bounds what one update may cost; the rest waits for the next tick."""
 SILENT_AFTER_MS = 5_000
 RETRY_MS = 3_000

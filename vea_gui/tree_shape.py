@@ -110,7 +110,7 @@ def sort_key(config: Config, key: Key) -> Any:
     if isinstance(key, Folder):
         return (0, FOLDERS.index(key.name) if key.name in FOLDERS else -1)
     record = config.get(key)
-    return (1, natural(record.name) if record is not None else (), key.id)
+    return (1, natural(record.name) if record is not None else "", key.id)
 
 
 def path_to(config: Config, host: Ref, ref: Ref) -> Path | None:

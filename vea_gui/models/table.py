@@ -135,13 +135,14 @@ class RecordTable(QAbstractTableModel):
     def set_filter(self, text: str) -> None:
         """Show only rows that hold every word of the text."""
         if text.split() != self.filter.split():
+            narrower = bool(self.filter.strip()) and text.startswith(self.filter)
             self.filter = text
-            self.reload()
+            self.reload(self._rows if narrower else None)
 
-    def reload(self) -> None:
-        """Take all rows anew."""
+    def reload(self, among: list[Ref] | None = None) -> None:
+        """Take all rows anew; only those `among` a few, when no other can be one."""
         self.beginResetModel()
-        self._fill()
+        self._fill(among)
         self.endResetModel()
         self.count_changed.emit()
 
@@ -184,8 +185,11 @@ class RecordTable(QAbstractTableModel):
         self.layoutChanged.emit()
 
     # --- inside ---
-    def _fill(self) -> None:
-        members = self.source.members(self.mirror)
+    def _fill(self, among: list[Ref] | None = None) -> None:
+        if among is None:
+            members = self.source.members(self.mirror)
+        else:
+            members = [record for ref in among if (record := self.mirror.config.get(ref)) is not None]
         if self.filter.strip():
             columns = self.searched()
             members = [record for record in members if matches(self.mirror, columns, record, self.filter)]
@@ -204,7 +208,7 @@ class RecordTable(QAbstractTableModel):
     def _key(self, ref: Ref) -> Any:
         record = self.mirror.config.get(ref)
         if record is None:
-            return Down(((), (), ref.id)) if self._descending else ((), (), ref.id)
+            return self._keys[self._row_of[ref]]  # it is about to go: until then it stays
         column = self.columns[self._sort_column]
         key = (_orderable(column.key(self.mirror, record)), natural(record.name), ref.id)
         return Down(key) if self._descending else key

@@ -273,9 +273,11 @@ class BlockModel(QAbstractListModel):
                 yield from (subdisk.disk, plex.ref, plex.volume)
 
     def _forget_moved_plexes(self, bands: Iterable[Ref], change: Change) -> None:
-        if any(ref.kind is Kind.PLEX for ref in change.records):
-            for band in bands:
-                self._mentioned.pop(band, None)
+        plexes = [plex for plex in change.records.values() if isinstance(plex, Plex)]
+        for band in bands if plexes else ():
+            mentioned = self._mentions(band)
+            if any(plex.ref in mentioned and plex.volume not in mentioned for plex in plexes):
+                del self._mentioned[band]
 
 
 def _runs(rows: Iterable[int]) -> list[tuple[int, int]]:

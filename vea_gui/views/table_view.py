@@ -173,9 +173,26 @@ class RecordTableView(QTableView):
 
     def _changed(self, change: Change) -> None:
         if self.page.isVisible():
+            anchor = self._anchor()
             self.table.apply(change)
+            if anchor is not None:
+                self._hold(*anchor)
         else:
             self._stale = True
+
+    def _anchor(self) -> tuple[Ref, int] | None:
+        """The row that stays where it is on the screen while others come and go: the current one when it can be seen,
+        else the uppermost. At the top of a list nothing is held: what is new there is to be seen."""
+        if not self.verticalScrollBar().value():
+            return None
+        seen, current = self.seen_rows(), self.currentIndex().row()
+        row = current if current in seen else seen.start
+        return (self.table.ref(row), row) if row < self.table.rowCount() else None
+
+    def _hold(self, ref: Ref, row: int) -> None:
+        now = self.table.row_of(ref)
+        if now is not None and now != row:
+            self.verticalScrollBar().setValue(self.verticalScrollBar().value() + now - row)
 
     def _sort_soon(self) -> None:
         if self.horizontalHeader().sortIndicatorSection() >= 0 and not self._sorter.isActive():
