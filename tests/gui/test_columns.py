@@ -6,11 +6,11 @@ import csv
 import io
 import re
 
-import msgspec
 import pytest
 
 from engine.config import Config
 from engine.records import Disk, Kind, PlexState, Record
+from tests.gui import sample_lab
 from tests.gui.random_lab import RandomLab
 from tests.gui.sample_lab import HOST, ref
 from tests.gui.test_actions import more_records
@@ -81,18 +81,21 @@ def test_sizes_have_their_exact_bytes_at_hand(mirror: Mirror) -> None:
     assert ("Size", "512 MiB (536,870,912 bytes)") in columns.properties(mirror, volume)
 
 
-def test_copies_tell_what_is_being_filled(mirror: Mirror) -> None:
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ((PlexState.STALE,), "2 of 3"),
+        ((PlexState.FILLING,), "2 (+1)"),
+        ((PlexState.STALE, PlexState.FILLING), "2 of 3 (+1)"),
+        ((), "2"),
+    ],
+)
+def test_copies_tell_what_comes_and_what_is_left_out(states: tuple[PlexState, ...], told: str) -> None:
+    extra = [sample_lab.plex(90 + number, 1, f"ev-9{number}", state=state) for number, state in enumerate(states)]
+    mirror = Mirror()
+    mirror.reset(HOST, Config.of([*sample_lab.records(), *extra]))
     copies = next(column for column in columns.VOLUME if column.id == "copies")
-    assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 1))) == "2 (+1)"
-    assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 2))) == "1"
-
-
-def test_a_copy_that_is_left_out_is_not_one_that_comes(mirror: Mirror) -> None:
-    filling = next(plex for plex in mirror.config.plexes_of(ref(Kind.VOLUME, 1)) if plex.state is PlexState.FILLING)
-    stale = msgspec.structs.replace(filling, state=PlexState.STALE)
-    mirror.reset(HOST, Config.of([stale if record.ref == stale.ref else record for record in mirror.config]))
-    copies = next(column for column in columns.VOLUME if column.id == "copies")
-    assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 1))) == "2 of 3"
+    assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 1))) == told
 
 
 def test_disks_of_no_group_say_so_instead_of_a_size(mirror: Mirror) -> None:

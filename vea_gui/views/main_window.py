@@ -29,7 +29,7 @@ from vea_gui.views.table_view import RecordTableView
 from vea_gui.views.task_panel import ActionButton, TaskPanel
 
 SMALLEST = (900, 560)
-BOTTOM_LINES = 14
+BOTTOM_LINES = 11
 
 
 class MainWindow(QMainWindow):

@@ -70,7 +70,8 @@ class Sheet(QTableWidget):
         """Columns as wide as their words, but none wider than its share; the last has the rest."""
         widest = self.viewport().width() * 2 // 5
         for column in range(self.columnCount() - 1):
-            self.setColumnWidth(column, min(widest, max(self.sizeHintForColumn(column) + 8, 80)))
+            head = self.horizontalHeader().sectionSizeHint(column)
+            self.setColumnWidth(column, min(widest, max(self.sizeHintForColumn(column), head) + 8))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
