@@ -26,7 +26,7 @@ class Flusher:
     def __init__(self, runtime: Runtime) -> None:
         self._changed = runtime.condition()
         self._waiting: list[tuple[VolumeIo, Request, Sink]] = []
-        self._volumes: list[VolumeIo] = []
+        self._volumes: dict[VolumeIo, None] = {}
         self._losses: dict[BlockDevice, int] = {}
         self._closing = False
         self._one_at_a_time = runtime.lock()
@@ -48,17 +48,21 @@ class Flusher:
         return not volume.in_doubt
 
     def register(self, volume: VolumeIo, devices: Iterable[BlockDevice]) -> None:
-        """From now on `volume` hears of losses, and those of `devices` are counted from here."""
+        """From now on `volume` hears of losses. What was lost on a device while nobody used it concerns nobody."""
         with self._changed:
-            if volume not in self._volumes:
-                self._volumes.append(volume)
             for device in devices:
-                self._losses.setdefault(device, device.losses)
+                known = self._losses.setdefault(device, device.losses)
+                if known != device.losses and not self._is_used(device):
+                    self._losses[device] = device.losses
+            self._volumes[volume] = None
+
+    def _is_used(self, device: BlockDevice) -> bool:
+        return any(device in volume.written or device in volume.table.devices() for volume in self._volumes)
 
     def forget(self, volume: VolumeIo) -> None:
         """`volume` is closed."""
         with self._changed:
-            self._volumes.remove(volume)
+            self._volumes.pop(volume, None)
 
     def forget_device(self, device: BlockDevice) -> None:
         """`device` is about to be closed; no volume has written it since its last FLUSH."""
