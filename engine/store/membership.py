@@ -10,16 +10,16 @@ COPIES_MAX = 5
 
 
 def choose_copies(
-    candidates: Iterable[Ref], enclosures: Mapping[Ref, str], present: Iterable[Ref] = (), limit: int = COPIES_MAX
+    candidates: Iterable[Ref], enclosures: Mapping[Ref, str], present: Iterable[Ref] = ()
 ) -> tuple[Ref, ...]:
     """The disks to hold a copy, sorted: those that do already stay, the others go to the least used enclosures."""
     free = sorted(set(candidates))
-    chosen = [ref for ref in sorted(set(present)) if ref in free][:limit]
+    chosen = [ref for ref in sorted(set(present)) if ref in free][:COPIES_MAX]
     used: dict[str, int] = {}
     for ref in chosen:
         used[enclosures.get(ref, "")] = used.get(enclosures.get(ref, ""), 0) + 1
     left = [ref for ref in free if ref not in chosen]
-    while left and len(chosen) < limit:
+    while left and len(chosen) < COPIES_MAX:
         best = min(left, key=lambda ref: (used.get(enclosures.get(ref, ""), 0), ref))
         left.remove(best)
         chosen.append(best)

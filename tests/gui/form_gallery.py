@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from PySide6.QtWidgets import QApplication
 
-from engine.commands import DeleteVolumes, Move, Rename, Target, encode
+from engine.commands import Move, Rename, Target, encode
 from engine.records import Disk, Group, GroupState, Kind, Record, Task, TaskState, TaskType
 from engine.units import MIB
 from tests.gui import sample_lab
@@ -72,7 +72,6 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("add_lun", [], ()),
         ("throttle_task", [TASK], ()),
         ("undo_task", [TASK], ()),
-        ("submit_plan", [], (DeleteVolumes(volumes=(ref(Kind.VOLUME, 2),)), "Delete Volume", "Delete Volume")),
     ]
 
 

@@ -17,7 +17,7 @@ from vea_gui.wizards.luns import add_lun
 from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set_volume_usage
 from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
 from vea_gui.wizards.new_volume import new_volume
-from vea_gui.wizards.objects import rename, set_disk_usage, submit_plan, throttle_task, undo_task
+from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_task
 from vea_gui.wizards.subdisks import join_subdisks, split_subdisk
 
 FORMS: dict[str, Callable[..., Form]] = {
@@ -39,7 +39,6 @@ FORMS: dict[str, Callable[..., Form]] = {
     "add_lun": add_lun,
     "throttle_task": throttle_task,
     "undo_task": undo_task,
-    "submit_plan": submit_plan,
 }
 """Name -> what makes its form from today's records, the selection, and what else was handed over."""
 

@@ -152,6 +152,6 @@ def chosen_disks(config: Config, answers: Answers) -> tuple[Ref, ...]:
     return tuple(answers["disks"]) if manual(config, answers) else ()
 
 
-def name_complaint(config: Config, kind: Kind, name: str, group: Ref | None, own: Ref | None = None) -> str:
+def name_complaint(config: Config, kind: Kind, name: str, group: Ref | None) -> str:
     """Why a name cannot be taken."""
-    return sentence(rules.name_ok(name) or rules.name_free(config, kind, name, group, own))
+    return sentence(rules.name_ok(name) or rules.name_free(config, kind, name, group))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from engine import rules
-from engine.commands import Command, Rename, SetDiskUsage, ThrottleTask, decode
+from engine.commands import Rename, SetDiskUsage, ThrottleTask, decode
 from engine.config import Config
 from engine.records import Disk, DiskUsage, Record, Ref, Task
 from vea_gui.selection import Selection
@@ -98,9 +98,3 @@ def undo_task(config: Config, selection: Selection) -> Form:
     fact = Field("what", "To undo", FieldKind.FACT, default=task.name)
     page = Page("Undo", "This is what will happen. Nothing is changed before you choose Undo.", (fact,))
     return Form("undo_task", "Undo", (page,), lambda *_: command, verb="Undo")
-
-
-def submit_plan(config: Config, selection: Selection, command: Command, title: str = "Plan", verb: str = "OK") -> Form:
-    """A command that is complete already: its plan, and the button that does it."""
-    page = Page(title, f"This is what will happen. Nothing is changed before you choose {verb}.", ())
-    return Form("submit_plan", title, (page,), lambda *_: command, verb=verb)
