@@ -43,7 +43,6 @@ from tests.gui.test_bridge_load import (
     CHANGES_A_SECOND,
     CLICK_S,
     DISKS,
-    GENEROUS,
     STALL_S,
     VOLUMES_IN_ALL,
     Stalls,
@@ -69,6 +68,8 @@ __all__ = ["api", "collector", "records"]  # fixtures
 
 FAIR = 1.0 if os.environ.get("VEA_STRICT_SPEED") else 2.5
 """What the processor time may be beside its figure: neighbours on a core and in its caches cost some, too."""
+WALL = 1.0 if os.environ.get("VEA_STRICT_SPEED") else 12.0
+"""What the clock may show beside its figure: other processes may have had the processor meanwhile."""
 SECONDS = 3
 IN_GROUP = (HOST, Folder(HOST.id, AGENT), Folder(HOST.id, DISK_GROUPS), GROUP)
 TASK = Ref(Kind.TASK, "77", HOST.id)
@@ -245,9 +246,7 @@ def blocks(window: MainWindow) -> BlockView:
 def check(took: dict[str, Took]) -> None:
     """Print everything; fail on what was too slow."""
     print("ms on the wall/own/process:", {name: str(each) for name, each in took.items()})
-    slow = {
-        name: str(each) for name, each in took.items() if each.own > CLICK_S * FAIR or each.wall > CLICK_S * GENEROUS
-    }
+    slow = {name: str(each) for name, each in took.items() if each.own > CLICK_S * FAIR or each.wall > CLICK_S * WALL}
     assert not slow
 
 
@@ -396,7 +395,7 @@ def _check_stalls(where: str, stalls: OwnStalls) -> None:
     )
     assert own[len(own) * 9 // 10] < STALL_S * FAIR
     assert own[-1] < STALL_S * FAIR * 2
-    assert gaps[-1] < STALL_S * GENEROUS * 2
+    assert gaps[-1] < STALL_S * WALL
 
 
 def test_plot_and_task_live_meanwhile(qtbot: QtBot, window: MainWindow, plot: PerformanceTab, live: LiveEngine) -> None:
