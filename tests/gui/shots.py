@@ -258,8 +258,8 @@ SHOTS = (
     ),
     Shot(
         "long-names",
-        "Names as long as they may be, in blocks, tables and tree: shortened with an ellipsis where there is no room, never "
-        "written over something else.",
+        "Names as long as they may be, in blocks and at disks: shortened with an ellipsis where there is no room, "
+        "never written over something else.",
         long_names,
     ),
 )

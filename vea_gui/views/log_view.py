@@ -75,7 +75,7 @@ class LogView(QWidget):
     def _corner(self) -> QWidget:
         area = QWidget(self)
         row = QHBoxLayout(area)
-        row.setContentsMargins(8, 2, 4, 2)
+        row.setContentsMargins(8, 0, 4, 0)  # the tab bar's height is all there is
         row.setSpacing(4)
         for text, widget in (("severity:", self.severity), ("filter:", self.filter)):
             label = QLabel(text, area)
