@@ -220,8 +220,16 @@ class Engine:
         if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
         elif task.state is not TaskState.COMPLETED:
-            self._runner.start(task.ref)
+            self._begin(task)
         return task.ref
+
+    def _begin(self, task: Task) -> None:
+        try:
+            self._runner.start(task.ref)
+        except RuntimeError as error:
+            raise EngineError(
+                f"“{task.name}” waits: no thread could be had for it ({error}). Abort it, or start the engine again."
+            ) from error
 
     def _note_wish(self, command: Command, basis: int | None) -> None:
         """What the operator wants of a task is in its record before it acts on it, so that a crash forgets nothing."""

@@ -108,7 +108,11 @@ class TaskRunner:
     def _begin(self, task: Ref, order: Order) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         job = self._jobs[task] = Job(self._host, task, order, self._over)
-        job.begin()
+        try:
+            job.begin()
+        except RuntimeError:  # no thread to be had: it may be asked for again
+            del self._jobs[task]
+            raise
         self._threads.append(job.thread)
 
     def _over(self, job: Job) -> None:

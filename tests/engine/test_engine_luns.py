@@ -13,6 +13,7 @@ import pytest
 
 from engine import lab_content
 from engine.commands import (
+    AbortTask,
     AddLuns,
     AddMirrors,
     CreateGroup,
@@ -325,6 +326,23 @@ def test_a_group_that_fails_in_the_making_leaves_disks_that_can_be_used(lab: Eng
     lab.do(Rescan())
     assert lab.group("x").state is GroupState.IMPORTED
     lab.do(DestroyGroup(group=lab.group("x").ref))
+
+
+def test_a_task_that_gets_no_thread_can_be_aborted(lab: EngineLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    volume = lab.make_volume(size=8 * MIB)
+    original = lab.engine.runtime.thread
+
+    def none_left(name: str, target):  # type: ignore[no-untyped-def]
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(lab.engine.runtime, "thread", none_left)
+    with pytest.raises(EngineError, match="no thread"):
+        lab.engine.submit(AddMirrors(volume=volume.ref))
+    monkeypatch.setattr(lab.engine.runtime, "thread", original)
+    (task,) = [one for one in lab.config.tasks_of(lab.group().ref) if one.state == "queued"]
+    lab.engine.submit(AbortTask(task=task.ref))
+    assert lab.engine.wait(task.ref, DEADLINE_S)
+    assert len(lab.plexes()) == 1
 
 
 # --- starts ---
