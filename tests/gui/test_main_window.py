@@ -134,6 +134,22 @@ def test_tasks_tab_counts_what_runs(qtbot: QtBot, window: MainWindow, api: Plann
     api.change([task(number) for number in range(1, running + 1)])
     title = f"Tasks ({running})" if running else "Tasks"
     qtbot.waitUntil(lambda: window.bottom.tabText(1) == title)
+    late = MainWindow(window.console)  # as when windows are shown again
+    qtbot.addWidget(late)
+    late.may_close = True
+    assert late.bottom.tabText(1) == title
+
+
+def test_buttons_mean_the_only_task_when_none_is_picked(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    window.bottom.setCurrentIndex(1)
+    pause = window.tasks.buttons[0]
+    assert not pause.isEnabled()
+    api.change([task(1)])
+    qtbot.waitUntil(pause.isEnabled)
+    pause.click()
+    qtbot.waitUntil(lambda: bool(api.submitted))
+    api.change([task(2), task(3)])
+    qtbot.waitUntil(lambda: not pause.isEnabled())
 
 
 def task(number: int, **more: object) -> Task:

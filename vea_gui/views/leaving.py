@@ -30,7 +30,7 @@ def ask_to_leave(console: Console, ways: Leaving) -> None:
         console.window,
         "Close VEA console",
         "This window carries the engine, and the engine is in use.",
-        "\n".join(_effects(console, len(tasks))),
+        "\n\n".join(_effects(console, len(tasks))),
         {"Keep serving": ways.keep_serving, "Stop serving and close": ways.stop},
     )
 
@@ -44,7 +44,7 @@ def _effects(console: Console, tasks: int) -> list[str]:
     if len(clients) > NAMED:
         names.append(f"{len(clients) - NAMED} more")
     who = ", ".join(names) or "no client"
-    work = f" {tasks} running {'task goes' if tasks == 1 else 'tasks go'} on." if tasks else ""
+    work = f" {tasks} unfinished {'task stays' if tasks == 1 else 'tasks stay'}." if tasks else ""
     pause = " Running tasks stop and go on at the next start." if tasks else ""
     cut = f"disconnects {who}; their reads and writes fail from then on." if clients else "stops the volumes in order."
     return [

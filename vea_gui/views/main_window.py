@@ -58,6 +58,7 @@ class MainWindow(QMainWindow):
         self._wire()
         self._restore()
         self._retitle()
+        self._count_tasks()
 
     # --- Frame ---
     def go(self, path: Path) -> None:
@@ -285,12 +286,15 @@ class MainWindow(QMainWindow):
 
     def _changed(self, change: Change) -> None:
         if change.touches(Kind.TASK):
-            running = len(self.tasks.unfinished())
-            self.bottom.setTabText(1, f"Tasks ({running})" if running else "Tasks")
+            self._count_tasks()
         if change.touches(Kind.HOST):
             self._retitle()
         if change.touches(Kind.GROUP, Kind.DISK):
             self._refresh_buttons()
+
+    def _count_tasks(self) -> None:
+        unfinished = len(self.tasks.unfinished())
+        self.bottom.setTabText(1, f"Tasks ({unfinished})" if unfinished else "Tasks")
 
     def _retitle(self) -> None:
         host = self.console.config.get(self.console.host)

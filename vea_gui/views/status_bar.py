@@ -70,8 +70,10 @@ class ConsoleStatusBar(QStatusBar):
         self._set(self.host, f"{host.name} ({role})" if host is not None else "Connecting")
         mine = "This window carries the engine" if self.console.session.owned else "Engine of another process"
         self._set(self.engine, mine if host is not None else "")
-        running = sum(task.state is TaskState.RUNNING for task in self.tasks.unfinished())
-        self._set(self.running, f"{count_of(running, Kind.TASK)} running")
+        states = [task.state for task in self.tasks.unfinished()]
+        paused = states.count(TaskState.PAUSED)
+        running = f"{count_of(states.count(TaskState.RUNNING), Kind.TASK)} running"
+        self._set(self.running, f"{running}, {paused} paused" if paused else running)
         worst = self.alerts.worst()
         text = worst.name if worst is not None else NO_ALERTS
         short = text if len(text) <= LONGEST_ALERT else text[: LONGEST_ALERT - 3].rstrip() + "..."

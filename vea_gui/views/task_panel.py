@@ -9,8 +9,9 @@ from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from engine.records import TASK_ENDED, Kind, Task
 from vea_gui import icons, theme
 from vea_gui.console import Console
-from vea_gui.mirror import Mirror
-from vea_gui.models.table import Source
+from vea_gui.models.table import Source, matching
+from vea_gui.selection import Selection
+from vea_gui.views.menus import Pick
 from vea_gui.views.table_page import TablePage
 
 BUTTONS = ("pause-task", "resume-task", "abort-task", "throttle-task", "undo-task", "clear-tasks")
@@ -19,9 +20,12 @@ BUTTONS = ("pause-task", "resume-task", "abort-task", "throttle-task", "undo-tas
 class ActionButton(QToolButton):
     """A button of an action row: its reason is its tooltip, and is told when it is pressed in vain."""
 
-    def __init__(self, console: Console, action: str, parent: QWidget, words: bool = False) -> None:
+    def __init__(
+        self, console: Console, action: str, parent: QWidget, words: bool = False, pick: Pick | None = None
+    ) -> None:
         super().__init__(parent)
         self.console = console
+        self._pick: Pick = pick or (lambda: console.selection)
         self.row = console.actions.row(action)
         label = (self.row.toolbar or self.row.text).replace("&", "").rstrip(".")
         self.setText(label)
@@ -31,14 +35,14 @@ class ActionButton(QToolButton):
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         style = Qt.ToolButtonStyle.ToolButtonTextBesideIcon if words else Qt.ToolButtonStyle.ToolButtonIconOnly
         self.setToolButtonStyle(style)
-        self.clicked.connect(lambda: console.trigger(action))
+        self.clicked.connect(lambda: console.trigger(action, self._pick()))
         theme.signals().changed.connect(self._restyle)
         self._restyle()
         self.update_reason()
 
     def update_reason(self) -> None:
         """Grey while it is not possible, with the reason at hand for eyes and ears."""
-        reason = self.row.reason(self.console.selection.on(self.console.config))
+        reason = self.row.reason(self._pick().on(self.console.config))
         if self.isEnabled() == bool(reason):
             self.setEnabled(not reason)
         if self.toolTip() != (reason or self.accessibleName()):
@@ -51,11 +55,7 @@ class ActionButton(QToolButton):
 
 def listed_tasks() -> Source:
     """Tasks that have not been cleared."""
-
-    def members(mirror: Mirror) -> list[Task]:
-        return [task for task in mirror.config.all(Kind.TASK, Task) if not task.cleared]
-
-    return Source(Kind.TASK, members, lambda _, task: not task.cleared)
+    return matching(Kind.TASK, lambda task: not task.cleared)
 
 
 class TaskPanel(QWidget):
@@ -68,7 +68,7 @@ class TaskPanel(QWidget):
         bar = QHBoxLayout()
         bar.setContentsMargins(4, 2, 4, 2)
         bar.setSpacing(4)
-        self.buttons = [ActionButton(console, action, self) for action in BUTTONS]
+        self.buttons = [ActionButton(console, action, self, pick=self._meant) for action in BUTTONS]
         for button in self.buttons:
             bar.addWidget(button)
         bar.addStretch(1)
@@ -84,6 +84,12 @@ class TaskPanel(QWidget):
         """Tasks that have not ended: running, paused, waiting."""
         tasks = self.console.config.every(Kind.TASK)
         return [task for task in tasks if isinstance(task, Task) and task.state not in TASK_ENDED]
+
+    def _meant(self) -> Selection:
+        """What is picked; when no task is, the one that has not ended, where there is only one."""
+        selection, unfinished = self.console.selection, self.unfinished()
+        alone = len(unfinished) == 1 and not selection.of(Task)
+        return self.console.at(unfinished[0].ref) if alone else selection
 
     def release(self) -> None:
         self.page.release()
