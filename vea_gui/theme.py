@@ -169,7 +169,7 @@ def apply(app: QApplication, theme: str = "system", font_points: int = 0, less_m
         app.setStyle(ConsoleStyle())
     app.setPalette(_Chosen.theme.palette())
     for kind in OUTLINED:
-        app.setPalette(_Chosen.theme.outlined(), kind)
+        app.setPalette(_Chosen.theme.outlined(), kind)  # type: ignore[arg-type] # its stub says bytes, it takes str
     _apply_font(app, font_points)
     signals().changed.emit()
 

@@ -39,6 +39,15 @@ def everything(kind: Kind) -> Source:
     return Source(kind, lambda mirror: mirror.config.every(kind))
 
 
+def matching(kind: Kind, holds: Callable[[Any], bool]) -> Source:
+    """The records of a kind of which something holds."""
+    return Source(
+        kind,
+        lambda mirror: [record for record in mirror.config.every(kind) if holds(record)],
+        lambda _, record: holds(record),
+    )
+
+
 class Down:
     """A sort key turned round."""
 
@@ -264,7 +273,7 @@ class RecordTable(QAbstractTableModel):
         self.endInsertRows()
 
 
-def runs(rows: Sequence[int]) -> list[tuple[int, int]]:
+def runs(rows: Iterable[int]) -> list[tuple[int, int]]:
     """Ascending rows as unbroken stretches, each with its first and last."""
     found: list[tuple[int, int]] = []
     for row in rows:

@@ -6,19 +6,14 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.records import Alert, Kind
 from vea_gui.console import Console
-from vea_gui.mirror import Mirror
-from vea_gui.models.table import Source
+from vea_gui.models.table import Source, matching
 from vea_gui.views.table_page import TablePage
-from vea_gui.words import Tone, tone_of
+from vea_gui.words import tone_of
 
 
 def open_alerts() -> Source:
     """Alerts that nobody has acknowledged."""
-
-    def members(mirror: Mirror) -> list[Alert]:
-        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if not alert.acknowledged]
-
-    return Source(Kind.ALERT, members, lambda _, alert: not alert.acknowledged)
+    return matching(Kind.ALERT, lambda alert: not alert.acknowledged)
 
 
 class AlertPanel(QWidget):
@@ -36,11 +31,6 @@ class AlertPanel(QWidget):
         """The alert that matters most; of equals the newest."""
         alerts = (alert for alert in self.console.config.all(Kind.ALERT, Alert) if not alert.acknowledged)
         return max(alerts, key=lambda alert: (tone_of(alert), alert.time), default=None)
-
-    def marked(self) -> bool:
-        """Whether anything here is more than information."""
-        worst = self.worst()
-        return worst is not None and tone_of(worst) >= Tone.WARNING
 
     def release(self) -> None:
         self.page.release()

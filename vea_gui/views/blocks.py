@@ -13,6 +13,7 @@ from engine.records import Kind, Plex, Ref, Subdisk, Task
 from vea_gui.block_names import Moving, description, item_name, movings, tooltip
 from vea_gui.block_rows import HEADERS, Band, Item, ItemKind, Key, Rows, splice
 from vea_gui.mirror import Change
+from vea_gui.models.table import runs
 
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 BandMaker: TypeAlias = Callable[[Config, Ref], Band]
@@ -87,7 +88,7 @@ class BlockModel(QAbstractListModel):
         """Where objects are shown, as ranges."""
         chosen = QItemSelection()
         rows = sorted(row for ref in refs for row in self.rows.rows_of(ref)) if len(refs) < 100 else self._all_of(refs)
-        for first, last in _runs(rows):
+        for first, last in runs(rows):
             chosen.select(self.index(first), self.index(last))
         return chosen
 
@@ -278,14 +279,3 @@ class BlockModel(QAbstractListModel):
             mentioned = self._mentions(band)
             if any(plex.ref in mentioned and plex.volume not in mentioned for plex in plexes):
                 del self._mentioned[band]
-
-
-def _runs(rows: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending rows as ranges (first, last)."""
-    found: list[tuple[int, int]] = []
-    for row in rows:
-        if found and found[-1][1] == row - 1:
-            found[-1] = (found[-1][0], row)
-        else:
-            found.append((row, row))
-    return found

@@ -5,11 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxLayout, QWidget
 
-from engine.records import TASK_ENDED, Alert, Kind, Severity, Task
+from engine.records import TASK_ENDED, Kind, Severity
 from vea_gui.columns import ALERT, TASK_LOG
 from vea_gui.console import Console
-from vea_gui.mirror import Mirror
-from vea_gui.models.table import Source
+from vea_gui.models.table import Source, matching
 from vea_gui.views.table_page import TablePage
 
 EVERYTHING = "All"
@@ -17,23 +16,12 @@ EVERYTHING = "All"
 
 def finished_tasks() -> Source:
     """Tasks that have ended."""
-
-    def members(mirror: Mirror) -> list[Task]:
-        return [task for task in mirror.config.all(Kind.TASK, Task) if task.state in TASK_ENDED]
-
-    return Source(Kind.TASK, members, lambda _, task: task.state in TASK_ENDED)
+    return matching(Kind.TASK, lambda task: task.state in TASK_ENDED)
 
 
 def alerts_of(severity: str) -> Source:
     """Alerts of one severity, or all."""
-
-    def holds(_: Mirror, alert: Alert) -> bool:
-        return severity in (EVERYTHING, str(alert.severity))
-
-    def members(mirror: Mirror) -> list[Alert]:
-        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if holds(mirror, alert)]
-
-    return Source(Kind.ALERT, members, holds)
+    return matching(Kind.ALERT, lambda alert: severity in (EVERYTHING, str(alert.severity)))
 
 
 class LogView(QWidget):

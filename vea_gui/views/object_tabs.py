@@ -9,11 +9,11 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxLayout, QWidget
 
-from engine.records import Alert, Kind, Record, Ref, Subdisk
+from engine.records import Kind, Record, Ref, Subdisk
 from vea_gui import tree_shape
 from vea_gui.console import Console
 from vea_gui.mirror import Mirror
-from vea_gui.models.table import Source, everything
+from vea_gui.models.table import Source, everything, matching
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, ENCLOSURES, VOLUMES, Folder, Key, Path
 from vea_gui.views.table_page import TablePage
 
@@ -86,14 +86,7 @@ def _volumes_on_disk(ref: Ref) -> Source:
 
 def _alerts_of(ref: Ref) -> Source:
     """Open alerts about an object; the alert log has the others."""
-
-    def about(alert: Alert) -> bool:
-        return alert.object == ref and not alert.acknowledged
-
-    def members(mirror: Mirror) -> list[Record]:
-        return [alert for alert in mirror.config.all(Kind.ALERT, Alert) if about(alert)]
-
-    return Source(Kind.ALERT, members, lambda _, alert: about(alert))
+    return matching(Kind.ALERT, lambda alert: alert.object == ref and not alert.acknowledged)
 
 
 # --- pages that are no tables ---
