@@ -60,12 +60,18 @@ class DeviceLock:
 
 def holder(device: DescriptorDevice) -> str | None:
     """Who else holds a lock on `device` (`process 1234 (vea)`), or None when a lock could be taken."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(device.fd, _F_OFD_GETLK, asked))
-    if kind == fcntl.F_UNLCK:
+    pid = locked_by(device.fd)
+    if pid is None:
         return None
     pids = [pid] if pid > 0 else _lock_owners(device.fd)
     return ", ".join(map(_process, pids)) or "another program"
+
+
+def locked_by(fd: int) -> int | None:
+    """The process whose lock is in the way, below 1 where the kernel names none; None when a lock could be taken."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, _F_OFD_GETLK, asked))
+    return None if kind == fcntl.F_UNLCK else pid
 
 
 def _set_lock(fd: int, kind: int) -> None:

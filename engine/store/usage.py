@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-_F_OFD_GETLK = 36
-_FLOCK = struct.Struct("@hhqqi0q")
+from engine.devices.locks import locked_by
+
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _SYS_BLOCK = Path("/sys/block")
 _SYS_DEV = Path("/sys/dev/block")
@@ -101,14 +99,13 @@ def _lock_of(path: str, descriptor: int) -> str:
     try:
         if descriptor < 0:
             own = descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        kind = _FLOCK.unpack(fcntl.fcntl(descriptor, _F_OFD_GETLK, asked))[0]
+        locked = locked_by(descriptor) is not None
     except OSError:
         return ""
     finally:
         if own >= 0:
             os.close(own)
-    return "" if kind == fcntl.F_UNLCK else "data locked by another program"
+    return "data locked by another program" if locked else ""
 
 
 def _locks_through(descriptor: int) -> bool:
