@@ -118,6 +118,8 @@ class ConsoleStyle(QProxyStyle):
     ) -> int:
         if hint == QStyle.StyleHint.SH_Menu_AllowActiveAndDisabled:
             return 1
+        if hint == QStyle.StyleHint.SH_DialogButtonBox_ButtonsHaveIcons:
+            return 0
         if hint == QStyle.StyleHint.SH_Widget_Animation_Duration:
             return 0 if reduced_motion() else 120
         return super().styleHint(hint, option, widget, returnData)

@@ -106,6 +106,22 @@ def test_address_leads_there_or_says_what_is_wrong(qtbot: QtBot, window: MainWin
     assert told[-1] == "StorageAgent has nothing named Nonsense."
 
 
+def test_a_mistyped_address_can_be_corrected(qtbot: QtBot, window: MainWindow) -> None:
+    field = window.address.field
+    window.activateWindow()
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    field.setText("vea://localhost/StorageAgent/Volume")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert field.text() == "vea://localhost/StorageAgent/Volume"
+    qtbot.keyClicks(field, "s")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert window.console.path == at(Folder(HOST.id, VOLUMES))
+    field.setText("vea://nowhere")
+    window.tree.setFocus()
+    qtbot.waitUntil(lambda: field.text() == "vea://localhost/StorageAgent/Volumes")
+
+
 def test_what_is_gone_leads_to_its_parent(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
     window.go((*IN_GROUP, ref(Kind.VOLUME, 2)))
     api.change(drops=[ref(Kind.SUBDISK, 3), ref(Kind.SUBDISK, 4), ref(Kind.PLEX, 3), ref(Kind.VOLUME, 2)])

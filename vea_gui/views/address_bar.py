@@ -27,7 +27,7 @@ class AddressBar(QWidget):
             layout.addWidget(button)
         layout.addWidget(self.field, 1)
         self.field.returnPressed.connect(self._go)
-        self.field.editingFinished.connect(self._show)
+        self.field.editingFinished.connect(self._left)
 
     def show_path(self, path: Path) -> None:
         """The window is there now."""
@@ -42,6 +42,11 @@ class AddressBar(QWidget):
             self.buttons[name].setToolTip("" if possible else reason)
             self.buttons[name].setAccessibleDescription("" if possible else reason)
 
+    def _left(self) -> None:
+        """What was typed in vain stands as long as it may be corrected."""
+        if not self.field.hasFocus():
+            self._show()
+
     def _show(self) -> None:
         text = address(self.console.config, self.console.path) if self.console.path else ""
         if self.field.text() != text:
@@ -54,3 +59,4 @@ class AddressBar(QWidget):
             self.console.tell(str(error))
             return
         self.console.frame.go(path)
+        self._show()
