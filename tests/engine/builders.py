@@ -30,7 +30,7 @@ from engine.records import (
     TaskType,
     Volume,
 )
-from engine.states import COMPLETE
+from engine.states import COMPLETE, PLEX_MAY_BECOME
 from engine.units import GIB
 
 HOST = "f" * 32
@@ -141,6 +141,7 @@ class Site:
         for ref in made.drops:
             edit.drop(ref)
         for record in made.puts:
+            assert_lawful(self.config.get(record.ref), record)
             edit.put(record)
         if made.task is not None:
             edit.put(replace(made.task, state=TaskState.RUNNING))
@@ -193,6 +194,12 @@ def _take_over(edit: Edit, targets: Iterable[Ref]) -> None:
 
 
 # --- what must always hold ---
+def assert_lawful(before: Record | None, after: Record) -> None:
+    """A plex goes from one state to another only as the table of states allows."""
+    if isinstance(before, Plex) and isinstance(after, Plex) and before.state is not after.state:
+        assert after.state in PLEX_MAY_BECOME[before.state], f"{after.name}: {before.state} -> {after.state}"
+
+
 def bare(record: Record) -> Record:
     """A record with its derived fields at their defaults."""
     kind = record.ref.kind
