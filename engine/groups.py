@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from engine.records import (
     Severity,
     Task,
     TaskParams,
+    TaskState,
     TaskType,
     Volume,
 )
@@ -32,6 +34,7 @@ from engine.store.label import read_label
 from engine.store.member import Importer, make_disk
 from engine.store.probe import content_of
 from engine.store.scan import scan
+from engine.store.usage import user_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -243,7 +246,9 @@ class GroupKeeper:
                 continue
             if lost:
                 self._runner.fail(task.ref, f"{lost} is missing.")
-            elif not task.paused:
+            elif task.paused:
+                self._committer.commit(functools.partial(_rest, task.ref))
+            else:
                 self._runner.start(task.ref)
 
     def believe(self, command: commands.StartVolumes, plan: Plan) -> Callable[[Edit], None]:
@@ -340,6 +345,7 @@ class GroupKeeper:
             if lun is None or lun.device is None or not lun.present():
                 name = self._committer.config.disk(ref).name
                 raise EngineError(f"The LUN of {name} is missing. Bring it back and rescan.")
+            _refuse_used(lun)
             _refuse_content(lun, content_of(_device(lun)), force)
             luns.append(lun)
         taken = _lock_all(luns)
@@ -405,6 +411,23 @@ def _scanned(luns: Iterable[Lun], group: str) -> GroupFound:
     if found is None:
         raise EngineError("None of the group's LUNs can be read any more. Rescan.")
     return found
+
+
+def _refuse_used(lun: Lun) -> None:
+    """What is mounted or held by somebody is never overwritten: force is for what only lies there."""
+    try:
+        user = user_of(lun.path, _device(lun).fd)
+    except OSError as error:
+        raise EngineError(f"Who uses {lun.name} can't be found out: {error.strerror or error}.") from error
+    if user:
+        problem = Problem(f"{lun.name} holds {user}.", "Release it there first; force does not take it.", lun.disk)
+        raise CommandRejected((problem,))
+
+
+def _rest(ref: Ref, edit: Edit) -> None:
+    """A task that was paused when the engine ended is shown so, with what it had done."""
+    task = edit.config.task(ref)
+    edit.put(msgspec.structs.replace(task, state=TaskState.PAUSED, bytes_done=task.checkpoint))
 
 
 def _refuse_content(lun: Lun, content: str, force: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from engine.records import (
+    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -17,6 +18,8 @@ from engine.records import (
     PlexState,
     Ref,
     Subdisk,
+    Task,
+    TaskType,
     Volume,
     VolumeLayout,
     VolumeStatus,
@@ -66,6 +69,7 @@ def settle(edit: Edit) -> None:
     for ref in plexes:
         _settle_plex(edit, ref)
     volumes = _reached(edit, list(edit.touched) + list(plexes), Kind.VOLUME, {Kind.PLEX: "volume"})
+    volumes.update(_volumes_of_tasks(edit, touched))
     for group in groups_first:
         volumes.update({volume.ref: None for volume in edit.config.volumes_of(group)})
     for ref in volumes:
@@ -83,6 +87,22 @@ def _differs(edit: Edit, ref: Ref, matters: Callable[[object], object]) -> bool:
 def _group_matters(record: object) -> object:
     """Not its transaction number, which every commit changes."""
     return record.state if isinstance(record, Group) else None
+
+
+def _volumes_of_tasks(edit: Edit, touched: Iterable[Ref]) -> dict[Ref, None]:
+    """Volumes whose copy has begun or ended."""
+    found: dict[Ref, None] = {}
+    for ref in touched:
+        if ref.kind is Kind.TASK and _differs(edit, ref, _task_matters):
+            for record in (edit.base.get(ref), edit.config.get(ref)):
+                if isinstance(record, Task) and record.params.volume is not None:
+                    found[record.params.volume] = None
+    return found
+
+
+def _task_matters(record: object) -> object:
+    """Not its progress, which changes ten times a second."""
+    return record.state in TASK_ENDED if isinstance(record, Task) else None
 
 
 def _disk_matters(record: object) -> object:
@@ -203,8 +223,10 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
     """The status text of a volume: the first rule that holds."""
     group = config.get(volume.group)
     complete = sum(plex.complete for plex in plexes)
-    filling = any(plex.state is PlexState.FILLING for plex in plexes) or volume.source is not None
-    lost = any(plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes)
+    filling = any(plex.state is PlexState.FILLING for plex in plexes) or _is_resynched(config, volume)
+    lost = volume.source is not None or any(
+        plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes
+    )
     lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in plexes)
     rules = (
         (isinstance(group, Group) and group.state is not GroupState.IMPORTED, VolumeStatus.STOPPED),
@@ -217,6 +239,16 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
         (_at_risk(config, plexes), VolumeStatus.AT_RISK),
     )
     return next((status for holds, status in rules if holds), VolumeStatus.HEALTHY)
+
+
+def _is_resynched(config: Config, volume: Volume) -> bool:
+    """Whether a copy makes the mirrors equal that are in doubt; else somebody has to start one."""
+    if volume.source is None:
+        return False
+    return any(
+        task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED
+        for task in config.tasks_of(volume.group)
+    )
 
 
 def _all_missing(config: Config, plexes: list[Plex]) -> bool:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 
+from engine.commands import CreateVolume, ResyncVolume
 from engine.config import Config
 from engine.records import (
+    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -18,11 +21,14 @@ from engine.records import (
     PlexState,
     Ref,
     Subdisk,
+    TaskState,
     Volume,
     VolumeLayout,
     VolumeStatus,
 )
 from engine.states import COMPLETE, PLEX_MAY_BECOME, plex_length, volume_layout
+from engine.units import MIB
+from tests.engine.builders import Site
 
 GROUP, VOLUME = Ref(Kind.GROUP, "1" * 32), Ref(Kind.VOLUME, "2" * 32)
 DISKS = [Ref(Kind.DISK, f"{number:032x}") for number in range(2)]
@@ -81,8 +87,10 @@ def expected_status(
         return VolumeStatus.FAILED
     if not started:
         return VolumeStatus.STOPPED
-    if source or any(state is S.FILLING for state, _, _ in sides):
+    if any(state is S.FILLING for state, _, _ in sides):
         return VolumeStatus.RESYNCHING
+    if source:
+        return VolumeStatus.FAILED_REDUNDANCY
     for whole, (state, _, _) in zip(good, sides, strict=True):
         if not whole and state is not S.EMPTY:
             return VolumeStatus.FAILED_REDUNDANCY
@@ -101,6 +109,20 @@ def test_every_combination_has_the_status_that_the_operator_expects(group: Group
             volume = volume_with(*given)
             assert volume.status is expected_status(*given), given
             assert volume.copies == sum(state in COMPLETE and present for state, present, _ in sides)
+
+
+def test_mirrors_in_doubt_are_resynching_only_while_a_task_makes_them_equal() -> None:
+    site = Site(2)
+    site.do(CreateVolume(group=site.group(), size=MIB, name="v", mirrors=2))
+    volume = site.volume("v")
+    plexes = site.config.plexes_of(volume.ref)
+    site.edit(msgspec.structs.replace(volume, source=plexes[0].ref))
+    assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
+    site.submit(ResyncVolume(volume=volume.ref))
+    assert site.volume("v").status is VolumeStatus.RESYNCHING
+    task = next(task for task in site.config.tasks_of(site.group()) if task.state not in TASK_ENDED)
+    site.edit(msgspec.structs.replace(task, state=TaskState.ABORTED))
+    assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
 
 
 DISK_TABLE = {
