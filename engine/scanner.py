@@ -15,7 +15,6 @@ from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import nothing
 from engine.records import (
-    Alert,
     Disk,
     Enclosure,
     Group,
@@ -30,7 +29,7 @@ from engine.records import (
 )
 from engine.states import COMPLETE
 from engine.store.probe import content_of
-from engine.store.scan import scan
+from engine.store.scan import missing, scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -62,6 +61,7 @@ class Scanner:
         self._runtime = runtime
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
+        self._told: frozenset[str] = frozenset()  # what the last look found wrong
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
@@ -399,10 +399,19 @@ class Scanner:
                 )
 
     def _tell(self, found: Found) -> None:
-        told = {alert.name for alert in self._committer.config.all(Kind.ALERT, Alert)}
+        """Say what is wrong once for as long as it is so, and again at the next start."""
+        config = self._committer.config
+        disks = {
+            missing(disk.name, group.name): disk.ref
+            for group in config.all(Kind.GROUP, Group)
+            for disk in config.disks_of(group.ref)
+        }
         for sentence in found.problems:
-            if sentence not in told:
-                self._committer.alert(Severity.WARNING, sentence)
+            if sentence not in self._told:
+                about = disks.get(sentence)
+                remedy = "Bring its LUN back and rescan, then resynchronize its volumes." if about is not None else ""
+                self._committer.alert(Severity.WARNING, sentence, about=about, remedy=remedy)
+        self._told = frozenset(found.problems)
 
     # --- helpers ---
     def _enclosure(self, edit: Edit, name: str) -> Ref:

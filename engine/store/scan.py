@@ -189,6 +189,11 @@ def _find_owners(found: GroupFound) -> None:
     found.unknown_owner = found.phase == GroupPhase.IMPORTED and current not in held and not found.owners
 
 
+def missing(disk: str, group: str) -> str:
+    """The sentence about a disk whose LUN was not found."""
+    return f"{disk} of the disk group {group} is missing."
+
+
 def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
     remarks = [f"{disk.key}: {damage}." for disk in disks for damage in disk.content.damage]
     remarks += [f"{disk.key}: {disk.problem}" for disk in disks if disk.problem]
@@ -205,7 +210,7 @@ def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
             "writes to it were lost, or an old copy of the LUN was put back. Its data may be as old."
         )
     for _, name in found.missing:
-        remarks.append(f"{name} of the disk group {found.name} is missing.")
+        remarks.append(missing(name, found.name))
     return remarks
 
 

@@ -1,0 +1,46 @@
+"""What a look at the LUNs finds wrong is told once while it lasts, names its disk, and is told again by the next start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.commands import Rescan
+from engine.records import Alert, Kind
+from tests.engine.engine_lab import EngineLab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[EngineLab]:
+    made = EngineLab(tmp_path).start()
+    made.make_group()
+    yield made
+    made.stop()
+
+
+def open_alerts(lab: EngineLab) -> list[Alert]:
+    alerts = lab.config.all(Kind.ALERT, Alert)
+    return [alert for alert in alerts if alert.name.endswith("is missing.") and not alert.acknowledged]
+
+
+def test_a_missing_disk_is_told_of_once_and_after_each_start(lab: EngineLab) -> None:
+    disk = lab.config.disks_of(lab.group().ref)[0]
+    path = lab.path_of(disk.ref)
+    away = path.rename(path.with_suffix(".away"))
+    for _ in range(2):
+        lab.do(Rescan())
+        (alert,) = open_alerts(lab)
+    assert alert.object == disk.ref
+    assert alert.remedy
+    lab.restart()
+    (alert,) = open_alerts(lab)
+    assert alert.object is not None
+    assert lab.config.get(alert.object) is not None
+    away.rename(path)
+    lab.do(Rescan())
+    path.rename(away)
+    lab.do(Rescan())
+    assert len(open_alerts(lab)) == 2
+    away.rename(path)
