@@ -24,6 +24,10 @@ class Rescan(Command, frozen=True, kw_only=True, tag=True):
     """Look again at every LUN: new ones, gone ones, other sizes, other labels."""
 
 
+class Refresh(Command, frozen=True, kw_only=True, tag=True):
+    """Read the sizes of known LUNs anew; nothing is searched."""
+
+
 class AddLuns(Command, frozen=True, kw_only=True, tag=True):
     """Make LUNs known: paths of image files or of kernel block devices."""
 
@@ -259,7 +263,7 @@ class AcknowledgeAlerts(Command, frozen=True, kw_only=True, tag=True):
 
 
 AnyCommand: TypeAlias = (
-    Rescan | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
+    Rescan | Refresh | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
     | SetVolumeUsage

@@ -43,6 +43,7 @@ class DeviceWork:
         self._runner = runner
         self._nbd = nbd
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
+            commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
             commands.InitDisks: groups.init_disks,
             commands.CreateGroup: groups.create,
@@ -59,6 +60,7 @@ class DeviceWork:
             commands.ImportGroup: groups.not_taken,
         }
         self._after: dict[type[Command], Callable[..., None]] = {
+            commands.Refresh: scanner.refreshed,
             commands.RemoveLuns: scanner.remove_luns,
             commands.RemoveDisks: groups.release_disks,
             commands.ImportGroup: groups.arrived,

@@ -56,7 +56,7 @@ VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
 _PLANS_REMEMBERED = 256
 _TASKS_MAX = 1000
-_HOUSEKEEPING = (commands.ClearTasks, commands.AcknowledgeAlerts)
+_HOUSEKEEPING = (commands.Refresh, commands.ClearTasks, commands.AcknowledgeAlerts)
 _CONTROL = (commands.PauseTask, commands.ResumeTask, commands.AbortTask, commands.ThrottleTask)
 
 

@@ -98,6 +98,22 @@ class Scanner:
         self._look(import_ours=False)
         return nothing
 
+    def refresh(self, command: commands.Refresh, plan: Plan) -> Callable[[Edit], None]:
+        """The sizes of the LUNs that are there."""
+        self._luns.refresh()
+        sizes = {lun.disk: lun.device.size for lun in self._luns if lun.device is not None and lun.present()}
+
+        def change(edit: Edit) -> None:
+            for disk in edit.config.all(Kind.DISK, Disk):
+                edit.put(msgspec.structs.replace(disk, size=sizes.get(disk.ref, disk.size)))
+
+        return change
+
+    def refreshed(self, command: commands.Refresh, plan: Plan) -> None:
+        """Labels of groups take over what has grown."""
+        for group in sorted(self._committer.stores):
+            self._settle_group(group)
+
     def remove_luns(self, command: commands.RemoveLuns, plan: Plan) -> None:
         for ref in command.disks:
             lun = self._luns.of(ref)

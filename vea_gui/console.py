@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent
 from PySide6.QtWidgets import QDialog, QMenu, QMessageBox, QWidget
 
-from engine.commands import Command
+from engine.commands import Command, Refresh
 from engine.config import Config
 from engine.errors import EngineError
 from engine.plans import Plan
@@ -159,8 +159,8 @@ class Console(QObject):
         self.frame.properties(self.at(ref))
 
     def refresh(self) -> None:
-        """Take everything that is shown anew from the engine."""
-        self.session.bridge.attach()
+        """Have the sizes of LUNs read anew, and take everything that is shown anew from the engine."""
+        self.submit(Refresh(), then=lambda _: self.session.bridge.attach())
         self.tell("Refreshed.")
 
     def at(self, *refs: Ref) -> Selection:

@@ -14,6 +14,7 @@ from engine.plans import Plan, refused
 
 PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.Rescan: disks.rescan,
+    commands.Refresh: disks.refresh,
     commands.AddLuns: disks.add_luns,
     commands.RemoveLuns: disks.remove_luns,
     commands.InitDisks: disks.init,

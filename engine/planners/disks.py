@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from engine import rules
-from engine.commands import AddLuns, InitDisks, RemoveLuns, Rescan, SetDiskUsage
+from engine.commands import AddLuns, InitDisks, Refresh, RemoveLuns, Rescan, SetDiskUsage
 from engine.config import Config
 from engine.geometry import geometry
 from engine.planners.draft import Draft, Ids, refuse
@@ -92,6 +92,13 @@ def rescan(config: Config, command: Rescan, ids: Ids) -> Plan:
     draft = Draft(config, ids)
     draft.step("Look at every LUN again: new ones, gone ones, sizes and labels", "volumes stay online")
     return draft.plan("Rescan", task=draft.task(TaskType.RESCAN, "Rescan", None, TaskParams(), 0))
+
+
+def refresh(config: Config, command: Refresh, ids: Ids) -> Plan:
+    """Sizes of known LUNs are read; space that has come is offered at once."""
+    draft = Draft(config, ids)
+    draft.step("Read the sizes of the known LUNs anew", "volumes stay online")
+    return draft.plan("Refresh")
 
 
 def add_luns(config: Config, command: AddLuns, ids: Ids) -> Plan:

@@ -22,6 +22,7 @@ from engine.commands import (
     ImportGroup,
     Move,
     MoveSubdisks,
+    Refresh,
     Rescan,
     ResyncVolume,
     StartVolumes,
@@ -133,11 +134,12 @@ def test_a_lun_that_shrinks_costs_an_error_and_never_a_silent_extension(lab: Eng
     assert any(alert.object == subdisk.disk and alert.remedy for alert in alerts)
 
 
-def test_a_grown_lun_offers_its_space_at_rescan(lab: EngineLab) -> None:
+@pytest.mark.parametrize("look", [Rescan(), Refresh()], ids=["rescan", "refresh"])
+def test_a_grown_lun_offers_its_space_when_it_is_looked_at(lab: EngineLab, look: Rescan | Refresh) -> None:
     group = lab.make_group(1)
     (disk,) = lab.config.disks_of(group.ref)
     os.truncate(lab.path_of(disk.ref), disk.size + 64 * MIB)
-    lab.do(Rescan())
+    lab.do(look)
     grown = lab.config.disk(disk.ref)
     assert grown.size == disk.size + 64 * MIB
     assert grown.free == disk.free + 64 * MIB
