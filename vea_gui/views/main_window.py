@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QSplitter, QStackedWidget, QTabWidget, QToolBar, QWidget
 
@@ -30,6 +30,7 @@ from vea_gui.views.task_panel import ActionButton, TaskPanel
 
 SMALLEST = (900, 560)
 BOTTOM_LINES = 11
+TITLE_BAR = 32  # pixels that a window manager may need above the window
 
 
 class MainWindow(QMainWindow):
@@ -227,7 +228,8 @@ class MainWindow(QMainWindow):
         self.setMenuBar(self.menus)
         self.setWindowIcon(icons.icon("vea"))
         self.setMinimumSize(*SMALLEST)
-        self.resize(1280, 780)
+        room = self.screen().availableSize()
+        self.resize(QSize(1280, 780).boundedTo(QSize(room.width(), room.height() - TITLE_BAR)))
 
     def _wire(self) -> None:
         console = self.console

@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QContextMenuEvent, QIcon, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QAbstractScrollArea,
     QHeaderView,
     QLabel,
     QTableWidget,
@@ -26,6 +25,7 @@ from vea_gui.tree_shape import AGENT, FOLDER_KINDS, FOLDER_NAMES, FOLDERS, Folde
 from vea_gui.views.menus import context_menu
 from vea_gui.words import TONE_NAMES, Tone
 
+LEAST_LINES = 4
 MOST = 100
 """Rows of trouble that are listed; the headline counts all."""
 SHOWN = (Kind.GROUP, Kind.DISK, Kind.ENCLOSURE, Kind.VOLUME, Kind.CONNECTION)
@@ -46,7 +46,7 @@ class Sheet(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setSizeAdjustPolicy(QAbstractScrollArea.SizeAdjustPolicy.AdjustToContents)
+        self.setMinimumHeight(LEAST_LINES * self.fontMetrics().height())  # a small window scrolls it
         self.setTabKeyNavigation(False)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.horizontalHeader().setStretchLastSection(True)
@@ -143,8 +143,8 @@ class OverviewPage(QWidget):
         layout.setSpacing(8)
         self.headline.setContentsMargins(8, 8, 8, 0)
         layout.addWidget(self.headline)
-        layout.addWidget(self.troubles, 1)
-        layout.addWidget(self.table, 1)
+        layout.addWidget(self.troubles, 3)
+        layout.addWidget(self.table, 2)
         console.changed.connect(self._changed)
         theme.signals().changed.connect(self._fill)
         self._fill()
