@@ -247,3 +247,12 @@ def test_both_themes_show_while_it_runs(qtbot: QtBot, window: MainWindow, qapp: 
         pictures.append(picture.pixelColor(picture.width() // 2, picture.height() // 2).lightness())
     assert pictures[0] > 200
     assert pictures[1] < 60
+
+
+def test_a_long_reason_has_the_room_to_be_read(window: MainWindow) -> None:
+    status = window.status
+    window.resize(window.minimumSize())
+    window.console.tell("A reason of many words, which says why, and what would help. " * 2)
+    assert not status.engine.isVisibleTo(status)
+    window.console.tell("")
+    assert status.engine.isVisibleTo(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QStatusBar, QWidget
 
 from engine.records import Kind, TaskState
@@ -59,6 +60,19 @@ class ConsoleStatusBar(QStatusBar):
     def _tell(self, text: str) -> None:
         self.reason.setText(text)
         self.reason.setToolTip(text)
+        self._make_room()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """In a narrow window host and engine stand back for a reason: it must be read whole."""
+        text = self.reason.text()
+        taken = sum(part.sizeHint().width() for part in (self.host, self.engine, self.running, self.alert))
+        narrow = bool(text) and self.fontMetrics().horizontalAdvance(text) > 1.6 * (self.width() - taken)
+        for part in (self.host, self.engine):
+            part.setHidden(narrow)
 
     def _changed(self, change: Change) -> None:
         if change.touches(Kind.HOST, Kind.TASK, Kind.ALERT):
