@@ -27,6 +27,7 @@ from engine.records import (
     TaskState,
     new_ref,
 )
+from engine.rules import listed
 from engine.states import COMPLETE
 from engine.store.probe import content_of
 from engine.store.scan import missing, scan
@@ -425,9 +426,30 @@ class Scanner:
         for sentence in found.problems:
             if sentence not in self._told:
                 about = disks.get(sentence)
-                remedy = "Bring its LUN back and rescan, then resynchronize its volumes." if about is not None else ""
-                self._committer.alert(Severity.WARNING, sentence, about=about, remedy=remedy)
+                if about is None:
+                    self._committer.alert(Severity.WARNING, sentence)
+                else:
+                    self._tell_missing(sentence, about)
         self._told = frozenset(found.problems)
+
+    def _tell_missing(self, sentence: str, disk: Ref) -> None:
+        """A lost disk matters by what it takes with it."""
+        config = self._committer.config
+        refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
+        volumes = [config.volume(ref) for ref in refs]
+        lost = [volume.name for volume in volumes if not volume.copies]
+        thinner = [volume.name for volume in volumes if volume.copies]
+        causes = (
+            f"{listed(lost)} can't be used without it." if lost else "",
+            f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
+        )
+        self._committer.alert(
+            Severity.ERROR if lost else Severity.WARNING,
+            sentence,
+            about=disk,
+            cause=" ".join(filter(None, causes)) or "No volume lies on it.",
+            remedy="Bring its LUN back and rescan, then resynchronize its volumes.",
+        )
 
     # --- helpers ---
     def _enclosure(self, edit: Edit, name: str) -> Ref:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from engine.config import Config
 from engine.events import Sample
-from engine.records import TASK_ENDED, Disk, Enclosure, Plex, PlexState, Ref, Subdisk, Task, Volume, VolumeLayout
+from engine.records import TASK_ENDED, Disk, Enclosure, Plex, Ref, Subdisk, Task, Volume, VolumeLayout
 from engine.units import GIB, MIB, format_exact, format_size
 from vea_gui.block_rows import Band, Item, ItemKind
+from vea_gui.words import PLEX_WORDS
 
 LAYOUT_WORDS: dict[VolumeLayout, str] = {
     VolumeLayout.CONCAT: "concatenated",
@@ -17,15 +18,6 @@ LAYOUT_WORDS: dict[VolumeLayout, str] = {
     VolumeLayout.MIRROR: "mirrored",
     VolumeLayout.MIRROR_STRIPE: "mirrored stripe",
     VolumeLayout.RAID5: "RAID-5",
-}
-PLEX_WORDS: dict[PlexState, str] = {
-    PlexState.EMPTY: "being initialized",
-    PlexState.CLEAN: "complete",
-    PlexState.ACTIVE: "complete",
-    PlexState.FILLING: "being filled",
-    PlexState.STALE: "stale: needs a resynchronization",
-    PlexState.IOFAIL: "left out after an I/O error",
-    PlexState.OFFLINE: "detached",
 }
 
 
@@ -67,7 +59,7 @@ def item_name(config: Config, band: Band, item: Item) -> str:
         return ""
     if item.kind is ItemKind.COLUMN:
         return f"{plex.name} column {item.column + 1}"
-    return f"mirror {plex.name}, {PLEX_WORDS[plex.state]}, {format_size(plex.length)}"
+    return f"mirror {plex.name}, {PLEX_WORDS[plex.state].lower()}, {format_size(plex.length)}"
 
 
 def _subdisk_name(config: Config, band: Band, item: Item) -> str:
@@ -211,7 +203,7 @@ def _facts(config: Config, ref: Ref, moving: Moving | None) -> list[str]:
     lines = [f"Volume: {volume.name}, {volume.status.value}"] if volume else []
     if plex:
         column = f", column {subdisk.column + 1} of {plex.columns}" if plex.columns > 1 else ""
-        lines.append(f"Mirror: {plex.name}, {PLEX_WORDS[plex.state]}{column}")
+        lines.append(f"Mirror: {plex.name}, {PLEX_WORDS[plex.state].lower()}{column}")
     lines.append(f"Subdisk: {subdisk.name}")
     if moving is not None:
         lines.append(moving_words(config, moving, ref))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,22 +53,6 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
 
 def free_disk(lab: EngineLab) -> Disk:
     return next(disk for disk in lab.config.all(Kind.DISK, Disk) if disk.group is None)
-
-
-# --- what is in use ---
-def test_force_takes_what_lies_there_and_never_what_is_in_use(lab: EngineLab) -> None:
-    disk = free_disk(lab)
-    made = subprocess.run(["losetup", "--show", "-f", disk.lun], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"no loop device: {made.stderr.strip()}")
-    try:
-        with pytest.raises(CommandRejected, match="force does not take it"):
-            lab.engine.submit(CreateGroup(name="x", disks=(disk.ref,), force=True))
-        with open(disk.lun, "rb") as file:
-            assert not any(file.read(512))
-    finally:
-        subprocess.run(["losetup", "-d", made.stdout.strip()], check=True)
-    lab.do(CreateGroup(name="x", disks=(disk.ref,), force=True))
 
 
 # --- copies, links, exchanges ---

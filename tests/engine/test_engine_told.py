@@ -1,4 +1,4 @@
-"""What a look at the LUNs finds wrong is told once while it lasts, names its disk, and is told again by the next start."""
+"""What a look at the LUNs finds wrong is told once while it lasts, with its disk, and again at the next start."""
 
 from __future__ import annotations
 

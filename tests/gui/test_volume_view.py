@@ -138,7 +138,7 @@ def test_states_are_followed(stage: Any) -> None:
     plex = page.console.config.plex(ref(Kind.PLEX, "ev-01"))
     push(page.console, msgspec.structs.replace(plex, state=PlexState.STALE))
     assert "ev, mirrored, 500 MiB, Failed Redundancy" in names(page)
-    assert "mirror ev-01, stale: needs a resynchronization, 500 MiB" in names(page)
+    assert "mirror ev-01, out of date, 500 MiB" in names(page)
     push(page.console, gone=[ref(Kind.SUBDISK, "d1-02"), ref(Kind.SUBDISK, "d2-01"), ref(Kind.PLEX, "db-01")])
     push(page.console, gone=[ref(Kind.VOLUME, "db")])
     assert not any("db" in each for each in names(page))
