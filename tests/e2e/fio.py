@@ -63,6 +63,11 @@ class Fio:
 
     def finish(self) -> None:
         """It must have run until now without an error; then it writes and reads all of the volume once more."""
+        self.stop()
+        self.write_all()
+
+    def stop(self) -> None:
+        """End it. It must have run until now, and have read back without an error what it wrote."""
         said = (self.folder / "out").read_text(errors="replace")
         assert self.running, f"fio ended by itself: {said}"
         self._process.send_signal(signal.SIGINT)
@@ -73,6 +78,9 @@ class Fio:
         assert job["error"] == 0, said
         assert job["write"]["total_ios"] > 0
         assert job["read"]["total_ios"] > 0, "nothing was read back"
+
+    def write_all(self) -> None:
+        """Write all of the volume and read it back."""
         done = subprocess.run(self._words("all", "write", "do_verify=1"), timeout=120, check=False, **self._options())
         assert done.returncode == 0, (self.folder / "out").read_text(errors="replace")
 
