@@ -432,7 +432,7 @@ def _rest(ref: Ref, edit: Edit) -> None:
 
 def _refuse_content(lun: Lun, content: str, force: bool) -> None:
     if content and not force:
-        problem = Problem(f"{lun.name} holds {content}.", "Choose another disk, or use force.", lun.disk)
+        problem = Problem(f"{lun.name} holds {content}.", "Choose another disk, or overwrite it by force.", lun.disk)
         raise CommandRejected((problem,))
 
 

@@ -245,7 +245,8 @@ class Scanner:
         """What only this host knows: nothing of it is written to a group."""
         self._show_foreign_groups(edit, found)
         for lun in self._luns:
-            self._show_lun(edit, lun, found, contents.get(lun.path, ""), present=lun.path in there)
+            if lun.device is not None or lun.disk in edit.config:  # else nobody knows which disk is away
+                self._show_lun(edit, lun, found, contents.get(lun.path, ""), present=lun.path in there)
         for disk in edit.config.all(Kind.DISK, Disk):
             if disk.present and self._luns.of(disk.ref) is None:
                 edit.put(msgspec.structs.replace(disk, present=False, lun=""))

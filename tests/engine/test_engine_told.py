@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.commands import Rescan
-from engine.records import Alert, Kind
+from engine.records import Alert, Disk, Kind
 from tests.engine.engine_lab import EngineLab
 
 
@@ -44,3 +44,22 @@ def test_a_missing_disk_is_told_of_once_and_after_each_start(lab: EngineLab) -> 
     lab.do(Rescan())
     assert len(open_alerts(lab)) == 2
     away.rename(path)
+
+
+def test_a_lun_that_is_away_at_a_start_is_one_missing_disk(tmp_path: Path) -> None:
+    lab = EngineLab(tmp_path).start()
+    lab.make_group()
+    disks = len(lab.config.all(Kind.DISK, Disk))
+    disk = lab.config.disks_of(lab.group().ref)[0]
+    path = lab.path_of(disk.ref)
+    lab.stop()
+    path.rename(path.with_suffix(".away"))
+    lab.start()
+    shown = lab.config.all(Kind.DISK, Disk)
+    assert len(shown) == disks
+    assert [each.name for each in shown if not each.present] == [disk.name]
+    path.with_suffix(".away").rename(path)
+    lab.do(Rescan())
+    assert len(lab.config.all(Kind.DISK, Disk)) == disks
+    assert lab.config.disk(disk.ref).present
+    lab.stop()
