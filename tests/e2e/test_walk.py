@@ -25,10 +25,11 @@ def test_a_subdisk_is_dragged_away_under_a_verifying_client(walker: Walker) -> N
         steps.open_disk_view(walker)
         steps.drag_to_disk(walker, made["plexes"][0]["name"], target)
         walker.vx("vxtask", "wait", "--all")
-        client.finish()
+        client.stop()
+        check_the_move(walker, source, target)  # before anything writes over what was copied
+        client.write_all()
     finally:
         client.close()
-    check_the_move(walker, source, target)
     freed = f"Harddisk{source['disk'].removeprefix('Harddisk')} at"
     walker.find(("list", "Disk View"), ("list item", "free,*"))
     assert not [
