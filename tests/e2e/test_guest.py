@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from engine.commands import Move, MoveSubdisks, Target, ThrottleTask
+from engine.remote.client import RemoteEngine
 from tests.e2e import guest as guests
 from tests.e2e.bytes_on_luns import lun_of
 from tests.e2e.display import until
@@ -60,6 +62,20 @@ def test_a_guest_writes_on_while_its_subdisk_moves(tmp_path: Path) -> None:
                 assert block_on_lun(group, plex, offset) == guests.expected(number), (plex["name"], number, last)
 
 
+def begin_slow_move(socket: Path, piece: str, target: str) -> int:
+    """A move that is throttled by the same client at once: two programs, one after the other, would come too late."""
+    api = RemoteEngine.connect(socket)
+    assert api is not None
+    try:
+        by_name = {record.name: record.ref for record in api.attach(lambda batch: None).records}
+        move = Move(by_name[piece], (Target(by_name[target]),))
+        task = api.submit(MoveSubdisks(moves=(move,)))
+        api.submit(ThrottleTask(task=task, iodelay_ms=DELAY_MS))
+        return int(task.id)
+    finally:
+        api.close()
+
+
 def under_way(tools: Tools, guest: guests.Guest) -> tuple[str, str]:
     """Move a subdisk of the volume, slowly enough that the guest writes meanwhile; answers source and target disk."""
     group = tools.group()
@@ -69,8 +85,7 @@ def under_way(tools: Tools, guest: guests.Guest) -> tuple[str, str]:
     others = [each for each in group["disks"] if each["name"] not in used]
     target = str(max(others, key=lambda each: each["free"])["name"])
     at_begin = guest.acknowledged
-    task = int(tools.vx("vxsd", "-b", "-g", "dg1", "mv", piece["name"], target).split()[-1].rstrip("."))
-    tools.vx("vxtask", "set", str(task), f"iodelay={DELAY_MS}")
+    task = begin_slow_move(tools.socket, piece["name"], target)
     guest.wait_for(at_begin + DURING)
     during = move_state(tools, task)
     assert during["state"] == "running", "the move was over before the guest had written anything meanwhile"
