@@ -245,7 +245,7 @@ class Scanner:
         """What only this host knows: nothing of it is written to a group."""
         self._show_foreign_groups(edit, found)
         for lun in self._luns:
-            if lun.device is not None or lun.disk in edit.config:  # else nobody knows which disk is away
+            if lun.device is not None or edit.config.get(lun.disk) is not None:  # else nobody knows which disk is away
                 self._show_lun(edit, lun, found, contents.get(lun.path, ""), present=lun.path in there)
         for disk in edit.config.all(Kind.DISK, Disk):
             if disk.present and self._luns.of(disk.ref) is None:
