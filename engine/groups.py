@@ -29,6 +29,7 @@ from engine.records import (
     TaskType,
     Volume,
 )
+from engine.states import is_resynched
 from engine.store.group_store import GroupStore
 from engine.store.label import read_label
 from engine.store.member import Importer, make_disk
@@ -238,7 +239,7 @@ class GroupKeeper:
         """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
         config = self._committer.config
         for volume in config.volumes_of(group):
-            if volume.source is not None and not self._resynced(config, volume):
+            if volume.source is not None and not is_resynched(config, volume):
                 self._start_resync(volume)
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
@@ -268,12 +269,6 @@ class GroupKeeper:
                 io.unfence()
         for group in {self._committer.config.volume(ref).group for ref in command.volumes}:
             self.recover(group)
-
-    def _resynced(self, config: Config, volume: Volume) -> bool:
-        return any(
-            task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED
-            for task in config.tasks_of(volume.group)
-        )
 
     def _start_resync(self, volume: Volume) -> None:
         """A task that makes every other complete plex equal to the named source."""

@@ -223,7 +223,7 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
     """The status text of a volume: the first rule that holds."""
     group = config.get(volume.group)
     complete = sum(plex.complete for plex in plexes)
-    filling = any(plex.state is PlexState.FILLING for plex in plexes) or _is_resynched(config, volume)
+    filling = any(plex.state is PlexState.FILLING for plex in plexes) or is_resynched(config, volume)
     lost = volume.source is not None or any(
         plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes
     )
@@ -241,7 +241,7 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
     return next((status for holds, status in rules if holds), VolumeStatus.HEALTHY)
 
 
-def _is_resynched(config: Config, volume: Volume) -> bool:
+def is_resynched(config: Config, volume: Volume) -> bool:
     """Whether a copy makes the mirrors equal that are in doubt; else somebody has to start one."""
     if volume.source is None:
         return False
