@@ -159,8 +159,13 @@ class SetVolumeUsage(Command, frozen=True, kw_only=True, tag=True):
 
 # --- mirrors ---
 class AddMirrors(Command, frozen=True, kw_only=True, tag=True):
+    """More copies. `striped` None lays them out as the volume is; what is 0 is as the volume has it, or the usual."""
+
     volume: Ref
     count: int = 1
+    striped: bool | None = None
+    columns: int = 0
+    stripe_unit: int = 0
     disks: tuple[Ref, ...] = ()
     across_enclosures: bool = False
     force: bool = False

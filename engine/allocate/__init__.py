@@ -5,7 +5,7 @@ from engine.allocate.fill import Column
 from engine.allocate.grow import Growth, Tail, grow_columns, hidden_tails
 from engine.allocate.limits import max_grow, max_size
 from engine.allocate.move import place_on, place_piece
-from engine.allocate.shape import Shape, shape_of
+from engine.allocate.shape import Shape, mirror_shape, shape_of
 from engine.allocate.space import Piece, Space, usable_disks
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "hidden_tails",
     "max_grow",
     "max_size",
+    "mirror_shape",
     "place_on",
     "place_piece",
     "place_plexes",

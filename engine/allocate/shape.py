@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from engine.commands import CreateVolume
+from engine.commands import AddMirrors, CreateVolume
 from engine.records import Plex, PlexLayout
 from engine.units import ALLOCATION_UNIT, KIB, align_up
 
@@ -34,6 +34,17 @@ class Shape(NamedTuple):
     def of(cls, plex: Plex) -> Shape:
         """The shape of a plex that exists."""
         return cls(plex.layout, plex.columns, plex.stripe_unit)
+
+
+def mirror_shape(command: AddMirrors, model: Plex) -> Shape:
+    """The shape that is asked for new mirrors; what is left open is as `model`, a mirror of the volume, has it."""
+    if command.striped is None:
+        return Shape.of(model)
+    if not command.striped:
+        return Shape(PlexLayout.CONCAT, 1, 0)
+    like = Shape.of(model) if model.layout is PlexLayout.STRIPE else None
+    columns = command.columns or (like.columns if like else DEFAULT_COLUMNS)
+    return Shape(PlexLayout.STRIPE, columns, command.stripe_unit or (like.stripe_unit if like else DEFAULT_STRIPE_UNIT))
 
 
 def shape_of(command: CreateVolume) -> Shape:

@@ -24,6 +24,7 @@ _LAYOUTS = {
     "mirror-concat": (False, 2),
     "mirror-stripe": (True, 2),
 }
+_MIRROR_LAYOUTS = {"concat": False, "stripe": True}
 _LAYOUT = {"layout": "concat|stripe|mirror|mirror-stripe"}
 _SHAPE = {**_LAYOUT, "columns": "N", "mirror": "N", "stripeunit": "SIZE", "logtype": "none"}
 _ALLOC = {"alloc": "DISK,DISK..."}
@@ -49,7 +50,7 @@ def _shape(words: Words) -> dict[str, Any]:
         "striped": striped,
         "columns": _counted(words, "columns", 0),
         "mirrors": _counted(words, "mirror", mirrors),
-        "stripe_unit": size(words.settings["stripeunit"]) if "stripeunit" in words.settings else 0,
+        "stripe_unit": _stripe_unit(words),
         "across_enclosures": _across(words),
     }
 
@@ -59,6 +60,20 @@ def _counted(words: Words, key: str, otherwise: int) -> int:
     if key in words.settings and value == 0:
         raise EngineError(f"{key}=0 makes no sense. Give 1 or more.")
     return value
+
+
+def _stripe_unit(words: Words) -> int:
+    return size(words.settings["stripeunit"]) if "stripeunit" in words.settings else 0
+
+
+def _mirror_striped(words: Words) -> bool | None:
+    """How a new mirror shall be laid out; None as the volume is, unless columns or a stripe unit say it."""
+    layout = words.settings.get("layout", "")
+    if layout not in ("", *_MIRROR_LAYOUTS):
+        raise Usage(f"layout={shown(layout)} is none of {', '.join(_MIRROR_LAYOUTS)}.")
+    if not layout:
+        return True if {"columns", "stripeunit"} & words.settings.keys() else None
+    return _MIRROR_LAYOUTS[layout]
 
 
 def _across(words: Words) -> bool:
@@ -112,6 +127,9 @@ def _mirror(session: Session, words: Words) -> int:
         AddMirrors(
             volume=volume.ref,
             count=_counted(words, "mirror", 1),
+            striped=_mirror_striped(words),
+            columns=_counted(words, "columns", 0),
+            stripe_unit=_stripe_unit(words),
             disks=_alloc(session, words),
             across_enclosures=_across(words),
             force=words.has("-f"),
@@ -190,9 +208,19 @@ TOOL = Tool(
             "mirror VOLUME",
             "Add a mirror, and fill it while the volume is in use.",
             _mirror,
-            settings={"mirror": "N", **_ACROSS, **_ALLOC},
+            settings={
+                "mirror": "N",
+                "layout": "concat|stripe",
+                "columns": "N",
+                "stripeunit": "SIZE",
+                **_ACROSS,
+                **_ALLOC,
+            },
             options=(FORCE,),
-            examples=("vxassist -g dg1 mirror ev alloc=Harddisk3",),
+            examples=(
+                "vxassist -g dg1 mirror ev alloc=Harddisk3",
+                "vxassist -g dg1 mirror ev layout=stripe columns=3 --plan",
+            ),
         ),
         Form(
             "maxsize",
@@ -216,3 +244,7 @@ TOOL = Tool(
 
 def main() -> None:
     sys.exit(run(TOOL))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine import rules
-from engine.allocate import Shape, Space, Wish, place_plexes, usable_disks
+from engine.allocate import Shape, Space, Wish, mirror_shape, place_plexes, usable_disks
 from engine.commands import AddMirrors, BreakMirror, RemoveMirrors, SetVolumeUsage
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.names import next_volume_name, renamed
 from engine.planners.sizes import named_disks, no_space, too_few_disks, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Kind, PlexState, Ref, TaskType, Volume
+from engine.records import Kind, Plex, PlexState, Ref, TaskType, Volume
 from engine.rules import counted, listed
 from engine.units import format_size
 
@@ -25,13 +25,13 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, volume.group)
     model = rules.trusted(config, volume.ref)[0]
-    shape = Shape.of(model)
+    shape = mirror_shape(command, model)
     disks = usable_disks(config, volume.group, command.disks)
     wish = Wish(shape, command.count, volume.size, command.across_enclosures, command.force, volume.ref)
     placed = place_plexes(config, Space(config, disks), wish)
     if placed is None:
         return refused(title, _no_room(config, command, volume, shape))
-    params = draft.add_plexes(volume, replace(model, state=PlexState.FILLING, complete=False, length=0), placed)
+    params = draft.add_plexes(volume, _template(model, shape), placed)
     warn_failing(draft, command.disks)
     total = volume.size * command.count
     draft.allocation_steps(f"{volume.name} stays online")
@@ -48,14 +48,39 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
     )
 
 
+def _template(model: Plex, shape: Shape) -> Plex:
+    """What a new mirror is like before it has subdisks."""
+    return replace(
+        model,
+        state=PlexState.FILLING,
+        complete=False,
+        length=0,
+        layout=shape.layout,
+        columns=shape.columns,
+        stripe_unit=shape.stripe_unit,
+    )
+
+
 def _add_problem(config: Config, command: AddMirrors, volume: Volume) -> Problem | None:
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
         or rules.mirrors_ok(len(config.plexes_of(volume.ref)), command.count, "count")
+        or _shape_problem(command)
         or rules.has_source(config, volume.ref)
         or named_disks(config, volume.group, command.disks)
     )
+
+
+def _shape_problem(command: AddMirrors) -> Problem | None:
+    if command.striped:
+        return rules.stripes_ok(command.columns, command.stripe_unit)
+    if command.columns or command.stripe_unit:
+        field = "columns" if command.columns else "stripe_unit"
+        return Problem(
+            "Only a striped mirror has columns and a stripe unit.", "Choose the striped layout.", field=field
+        )
+    return None
 
 
 def _no_room(config: Config, command: AddMirrors, volume: Volume, shape: Shape) -> Problem:

@@ -160,6 +160,51 @@ def test_mirrors_come_go_break_off_and_are_preferred(line: Line) -> None:
     assert (volume["layout"], len(volume["plexes"])) == ("concat", 1)
 
 
+@pytest.mark.parametrize(
+    ("said", "layout", "columns", "stripe_unit"),
+    [
+        ("", "concat", 1, 0),
+        ("layout=concat", "concat", 1, 0),
+        ("layout=stripe", "stripe", 2, 64 * KIB),
+        ("layout=stripe columns=3 stripeunit=128k", "stripe", 3, 128 * KIB),
+        ("columns=3", "stripe", 3, 64 * KIB),
+    ],
+)
+def test_a_mirror_may_be_laid_out_otherwise_than_the_volume(
+    line: Line, said: str, layout: str, columns: int, stripe_unit: int
+) -> None:
+    line.do("vxassist -g t make v 5m")
+    line.do(f"vxassist -g t mirror v {said}")
+    made = line.volume("t", "v")["plexes"][1]
+    assert (made["layout"], made["columns"], made["stripe_unit"]) == (layout, columns, stripe_unit)
+    assert line("vxvol -g t verify v").status == 0
+
+
+def test_a_mirror_of_a_striped_volume_is_striped_likewise_or_not_at_all(line: Line) -> None:
+    line.do("vxassist -g t make v 6m layout=stripe stripeunit=32k")
+    line.do("vxassist -g t mirror v layout=stripe")
+    line.do("vxassist -g t mirror v layout=concat")
+    shapes = [(p["layout"], p["columns"], p["stripe_unit"]) for p in line.volume("t", "v")["plexes"]]
+    assert shapes == [("stripe", 2, 32 * KIB), ("stripe", 2, 32 * KIB), ("concat", 1, 0)]
+    assert line("vxvol -g t verify v").status == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "reason"),
+    [
+        ("layout=mirror", 2, "none of concat, stripe"),
+        ("layout=concat columns=2", 1, "Only a striped mirror has columns"),
+        ("layout=stripe columns=99", 1, "99 columns are not possible"),
+        ("layout=stripe stripeunit=3k", 1, "stripe unit of 3"),
+    ],
+)
+def test_a_layout_that_no_mirror_can_have_is_refused(line: Line, said: str, status: int, reason: str) -> None:
+    line.do("vxassist -g t make v 4m")
+    answer = line(f"vxassist -g t mirror v {said}")
+    assert answer.status == status
+    assert reason in answer.err
+
+
 def test_a_mirror_is_detached_and_filled_again(line: Line) -> None:
     line.do("vxassist -g t make v 4m layout=mirror")
     name = line.volume("t", "v")["plexes"][1]["name"]

@@ -151,7 +151,7 @@ class Storm:
 
     def mirror(self) -> None:
         if len(self.lab.plexes()) < 3:
-            self._do(AddMirrors(volume=self.volume), wait=False)
+            self._do(AddMirrors(volume=self.volume, striped=self.random.choice([None, False, True])), wait=False)
 
     def unmirror(self) -> None:
         if len(self.lab.plexes()) > 2 and self._redundant():

@@ -114,7 +114,9 @@ class Truth:
 
     def mirror(self) -> Command | None:
         volume = self.any_volume()
-        return commands.AddMirrors(volume=volume.ref, count=self.rng.choice([1, 1, 2, 0])) if volume else None
+        striped = self.rng.choice([None, False, True])
+        count = self.rng.choice([1, 1, 2, 0])
+        return commands.AddMirrors(volume=volume.ref, count=count, striped=striped) if volume else None
 
     def unmirror(self) -> Command | None:
         volume = self.any_volume()

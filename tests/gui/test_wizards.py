@@ -266,7 +266,16 @@ def test_import(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
 def test_add_mirror(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     driver = Driver(qtbot, console, "add_mirror", [ST])
     driver.fill(choice="Manually", disks=["Harddisk4", "Harddisk5"]).finish()
-    assert api.submitted == [AddMirrors(volume=ST, disks=(disk(4), disk(5)))]
+    stripes = {"striped": True, "columns": 2, "stripe_unit": 64 * KIB}  # as the volume has them
+    assert api.submitted == [AddMirrors(volume=ST, disks=(disk(4), disk(5)), **stripes)]
+
+
+def test_a_mirror_may_be_striped_beside_one_that_is_not(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "add_mirror", [EV])
+    assert not driver.dialog.control("columns").isEnabled()
+    driver.fill(layout="Striped", columns=3, stripe_unit="128 KiB").finish()
+    stripes = {"striped": True, "columns": 3, "stripe_unit": 128 * KIB}
+    assert api.submitted == [AddMirrors(volume=EV, **stripes)]
 
 
 def test_remove_mirror_says_what_is_lost(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:

@@ -10,7 +10,7 @@ from engine.config import Config
 from engine.records import Plex, Ref
 from engine.units import format_size
 from vea_gui.selection import Selection
-from vea_gui.wizards import choices
+from vea_gui.wizards import choices, stripes
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 from vea_gui.words import PLEX_WORDS
 
@@ -32,6 +32,7 @@ def add_mirror(config: Config, selection: Selection) -> Form:
     fields = (
         choices.volume_fact(volume),
         Field("count", "Mirrors to add", FieldKind.NUMBER, default=1, lowest=1, highest=rules.MIRRORS_MAX - 1),
+        *stripes.fields(_model(config, volume), "A mirror may be laid out otherwise than the others."),
         choices.way_field("Each mirror lies on disks that hold no other mirror of the volume."),
         choices.disks_field(lambda config, _: choices.disks_of_group(config, config.volume(volume).group), hides=True),
         Field(
@@ -53,10 +54,17 @@ def add_mirror(config: Config, selection: Selection) -> Form:
     )
 
 
+def _model(config: Config, volume: Ref) -> Plex | None:
+    """The mirror that a new one would be like."""
+    trusted = rules.trusted(config, volume)
+    return trusted[0] if trusted else None
+
+
 def _build_add(volume: Ref, config: Config, answers: Answers) -> AddMirrors:
     return AddMirrors(
         volume=volume,
         count=answers["count"],
+        **stripes.asked(answers),
         disks=choices.chosen_disks(config, answers),
         across_enclosures=answers["across_enclosures"],
     )

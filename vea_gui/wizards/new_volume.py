@@ -7,15 +7,12 @@ from engine.allocate import max_size
 from engine.commands import CreateVolume
 from engine.config import Config
 from engine.records import Disk, Group, Kind, Ref
-from engine.units import ALLOCATION_UNIT, GIB, KIB, MIB, align_down, format_size
+from engine.units import ALLOCATION_UNIT, GIB, MIB, align_down
 from vea_gui.selection import Selection
-from vea_gui.wizards import choices
-from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
+from vea_gui.wizards import choices, stripes
+from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Page
 
 USUAL_SIZE = GIB
-SECTOR = 512
-STRIPE_UNITS = [KIB * 4 << step for step in range(13)]
-CONCATENATED, STRIPED = "concatenated", "striped"
 WELCOME = """This wizard makes a volume: space on the disks of a disk group that virtual machines and file systems \
 can use at once.
 
@@ -68,31 +65,7 @@ def _attribute_page() -> Page:
                 maximum=_largest,
                 hint="What clients will see. It is rounded up to whole mebibytes.",
             ),
-            Field(
-                "layout",
-                "Layout",
-                FieldKind.CHOICE,
-                default=CONCATENATED,
-                options=lambda *_: [Option(CONCATENATED, "Concatenated"), Option(STRIPED, "Striped")],
-            ),
-            Field(
-                "columns",
-                "Columns",
-                FieldKind.NUMBER,
-                default=2,
-                lowest=2,
-                highest=rules.COLUMNS_MAX,
-                enabled=_striped,
-                hint="Each column lies on disks of its own.",
-            ),
-            Field(
-                "stripe_unit",
-                "Stripe unit size",
-                FieldKind.COMBO,
-                default=64 * KIB,
-                options=lambda *_: [_unit(size) for size in STRIPE_UNITS],
-                enabled=_striped,
-            ),
+            *stripes.fields(),
             Field("mirrored", "Mirrored", FieldKind.CHECK, default=False, caption="Mirror info"),
             Field(
                 "mirrors",
@@ -115,14 +88,6 @@ def _attribute_page() -> Page:
             ),
         ),
     )
-
-
-def _unit(size: int) -> Option:
-    return Option(size, f"{format_size(size)} ({size // SECTOR:,} sectors)")
-
-
-def _striped(_: Config, answers: Answers) -> bool:
-    return bool(answers["layout"] == STRIPED)
 
 
 def _mirrored(_: Config, answers: Answers) -> bool:
@@ -160,15 +125,12 @@ def _largest(config: Config, answers: Answers) -> int:
 
 def build(config: Config, answers: Answers) -> CreateVolume:
     """The command."""
-    striped = _striped(config, answers)
     mirrored = _mirrored(config, answers)
     return CreateVolume(
         group=answers["group"],
         size=answers["size"],
         name=answers["name"],
-        striped=striped,
-        columns=answers["columns"] if striped else 0,
-        stripe_unit=answers["stripe_unit"] if striped else 0,
+        **stripes.asked(answers),
         mirrors=answers["mirrors"] if mirrored else 1,
         disks=choices.chosen_disks(config, answers),
         across_enclosures=mirrored and answers["across_enclosures"],
