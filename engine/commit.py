@@ -121,21 +121,26 @@ class Committer:
                 self.end_task(task, why)
             return new
 
+    def show(self, change: Callable[[Edit], None]) -> None:
+        """Take over what only this host knows and has written down already."""
+        with self.lock:
+            edit = Edit(self.config)
+            change(edit)
+            self._adopt_quietly(edit)
+
     def wait_until(self, holds: Callable[[Config], bool], timeout_s: float | None = None) -> bool:
         """Wait for a commit that makes something true; False when `timeout_s` were not enough."""
         with self.lock:
             return self._changed.wait_for(lambda: holds(self.config), timeout_s)
 
     def _log_ended(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
-        """Tasks that have ended by a commit go into the task log; a failure is an alert, too."""
-        for ref in sorted(touched):
-            task, before = new.get(ref), old.get(ref)
-            if not isinstance(task, Task) or task.state not in TASK_ENDED:
-                continue
-            if isinstance(before, Task) and before.state in TASK_ENDED:
-                continue
-            self._state.log_task(task)
-            if task.state is TaskState.FAILED:
+        """Tasks that have ended by a commit, or changed since, go into the task log; a failure is an alert, too."""
+        pairs = ((old.get(ref), new.get(ref)) for ref in sorted(touched) if ref.kind is Kind.TASK)
+        changed = [(before, task) for before, task in pairs if _is_ended(task) and task != before]
+        if changed:
+            self._state.log.add_tasks(task for _, task in changed if isinstance(task, Task))
+        for before, task in changed:
+            if isinstance(task, Task) and task.state is TaskState.FAILED and not _is_ended(before):
                 remedy = "Remove the cause, then start it again."
                 self.alert(Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy=remedy)
 
@@ -152,7 +157,7 @@ class Committer:
         record = Alert(
             ref=ref, name=text, severity=severity, time=time.time(), object=about, cause=cause, remedy=remedy
         )
-        self._state.log_alert(record)
+        self._state.log.add_alert(record)
 
         def change(edit: Edit) -> None:
             edit.put(record)
@@ -266,6 +271,10 @@ class Committer:
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)
         return lun.device if lun is not None and config.disk(disk).present else None
+
+
+def _is_ended(record: Record | None) -> bool:
+    return isinstance(record, Task) and record.state in TASK_ENDED
 
 
 def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Ref]:

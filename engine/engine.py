@@ -97,7 +97,7 @@ class Engine:
         """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.committer.commit(self._put_host)
-        self.committer.commit(self._put_history)
+        self.committer.show(self._put_history)
         self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
@@ -292,13 +292,16 @@ class Engine:
         return io
 
     def _put_history(self, edit: Edit) -> None:
-        """Ended tasks and alerts of earlier runs, for the logs only."""
-        for record in self.state.history():
-            if isinstance(record, Task):
-                record = msgspec.structs.replace(record, cleared=True, group=None)
-            else:
-                record = msgspec.structs.replace(record, acknowledged=True)
-            edit.put(record)
+        """Ended tasks of earlier runs stay in the list, and can be undone; alerts are for the log only.
+
+        A task's disk group is left out: it is not its group's any more, which comes and goes without it.
+        """
+        tasks, alerts = self.state.log.tasks(), self.state.log.alerts()
+        self.state.reserve(max((int(entry.ref.id) for entry in (*tasks, *alerts)), default=0))
+        for task in tasks:
+            edit.put(msgspec.structs.replace(task, group=None))
+        for alert in alerts:
+            edit.put(msgspec.structs.replace(alert, acknowledged=True))
 
     def _put_host(self, edit: Edit) -> None:
         edit.put(

@@ -1,32 +1,22 @@
-"""What a host remembers by itself, in its state folder: who it is, which LUNs it knows, counters, and two logs."""
+"""What a host remembers by itself, in its state folder: who it is, which LUNs it knows, counters; logs beside it."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import logging
 import os
 import secrets
 import socket
-from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from engine.errors import EngineBusy, EngineError
-from engine.records import Alert, Task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Entry = TypeVar("Entry", Task, Alert)
+from engine.host_log import HostLog
 
 log = logging.getLogger(__name__)
 
-_LOG_BYTES_MAX = 4 << 20
 _FLUSH_NUMBERS = 64
-_HISTORY = 300  # lines of each log that are shown again after a start
 
 
 class KnownLun(msgspec.Struct, frozen=True):
@@ -56,6 +46,7 @@ class HostState:
             self._saved = self._load()
             self._number = self._saved.next_number
             self.save()
+            self.log = HostLog(folder, self._saved.host_id)
         except BaseException:
             os.close(self._lock)
             raise
@@ -122,28 +113,6 @@ class HostState:
             os.close(folder)
         self._saved.next_number = next_number
 
-    def log_task(self, task: Task) -> None:
-        """Append an ended task to the task log."""
-        self._append("tasks.jsonl", msgspec.json.encode(task))
-
-    def log_alert(self, alert: Alert) -> None:
-        """Append an alert to the alert log."""
-        self._append("alerts.jsonl", msgspec.json.encode(alert))
-
-    def history(self) -> Iterator[Task | Alert]:
-        """The newest lines of both logs, oldest first; a line that cannot be read is left out."""
-        yield from self._read_log("tasks", Task)
-        yield from self._read_log("alerts", Alert)
-
-    def _read_log(self, name: str, kind: type[Entry]) -> Iterator[Entry]:
-        lines: deque[bytes] = deque(maxlen=_HISTORY)
-        for file in (f"{name}.jsonl.1", f"{name}.jsonl"):
-            with contextlib.suppress(OSError):
-                lines.extend((self.folder / file).read_bytes().splitlines())
-        for line in lines:
-            with contextlib.suppress(msgspec.MsgspecError):
-                yield msgspec.json.decode(line, type=kind)
-
     def close(self) -> None:
         """Let another engine use the folder. Closing again does nothing."""
         if self._lock < 0:
@@ -154,18 +123,6 @@ class HostState:
             log.warning("%s could not be written: %s", self._path, error.strerror or error)
         os.close(self._lock)
         self._lock = -1
-
-    def _append(self, name: str, line: bytes) -> None:
-        """Best effort: what is logged has happened, and must not fail because it cannot be logged."""
-        path = self.folder / name
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_size > _LOG_BYTES_MAX:
-                    path.replace(path.with_name(name + ".1"))
-            with path.open("ab") as file:
-                file.write(line + b"\n")
-        except OSError as error:
-            log.warning("%s could not be written: %s", path, error.strerror or error)
 
     def _load(self) -> _Saved:
         try:
