@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,9 +78,15 @@ def _start(words: Words) -> int:
     if not ready:
         engine.wait()
         raise EngineError(log.read_bytes()[begin:].decode(errors="replace") or "The engine ended before it was ready.")
-    output.write(f"The engine serves {folder} as process {engine.pid}. Stop it with: vea-lab stop {folder}.")
+    output.write(f"The engine serves {folder} as process {engine.pid}. Stop it with: {_stop_words(words)}")
     engine.returncode = 0  # it goes on without us: nobody waits for it here
     return DONE
+
+
+def _stop_words(words: Words) -> str:
+    """What ends this very engine, ready for a shell."""
+    given = ["--socket", words.option("--socket")] if words.has("--socket") else []
+    return shlex.join(["vea-lab", "stop", words["DIR"], *given])
 
 
 def _stop(words: Words) -> int:
@@ -220,3 +227,7 @@ def lab(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     sys.exit(lab(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -120,3 +120,7 @@ TOOL = Tool(
 
 def main() -> None:
     sys.exit(run(TOOL))
+
+
+if __name__ == "__main__":
+    main()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
+import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import pytest
 
 from engine.units import MIB
 from tests.engine.cli_lab import Line
-from tests.engine.cli_program import Program, command_line, environment, program, served
+from tests.engine.cli_program import ROOT, Program, command_line, environment, program, served
 
 START_LIMIT_S = 0.25
 
@@ -126,6 +129,7 @@ def test_a_lab_is_started_watched_harmed_and_stopped(folder: Path) -> None:
         told = json.loads(program(["vea-lab", "status", lab, "--json", *socket])[1])
         assert told["running"]
         assert str(told["process_id"]) in out
+        hint = shlex.split(out.split("Stop it with: ")[1])
         status, _, err = program(["vea-lab", "start", lab, "--state", f"{folder}/state", *socket])
         assert status == 1
         assert err.startswith("Another engine uses the state folder")
@@ -143,7 +147,7 @@ def test_a_lab_is_started_watched_harmed_and_stopped(folder: Path) -> None:
         assert program(["vea-lab", "fault", lab, "lab9/lun05", "vanish"])[0] == 1
         assert program(["vea-lab", "fault", lab, "lab0/lun05", "melt"])[0] == 2
     finally:
-        assert program(["vea-lab", "stop", lab, *socket])[0] == 0
+        assert program(hint)[0] == 0
     assert not (folder / "c.sock").exists()
     assert not json.loads(program(["vea-lab", "status", lab, "--json", *socket])[1])["running"]
 
@@ -157,6 +161,16 @@ def test_a_damaged_private_region_is_told_and_the_engine_goes_on(folder: Path) -
         assert line("vxtask wait --all").status == 0
         assert line.volume("dg1", "ev")["status"] == "Healthy"
         assert line.ask("vxdg list")[0]["state"] == "Imported"
+
+
+def test_every_program_runs_as_a_module_as_well() -> None:
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    modules = {name: place.split(":")[0] for name, place in scripts.items() if place.startswith("engine.cli.")}
+    assert len(modules) > 10
+    for name, module in modules.items():
+        words = [sys.executable, "-m", module, "--help"]
+        ran = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+        assert name in ran.stdout, module
 
 
 def test_a_program_starts_fast(folder: Path) -> None:
