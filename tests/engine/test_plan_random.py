@@ -242,7 +242,7 @@ def test_a_command_about_things_that_are_gone_or_of_a_wrong_kind_is_refused(kind
 
 
 def test_a_planted_planner_that_forgets_to_keep_a_mirror_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.rules.keeps_a_mirror", lambda config, volume, leaving: None)
+    monkeypatch.setattr("engine.rules.plexes.keeps_a_mirror", lambda config, volume, leaving: None)
     site = start_site()
     site.apply(site.plan(commands.RemoveMirrors(plexes=tuple(plex.ref for plex in site.plexes("ev")))))
     with pytest.raises(AssertionError, match="has no plex"):
@@ -250,7 +250,7 @@ def test_a_planted_planner_that_forgets_to_keep_a_mirror_is_caught(monkeypatch: 
 
 
 def test_a_planted_move_onto_the_other_mirror_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.rules.shares_disk", lambda *args: None)
+    monkeypatch.setattr("engine.rules.subdisks.shares_disk", lambda *args: None)
     site = start_site()
     first, second = site.subdisks("ev")
     site.apply(site.plan(commands.MoveSubdisks(moves=(Move(first.ref, (Target(second.disk),)),))))
@@ -259,7 +259,7 @@ def test_a_planted_move_onto_the_other_mirror_is_caught(monkeypatch: pytest.Monk
 
 
 def test_a_planted_target_over_something_else_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("engine.rules._room", lambda *args: None)
+    monkeypatch.setattr("engine.rules.subdisks._room", lambda *args: None)
     monkeypatch.setattr("engine.allocate.space.Space.at", lambda self, disk, offset: 1 << 40)
     site = start_site()
     first = site.subdisks("ev")[0]
