@@ -26,6 +26,7 @@ from engine.records import (
 from engine.units import format_exact, format_size
 from vea_gui.attention import trouble_of
 from vea_gui.mirror import Mirror
+from vea_gui.risk import risk_of, summary
 from vea_gui.words import PLEX_WORDS, Tone, percent_done, status_text, time_left, tone_of
 
 Text = Callable[[Mirror, Any], str]
@@ -203,9 +204,23 @@ DISK = (
     Column("lun", "LUN", lambda _, d: d.lun or "not there", tip=lambda _, d: d.lun, width=26),
     Column("usage", "Usage", lambda _, d: USAGES[d.usage], width=12),
     Column("content", "Content", lambda _, d: d.content, shown=False, width=20),
+    Column("risk", "If it fails", lambda m, d: " ".join(summary(m.config, d.ref)), shown=False, width=40),
     number("paths", "Paths", lambda _, d: d.paths, shown=False),
     Column("block", "Block Size", lambda _, d: f"{d.block_size:,} bytes", lambda _, d: d.block_size, shown=False),
 )
+
+def volumes_on(disk: Ref) -> tuple[Column, ...]:
+    """The columns of the volumes on a disk: what its failure would mean stands beside the state."""
+    risk = Column(
+        "risk",
+        "If this disk fails",
+        lambda m, v: risk_of(m.config, v, disk).text,
+        lambda m, v: risk_of(m.config, v, disk).fate,
+        tone=lambda m, v: risk_of(m.config, v, disk).tone,
+        width=36,
+    )
+    return (*VOLUME[:2], risk, *VOLUME[2:])
+
 
 # --- groups, enclosures, hosts ---
 GROUP = (

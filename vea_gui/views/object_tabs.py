@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxL
 
 from engine.records import Kind, Record, Ref, Subdisk
 from vea_gui import tree_shape
+from vea_gui.columns import volumes_on
 from vea_gui.console import Console
 from vea_gui.mirror import Mirror
 from vea_gui.models.table import Source, everything, matching
@@ -32,6 +33,11 @@ class TabSpec:
 def table(title: str, key: str, source: Callable[[Any], Source]) -> TabSpec:
     """A tab that is a table; its columns are remembered under `key`."""
     return TabSpec(title, lambda console, ref: TablePage(console, title, source(ref), key))
+
+
+def _volumes_at_risk(console: Console, ref: Ref | None) -> QWidget:
+    assert ref is not None
+    return TablePage(console, "Volumes", _volumes_on_disk(ref), "disk-volumes", volumes_on(ref))
 
 
 def _of_host(kind: Kind) -> Callable[[Any], Source]:
@@ -142,7 +148,7 @@ TABS: dict[str, tuple[TabSpec, ...]] = {
     Kind.DISK: (
         DISK_VIEW,
         table("Subdisks", "subdisks", _subdisks_of_disk),
-        table("Volumes", "volumes", _volumes_on_disk),
+        TabSpec("Volumes", _volumes_at_risk),
         table("Alerts", "alerts", _alerts_of),
         PERFORMANCE,
     ),

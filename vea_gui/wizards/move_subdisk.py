@@ -11,6 +11,7 @@ from engine.config import Config
 from engine.records import Disk, Ref, Subdisk
 from engine.units import MIB, format_size
 from vea_gui.block_names import block_label
+from vea_gui.risk import summary
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
@@ -164,6 +165,7 @@ def evacuate_disk(config: Config, selection: Selection) -> Form:
     disk = selection.one(Disk) or selection.disks[0]
     fields = (
         Field("what", "Disk", FieldKind.FACT, options=partial(_evacuated, disk.ref)),
+        Field("risk", "If it fails", FieldKind.FACT, options=partial(_at_risk, disk.ref)),
         Field(
             "choice",
             "Destination",
@@ -196,6 +198,10 @@ def _evacuated(disk: Ref, config: Config, answers: Answers) -> list[Option]:
     size = format_size(sum(subdisk.length for subdisk in subdisks))
     holds = f"{rules.counted(len(subdisks), 'subdisk')} of {rules.listed(volumes)}, {size}"
     return [Option(disk, f"{config.disk(disk).name} holds {holds}")]
+
+
+def _at_risk(disk: Ref, config: Config, answers: Answers) -> list[Option]:
+    return [Option(disk, sentence) for sentence in summary(config, disk)]
 
 
 def _others(disk: Ref, config: Config, answers: Answers) -> list[Option]:
