@@ -1,0 +1,96 @@
+"""One frozen record for each operator verb. They carry what was asked, and do nothing.
+
+`encode` and `decode` write and read any of them as JSON with its name, for the socket, the task log and undo.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from engine.commands.base import MAX_SIZE, Command
+from engine.commands.disks import AddLuns, InitDisks, Refresh, RemoveLuns, Rename, Rescan, SetDiskUsage
+from engine.commands.groups import AddDisks, CreateGroup, DeportGroup, DestroyGroup, ImportGroup, RemoveDisks
+from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
+from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
+from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
+from engine.commands.volumes import (
+    CreateVolume,
+    DeleteVolumes,
+    GrowVolume,
+    ResyncVolume,
+    SetVolumeUsage,
+    StartVolumes,
+    StopVolumes,
+    VerifyVolume,
+)
+
+__all__ = [
+    "MAX_SIZE",
+    "AbortTask",
+    "AcknowledgeAlerts",
+    "AddDisks",
+    "AddLuns",
+    "AddMirrors",
+    "AnyCommand",
+    "AttachPlex",
+    "BreakMirror",
+    "ClearTasks",
+    "Command",
+    "CreateGroup",
+    "CreateVolume",
+    "DeleteVolumes",
+    "DeportGroup",
+    "DestroyGroup",
+    "DetachPlex",
+    "EvacuateDisk",
+    "GrowVolume",
+    "ImportGroup",
+    "InitDisks",
+    "JoinSubdisks",
+    "Move",
+    "MoveSubdisks",
+    "PauseTask",
+    "Refresh",
+    "RemoveDisks",
+    "RemoveLuns",
+    "RemoveMirrors",
+    "Rename",
+    "Rescan",
+    "ResumeTask",
+    "ResyncVolume",
+    "SetDiskUsage",
+    "SetVolumeUsage",
+    "SplitSubdisk",
+    "StartVolumes",
+    "StopVolumes",
+    "Target",
+    "ThrottleTask",
+    "VerifyVolume",
+    "decode",
+    "encode",
+]
+
+AnyCommand: TypeAlias = (
+    Rescan | Refresh | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
+    | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
+    | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
+    | SetVolumeUsage
+    | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
+    | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
+    | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
+)  # fmt: skip
+
+
+_DECODER: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+
+
+def encode(command: Command) -> str:
+    """A command as one line of JSON."""
+    return msgspec.json.encode(command).decode()
+
+
+def decode(text: str | bytes) -> AnyCommand:
+    """The command that `encode` wrote; msgspec.ValidationError for anything else."""
+    return _DECODER.decode(text)
