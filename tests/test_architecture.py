@@ -22,6 +22,7 @@ PLANTED = [
     ("data-plane", "engine/dataplane", "def late():\n    from engine.config import Config"),
     ("data-plane", "engine/devices", "import engine.brand_new"),
     ("language", "engine/plans.py", "import threading"),
+    ("language", "engine/records", "import threading"),
     ("language", "engine/commands", "import socket"),
     ("language", "engine/api.py", "import engine.devices.planted"),
     ("pure-planners", "engine/planners", "from engine.store import planted"),

@@ -1,0 +1,50 @@
+"""The objects an operator sees, as frozen values keyed by `Ref`.
+
+Identity is the `Ref`, never a Python object. A record links to others by their `Ref`. Fields under *derived* are set
+by `engine.states.settle` alone; fields under *host* are true on this host only and never reach a private region.
+"""
+
+from __future__ import annotations
+
+from engine.records.base import Kind, Record, Ref, new_ref
+from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
+from engine.records.groups import Group, GroupState
+from engine.records.hosts import Alert, Connection, Host, Severity
+from engine.records.plexes import Plex, PlexLayout, PlexState, Subdisk
+from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
+from engine.records.tasks import TASK_ENDED, Task, TaskParams, TaskState, TaskType
+from engine.records.volumes import Volume, VolumeLayout, VolumeStatus
+
+__all__ = [
+    "DERIVED_FIELDS",
+    "HOST_FIELDS",
+    "PERSISTED_KINDS",
+    "RECORD_TYPES",
+    "TASK_ENDED",
+    "Alert",
+    "AnyRecord",
+    "Connection",
+    "Disk",
+    "DiskStatus",
+    "DiskUsage",
+    "Enclosure",
+    "Group",
+    "GroupState",
+    "Host",
+    "Kind",
+    "Plex",
+    "PlexLayout",
+    "PlexState",
+    "Record",
+    "Ref",
+    "Severity",
+    "Subdisk",
+    "Task",
+    "TaskParams",
+    "TaskState",
+    "TaskType",
+    "Volume",
+    "VolumeLayout",
+    "VolumeStatus",
+    "new_ref",
+]

@@ -1,0 +1,55 @@
+"""LUNs under their disk names, and the shelves that hold them."""
+
+from __future__ import annotations
+
+import enum
+
+from engine.records.base import Record, Ref
+
+
+class DiskUsage(enum.StrEnum):
+    """What automatic allocation may do with a disk."""
+
+    NORMAL = "normal"
+    SPARE = "spare"
+    RESERVED = "reserved"
+
+
+class DiskStatus(enum.StrEnum):
+    """Status texts of a disk."""
+
+    ONLINE = "Online"  # no group; free to be used
+    FOREIGN = "Foreign"  # no group of ours; carries somebody else's data
+    IMPORTED = "Imported"
+    DEPORTED = "Deported"
+    FAILING = "Failing"
+    MISSING = "Missing"
+
+
+class Enclosure(Record, frozen=True, kw_only=True, tag="enclosure"):
+    """A shelf of LUNs: an array, a folder of image files, or a host's own devices."""
+
+    vendor: str = ""
+    product: str = ""
+
+
+class Disk(Record, frozen=True, kw_only=True, tag="disk"):
+    """A LUN under its disk name. Before `init` its id stands for the LUN's path, afterwards it is the label's."""
+
+    size: int  # physical bytes, as last seen
+    group: Ref | None = None
+    usage: DiskUsage = DiskUsage.NORMAL
+    public_offset: int = 0  # first byte that subdisks may use, from the start of the LUN
+    public_length: int = 0  # 0 until initialized
+    # host
+    lun: str = ""  # path of the file or device; empty while the LUN is missing
+    enclosure: Ref | None = None
+    block_size: int = 512
+    present: bool = False
+    failing: bool = False  # an I/O error was seen since it was last reactivated
+    content: str = ""  # what stands on it that is not ours: "ext4 file system"
+    paths: int = 1
+    # derived
+    status: DiskStatus = DiskStatus.ONLINE
+    free: int = 0
+    largest_free: int = 0
