@@ -20,11 +20,16 @@ _FLUSH_NUMBERS = 64
 
 
 class KnownLun(msgspec.Struct, frozen=True):
-    """A LUN by its path, with the disk name that it keeps while it belongs to no group."""
+    """A LUN by its path, with the disk name that it keeps while it belongs to no group.
+
+    `disk` is the id of the disk that it was and `size` its bytes, as last seen: what is shown of it while it is away.
+    """
 
     path: str
     name: str
     enclosure: str = ""
+    disk: str = ""
+    size: int = 0
 
 
 class _Saved(msgspec.Struct):

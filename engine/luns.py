@@ -15,13 +15,13 @@ from engine.devices.locks import DeviceLock
 from engine.errors import DeviceError, EngineError
 from engine.geometry import LUN_MIN
 from engine.host_state import KnownLun
+from engine.records import Kind, Ref
 from engine.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from engine.host_state import HostState
-    from engine.records import Ref
 
 HostDevice = FileDevice | KernelBlockDevice
 
@@ -36,6 +36,8 @@ class Lun:
     device: HostDevice | None = None
     lock: DeviceLock | None = None
     disk: Ref | None = None  # the disk record that stands for it now
+    remembered: bool = False  # which disk it is has been known since an earlier run, and no label has said so in this
+    size: int = 0  # bytes, as last seen by an earlier run
     leftover_of: str = ""  # id of a group that its label names and that does not have it, as last seen
 
     def present(self) -> bool:
@@ -60,7 +62,10 @@ class LunTable:
         self._by_disk: dict[Ref, Lun] = {}
         self._former: list[HostDevice] = []
         for known in state.luns:
-            self._luns[known.path] = Lun(known.path, known.name, known.enclosure)
+            lun = self._luns[known.path] = Lun(known.path, known.name, known.enclosure, size=known.size)
+            if known.disk:
+                self.bind(lun, Ref(Kind.DISK, known.disk, state.host_id), known.name)
+                lun.remembered = True
 
     def __iter__(self) -> Iterator[Lun]:
         return iter(sorted(self._luns.values(), key=lambda lun: (len(lun.name), lun.name)))
@@ -116,10 +121,16 @@ class LunTable:
 
     def bind(self, lun: Lun, disk: Ref, name: str) -> None:
         """This LUN is that disk from now on."""
+        remembered = lun.remembered and lun.disk == disk
+        self.unbind(lun)
+        lun.disk, lun.name, lun.remembered = disk, name, remembered
+        self._by_disk[disk] = lun
+
+    def unbind(self, lun: Lun) -> None:
+        """Nobody knows which disk this LUN is."""
         if lun.disk is not None and self._by_disk.get(lun.disk) is lun:
             del self._by_disk[lun.disk]
-        lun.disk, lun.name = disk, name
-        self._by_disk[disk] = lun
+        lun.disk, lun.remembered = None, False
 
     def of(self, disk: Ref) -> Lun | None:
         return self._by_disk.get(disk)
@@ -139,8 +150,7 @@ class LunTable:
         """Close a LUN and take it off the list. Nothing on it changes."""
         self._close(lun)
         self._luns.pop(lun.path, None)
-        if lun.disk is not None and self._by_disk.get(lun.disk) is lun:
-            del self._by_disk[lun.disk]
+        self.unbind(lun)
         self._remember()
 
     def rename(self, lun: Lun, name: str) -> None:
@@ -160,11 +170,12 @@ class LunTable:
             lun.lock.give_up()
         if lun.device is not None:
             self._before_close(lun.device)
+            lun.size = lun.device.size
             lun.device.close()
         lun.device = lun.lock = None
 
     def _remember(self) -> None:
-        self._state.remember_luns([KnownLun(lun.path, lun.name, lun.enclosure) for lun in self])
+        self._state.remember_luns([_known(lun) for lun in self])
 
     def _free_name(self, taken: set[str]) -> str:
         taken |= {lun.name for lun in self._luns.values()}
@@ -186,6 +197,11 @@ def open_lun(path: str) -> HostDevice:
             f"{path} has {format_size(device.size)}; a LUN needs at least {format_size(LUN_MIN)}. Choose a larger one."
         )
     return device
+
+
+def _known(lun: Lun) -> KnownLun:
+    size = lun.device.size if lun.device is not None else lun.size
+    return KnownLun(lun.path, lun.name, lun.enclosure, lun.disk.id if lun.disk is not None else "", size)
 
 
 def _same(lun: Lun, device: HostDevice) -> bool:

@@ -27,10 +27,10 @@ from engine.records import (
     TaskState,
     new_ref,
 )
-from engine.rules import listed
 from engine.states import COMPLETE
 from engine.store.probe import content_of
-from engine.store.scan import missing, scan
+from engine.store.scan import scan
+from engine.teller import Teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from engine.plans import Plan
     from engine.runtime import Runtime, Thread
     from engine.store.group_store import GroupStore
+    from engine.store.label import Label
     from engine.store.scan import Found
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Scanner:
         self._runtime = runtime
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
-        self._told: frozenset[str] = frozenset()  # what the last look found wrong
+        self._teller = Teller(committer)
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
@@ -171,7 +172,7 @@ class Scanner:
             self._settle_group(group)
         if import_ours:
             self._import_ours(found)
-        self._tell(found)
+        self._teller.tell(found)
 
     def _exchange_replaced(self) -> None:
         """Another file stands at the path of a LUN: the disk has gone with the old one, whatever the new one is."""
@@ -234,21 +235,37 @@ class Scanner:
             label = found.labels.get(lun.path)
             if label is not None and claimed.get(label.disk, lun.path) == lun.path:
                 self._luns.bind(lun, Ref(Kind.DISK, label.disk, self._state.host_id), lun.name)
+                lun.remembered = False
+        members = frozenset[str]().union(*(group.disk_names() for group in found.groups.values()))
         for lun in self._luns:
             label = found.labels.get(lun.path)
+            if lun.disk is not None and self._is_another(lun, label, members):
+                self._luns.unbind(lun)
             copy = label is not None and claimed.get(label.disk, lun.path) != lun.path
             if lun.disk is None or self._luns.of(lun.disk) is not lun or (copy and label and lun.disk.id == label.disk):
                 self._luns.bind(lun, new_ref(Kind.DISK, self._state.host_id), lun.name)
         return claimed
 
+    def _is_another(self, lun: Lun, label: Label | None, members: frozenset[str]) -> bool:
+        """Whether a LUN that has come cannot be the disk that stood at its path in an earlier run: that has a label."""
+        if lun.disk is None or not lun.remembered or lun.device is None:
+            return False
+        known = self._committer.config.get(lun.disk)
+        return label is not None or lun.disk.id in members or (isinstance(known, Disk) and known.group is not None)
+
     def _show(self, edit: Edit, found: Found, contents: dict[str, str], there: set[str]) -> None:
         """What only this host knows: nothing of it is written to a group."""
         self._show_foreign_groups(edit, found)
         for lun in self._luns:
-            if lun.device is not None or edit.config.get(lun.disk) is not None:  # else nobody knows which disk is away
+            known = lun.remembered or edit.config.get(lun.disk) is not None  # else nobody knows which disk is away
+            if lun.device is not None or known:
                 self._show_lun(edit, lun, found, contents.get(lun.path, ""), present=lun.path in there)
         for disk in edit.config.all(Kind.DISK, Disk):
-            if disk.present and self._luns.of(disk.ref) is None:
+            if self._luns.of(disk.ref) is not None:
+                continue
+            if edit.config.get(disk.group) is None:
+                edit.drop(disk.ref)  # its LUN has turned out to be another disk
+            elif disk.present:
                 edit.put(msgspec.structs.replace(disk, present=False, lun=""))
 
     def _show_foreign_groups(self, edit: Edit, found: Found) -> None:
@@ -288,7 +305,7 @@ class Scanner:
                 lun=lun.path if present or not grouped else "",
                 enclosure=self._enclosure(edit, lun.enclosure),
                 present=present,
-                size=device.size if device is not None else disk.size,
+                size=device.size if device is not None else disk.size or lun.size,
                 block_size=device.block_size if device is not None else disk.block_size,
             )
         )
@@ -415,42 +432,6 @@ class Scanner:
                     cause=str(error),
                     remedy="Bring its disks back and import it, or import it by force.",
                 )
-
-    def _tell(self, found: Found) -> None:
-        """Say what is wrong once for as long as it is so, and again at the next start."""
-        config = self._committer.config
-        disks = {
-            missing(disk.name, group.name): disk.ref
-            for group in config.all(Kind.GROUP, Group)
-            for disk in config.disks_of(group.ref)
-        }
-        for sentence in found.problems:
-            if sentence not in self._told:
-                about = disks.get(sentence)
-                if about is None:
-                    self._committer.alert(Severity.WARNING, sentence)
-                else:
-                    self._tell_missing(sentence, about)
-        self._told = frozenset(found.problems)
-
-    def _tell_missing(self, sentence: str, disk: Ref) -> None:
-        """A lost disk matters by what it takes with it."""
-        config = self._committer.config
-        refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
-        volumes = [config.volume(ref) for ref in refs]
-        lost = [volume.name for volume in volumes if not volume.copies]
-        thinner = [volume.name for volume in volumes if volume.copies]
-        causes = (
-            f"{listed(lost)} can't be used without it." if lost else "",
-            f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
-        )
-        self._committer.alert(
-            Severity.ERROR if lost else Severity.WARNING,
-            sentence,
-            about=disk,
-            cause=" ".join(filter(None, causes)) or "No volume lies on it.",
-            remedy="Bring its LUN back and rescan, then resynchronize its volumes.",
-        )
 
     # --- helpers ---
     def _enclosure(self, edit: Edit, name: str) -> Ref:

@@ -1,0 +1,81 @@
+"""Says what a look at the LUNs found wrong: once for as long as it is so, and again at the next start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.records import Disk, Group, Kind, Severity
+from engine.rules import listed
+from engine.store.scan import missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.commit import Committer
+    from engine.records import Ref
+    from engine.store.scan import Found
+
+_NAMES_MAX = 5
+
+
+class Teller:
+    """Makes alerts of what is wrong with LUNs and disks."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._told: frozenset[str] = frozenset()
+        self._away: frozenset[Ref] = frozenset()
+
+    def tell(self, found: Found) -> None:
+        """After a look, once the configuration shows it."""
+        config = self._committer.config
+        disks = {
+            missing(disk.name, group.name): disk.ref
+            for group in config.all(Kind.GROUP, Group)
+            for disk in config.disks_of(group.ref)
+        }
+        for sentence in found.problems:
+            if sentence not in self._told:
+                about = disks.get(sentence)
+                if about is None:
+                    self._committer.alert(Severity.WARNING, sentence)
+                else:
+                    self._tell_missing(sentence, about)
+        self._told = frozenset(found.problems)
+        free = [disk for disk in config.all(Kind.DISK, Disk) if not disk.present and disk.group is None]
+        self._tell_free([disk for disk in free if disk.ref not in self._away])
+        self._away = frozenset(disk.ref for disk in free)
+
+    def _tell_missing(self, sentence: str, disk: Ref) -> None:
+        """A lost disk matters by what it takes with it."""
+        config = self._committer.config
+        refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
+        volumes = [config.volume(ref) for ref in refs]
+        lost = [volume.name for volume in volumes if not volume.copies]
+        thinner = [volume.name for volume in volumes if volume.copies]
+        causes = (
+            f"{listed(lost)} can't be used without it." if lost else "",
+            f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
+        )
+        self._committer.alert(
+            Severity.ERROR if lost else Severity.WARNING,
+            sentence,
+            about=disk,
+            cause=" ".join(filter(None, causes)) or "No volume lies on it.",
+            remedy="Bring its LUN back and rescan, then resynchronize its volumes.",
+        )
+
+    def _tell_free(self, disks: Sequence[Disk]) -> None:
+        """One alert for all: a whole enclosure may be away."""
+        if not disks:
+            return
+        one, them = len(disks) == 1, "it" if len(disks) == 1 else "them"
+        names = [disk.name for disk in disks[:_NAMES_MAX]]
+        more = [f"{len(disks) - _NAMES_MAX} more"] if len(disks) > _NAMES_MAX else []
+        self._committer.alert(
+            Severity.WARNING,
+            f"{listed(names + more)} {'is' if one else 'are'} missing.",
+            about=disks[0].ref if one else None,
+            cause=f"Nothing that can be used stands at {disks[0].lun}." if one else "Their LUNs cannot be opened.",
+            remedy=f"Bring {'its LUN' if one else 'their LUNs'} back and rescan, or take {them} off the list.",
+        )
