@@ -129,13 +129,21 @@ class EngineLab:
             io.retire(slot)
 
     def plex_digest(self, plex: Ref) -> str:
-        """What stands on the LUN files under a plex, by column and offset."""
-        found = hashlib.sha256()
+        """What stands on the LUN files under a plex, in the order of the volume's bytes: layouts make no difference."""
+        record = self.config.plex(plex)
+        size = self.config.volume(record.volume).size
+        columns = [bytearray() for _ in range(record.columns)]
         for subdisk in self.config.subdisks_of(plex):
-            path = self.config.disk(subdisk.disk).lun
-            with open(path, "rb") as file:
-                file.seek(subdisk.disk_offset)
-                found.update(file.read(subdisk.length))
+            if subdisk.replaces is None:
+                with open(self.config.disk(subdisk.disk).lun, "rb") as file:
+                    file.seek(subdisk.disk_offset)
+                    columns[subdisk.column] += file.read(subdisk.length)
+        unit = record.stripe_unit or len(columns[0])
+        found = hashlib.sha256()
+        for row in range(-(-size // (unit * record.columns))):
+            for number, column in enumerate(columns):
+                start = (row * record.columns + number) * unit
+                found.update(memoryview(column)[row * unit : row * unit + min(unit, max(0, size - start))])
         return found.hexdigest()
 
     def equal(self, name: str = "v") -> bool:
