@@ -7,10 +7,23 @@ from typing import NamedTuple
 
 from engine.config import Config
 from engine.events import Sample
-from engine.records import TASK_ENDED, Disk, Enclosure, Plex, Ref, Subdisk, Task, Volume, VolumeLayout
+from engine.records import (
+    TASK_ENDED,
+    Disk,
+    Enclosure,
+    Plex,
+    PlexState,
+    Ref,
+    Subdisk,
+    Task,
+    Volume,
+    VolumeLayout,
+    VolumeStatus,
+)
+from engine.rules import listed
 from engine.units import GIB, MIB, format_exact, format_size
 from vea_gui.block_rows import Band, Item, ItemKind
-from vea_gui.words import PLEX_WORDS
+from vea_gui.words import Tone, is_unreachable, plex_words
 
 LAYOUT_WORDS: dict[VolumeLayout, str] = {
     VolumeLayout.CONCAT: "concatenated",
@@ -19,6 +32,18 @@ LAYOUT_WORDS: dict[VolumeLayout, str] = {
     VolumeLayout.MIRROR_STRIPE: "mirrored stripe",
     VolumeLayout.RAID5: "RAID-5",
 }
+
+
+PLEX_MARKS = {
+    PlexState.STALE: Tone.WARNING,
+    PlexState.IOFAIL: Tone.ERROR,
+    PlexState.OFFLINE: Tone.WARNING,
+    PlexState.FILLING: Tone.WORKING,
+    PlexState.EMPTY: Tone.WORKING,
+}
+"""What is marked on a block: its own mirror's state, so that one sees which piece is the bad one."""
+DOWN = frozenset({VolumeStatus.STOPPED, VolumeStatus.FAILED, VolumeStatus.MISSING})
+"""A piece of such a volume serves nobody, however good the disk is that it lies on."""
 
 
 class Owner(NamedTuple):
@@ -59,7 +84,26 @@ def item_name(config: Config, band: Band, item: Item) -> str:
         return ""
     if item.kind is ItemKind.COLUMN:
         return f"{plex.name} column {item.column + 1}"
-    return f"mirror {plex.name}, {PLEX_WORDS[plex.state].lower()}, {format_size(plex.length)}"
+    return f"mirror {plex.name}, {plex_words(plex).lower()}, {format_size(plex.length)}"
+
+
+def mark_of(config: Config, who: Owner) -> Tone:
+    """What is marked on a block; the worst mark only for what is bad itself, not for what goes down with it."""
+    subdisk, plex, volume = who
+    if subdisk is None or plex is None:
+        return Tone.NONE
+    if _is_away(config, subdisk):
+        return Tone.ERROR
+    if plex.state in PLEX_MARKS:
+        return PLEX_MARKS[plex.state]
+    if volume is not None and volume.status is VolumeStatus.STOPPED:
+        return Tone.INFORMATION
+    return Tone.WARNING if is_unreachable(plex) or (volume is not None and volume.status in DOWN) else Tone.NONE
+
+
+def _is_away(config: Config, subdisk: Subdisk) -> bool:
+    disk = config.get(subdisk.disk)
+    return isinstance(disk, Disk) and not disk.present
 
 
 def _subdisk_name(config: Config, band: Band, item: Item) -> str:
@@ -68,7 +112,8 @@ def _subdisk_name(config: Config, band: Band, item: Item) -> str:
         return ""
     words = [plex.name if plex else subdisk.name, LAYOUT_WORDS[volume.layout] if volume else ""]
     where = f"{disk_name(config, subdisk.disk)} at {place_on_disk(config, band, item, subdisk)}"
-    return ", ".join(filter(None, (*words, format_size(subdisk.length), where)))
+    down = f"volume {volume.status.lower()}" if volume is not None and volume.status in DOWN else ""
+    return ", ".join(filter(None, (*words, format_size(subdisk.length), where, down)))
 
 
 def place_on_disk(config: Config, band: Band, item: Item, subdisk: Subdisk) -> str:
@@ -203,11 +248,20 @@ def _facts(config: Config, ref: Ref, moving: Moving | None) -> list[str]:
     lines = [f"Volume: {volume.name}, {volume.status.value}"] if volume else []
     if plex:
         column = f", column {subdisk.column + 1} of {plex.columns}" if plex.columns > 1 else ""
-        lines.append(f"Mirror: {plex.name}, {PLEX_WORDS[plex.state].lower()}{column}")
+        lines.append(f"Mirror: {plex.name}, {_plex_words(config, plex)}{column}")
     lines.append(f"Subdisk: {subdisk.name}")
     if moving is not None:
         lines.append(moving_words(config, moving, ref))
     return lines
+
+
+def _plex_words(config: Config, plex: Plex) -> str:
+    """The mirror's state; of one with pieces on disks that are away, which."""
+    if not is_unreachable(plex):
+        return plex_words(plex).lower()
+    away = dict.fromkeys(disk_name(config, sd.disk) for sd in config.subdisks_of(plex.ref) if _is_away(config, sd))
+    why = f", as {listed(away)} {'is' if len(away) == 1 else 'are'} missing" if away else ""
+    return f"{plex_words(plex).lower()}{why}"
 
 
 def _exact(config: Config, ref: Ref) -> list[str]:

@@ -27,7 +27,7 @@ from engine.units import format_exact, format_size
 from vea_gui.attention import trouble_of
 from vea_gui.mirror import Mirror
 from vea_gui.risk import risk_of, summary
-from vea_gui.words import PLEX_WORDS, Tone, percent_done, status_text, time_left, tone_of
+from vea_gui.words import Tone, percent_done, plex_words, status_text, time_left, tone_of
 
 Text = Callable[[Mirror, Any], str]
 
@@ -209,6 +209,7 @@ DISK = (
     Column("block", "Block Size", lambda _, d: f"{d.block_size:,} bytes", lambda _, d: d.block_size, shown=False),
 )
 
+
 def volumes_on(disk: Ref) -> tuple[Column, ...]:
     """The columns of the volumes on a disk: what its failure would mean stands beside the state."""
     risk = Column(
@@ -269,7 +270,7 @@ def _subdisk_status(mirror: Mirror, subdisk: Subdisk) -> str:
     if targets:
         return f"Moving to {', '.join(_name_of(config, target.disk) for target in targets)}"
     plex = config.get(subdisk.plex)
-    return PLEX_WORDS[plex.state] if isinstance(plex, Plex) else ""
+    return plex_words(plex) if isinstance(plex, Plex) else ""
 
 
 def _subdisk_tone(mirror: Mirror, subdisk: Subdisk) -> Tone:

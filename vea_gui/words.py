@@ -139,6 +139,16 @@ def count_of(number: int, kind: Kind) -> str:
     return f"{number:,} {KIND_NAMES[kind][number != 1]}"
 
 
+def is_unreachable(plex: Plex) -> bool:
+    """Whether a mirror that was filled to its end cannot be read as a whole, since a disk of it is away."""
+    return PLEX_TONES[plex.state] is Tone.GOOD and not plex.complete
+
+
+def plex_words(plex: Plex) -> str:
+    """The state of a mirror, the same in tables, pictures and dialogs."""
+    return "Unreachable" if is_unreachable(plex) else PLEX_WORDS[plex.state]
+
+
 def tone_of(record: Record) -> Tone:
     """How a record's state is shown."""
     match record:
@@ -149,7 +159,7 @@ def tone_of(record: Record) -> Tone:
         case Group():
             return Tone.ERROR if record.frozen else GROUP_TONES[record.state]
         case Plex():
-            return PLEX_TONES[record.state]
+            return Tone.ERROR if is_unreachable(record) else PLEX_TONES[record.state]
         case Task():
             return TASK_TONES[record.state]
         case Alert():
@@ -198,7 +208,7 @@ def status_text(works: Works, record: Record) -> str:
         case Group():
             return f"{record.state} (no change possible)" if record.frozen else str(record.state)
         case Plex():
-            return PLEX_WORDS[record.state]
+            return plex_words(record)
         case Task():
             return TASK_WORDS[record.state]
         case Alert():

@@ -15,9 +15,9 @@ from PySide6.QtTest import QAbstractItemModelTester, QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from engine.config import Config
+from engine.config import Config, Edit
 from engine.events import Sample
-from engine.records import Kind, Ref, TaskState
+from engine.records import Kind, Ref, Subdisk, TaskState
 from engine.units import MIB
 from tests.gui.block_lab import (
     GROUP,
@@ -30,10 +30,13 @@ from tests.gui.block_lab import (
     ref,
     sample_lab,
 )
+from vea_gui import theme
+from vea_gui.block_names import mark_of, owner
 from vea_gui.block_rows import ItemKind
 from vea_gui.console import Console
 from vea_gui.views.block_view import BlockView
 from vea_gui.views.disk_view import DiskView
+from vea_gui.words import Tone
 
 NAME = Qt.ItemDataRole.AccessibleTextRole
 
@@ -361,6 +364,58 @@ def test_changes_to_forty_thousand_subdisks_cost_what_they_touch(stage: Stage) -
         subdisk = console.config.subdisks_on(ref(Kind.DISK, f"d{step * 19}"))[-1]
         push(console, gone=[subdisk.ref])
     assert (time.process_time() - start) / 20 < 0.2
+
+
+def lost_stripe() -> Config:
+    """`db` striped over Harddisk1 and 2, of which 2 is away; `ev` lies on Harddisk1 as well and is stopped; `ok` is."""
+    lab = Lab(4)
+    lab.volume("db", [[(1, 512 * MIB), (2, 512 * MIB)]], columns=2)
+    lab.volume("ev", [[(1, 512 * MIB)]])
+    lab.volume("ok", [[(1, 512 * MIB)]])
+    config = lab.config()
+    edit = Edit(config)
+    edit.put(msgspec.structs.replace(config.disk(ref(Kind.DISK, "d2")), present=False))
+    for record in config.every(Kind.VOLUME):
+        edit.put(msgspec.structs.replace(record, started=record.name != "ev"))
+    return edit.result()[0]
+
+
+def test_a_piece_on_a_good_disk_says_that_its_volume_is_down(stage: Stage) -> None:
+    config = lost_stripe()
+    view = stage.disk_view(config).view
+    marks = {record.name: mark_of(config, owner(config, record.ref)) for record in config.all(Kind.SUBDISK, Subdisk)}
+    assert marks == {
+        "Harddisk1-01": Tone.WARNING,  # a good disk, a volume that has failed
+        "Harddisk2-01": Tone.ERROR,  # what is bad itself
+        "Harddisk1-02": Tone.INFORMATION,
+        "Harddisk1-03": Tone.NONE,
+    }
+    names = [str(view.blocks.index(row).data(NAME)) for row in range(view.blocks.rowCount())]
+    here = next(name for name in names if name.startswith("db-01") and "Harddisk1" in name)
+    assert here.endswith(", volume failed")
+    assert any(name.startswith("ev-01") and name.endswith(", volume stopped") for name in names)
+    tip = view.blocks.index(names.index(here)).data(Qt.ItemDataRole.ToolTipRole)
+    assert "Volume: db, Failed" in tip
+    assert "Mirror: db-01, unreachable, as Harddisk2 is missing, column 1 of 2" in tip
+
+
+def test_the_mark_of_a_piece_that_is_down_is_drawn(stage: Stage) -> None:
+    good, down = sample_of_marks(stage, lost_stripe(), "ok-01"), sample_of_marks(stage, lost_stripe(), "db-01")
+    warning = theme.current().state(Tone.WARNING).name()
+    assert warning in down
+    assert warning not in good
+
+
+def sample_of_marks(stage: Stage, config: Config, name: str) -> set[str]:
+    """The colours in the upper right corner of a block."""
+    view = stage.disk_view(config).view
+    rect = view.visualRect(view.blocks.index(row_of(view, name)))
+    image = view.viewport().grab().toImage()
+    return {
+        image.pixelColor(x, y).name()
+        for x in range(rect.right() - 22, rect.right())
+        for y in range(rect.top(), rect.top() + 20)
+    }
 
 
 def test_a_hidden_view_sleeps_and_catches_up_when_it_is_shown(stage: Stage) -> None:

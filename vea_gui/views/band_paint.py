@@ -11,29 +11,20 @@ from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from engine.plans import Problem
-from engine.records import Disk, Kind, Plex, PlexState, Ref, Subdisk, Volume
+from engine.records import Disk, Kind, Plex, Ref, Subdisk, Volume
 from engine.units import format_size
 from vea_gui.block_geometry import Bar, Cell
 from vea_gui.block_layout import Arrangement, Box
-from vea_gui.block_names import Moving, block_label, disk_name, disk_place, label_of, owner, unused_words
+from vea_gui.block_names import Moving, block_label, disk_name, disk_place, label_of, mark_of, owner, unused_words
 from vea_gui.block_rows import Band, Item, ItemKind
 from vea_gui.colors import layout_name
 from vea_gui.drops import Drop, Lift
 from vea_gui.views.block_paint import Ink, Look, draw_block, draw_focus, draw_mark, mix
 from vea_gui.views.ruler import draw_ruler
-from vea_gui.words import PLEX_WORDS, Tone, tone_of
+from vea_gui.words import Tone, plex_words, tone_of
 
 if TYPE_CHECKING:
     from vea_gui.views.block_view import BlockView
-
-PLEX_MARKS = {
-    PlexState.STALE: Tone.WARNING,
-    PlexState.IOFAIL: Tone.ERROR,
-    PlexState.OFFLINE: Tone.WARNING,
-    PlexState.FILLING: Tone.WORKING,
-    PlexState.EMPTY: Tone.WORKING,
-}
-"""What is marked on a block: its own mirror's state, so that one sees which piece is the bad one."""
 
 
 class BandPainter:
@@ -161,19 +152,13 @@ class BandPainter:
             layout,
             subdisk.name if subdisk is not None and not self.view.blocks.of_disks else label_of(who),
             self._details(item, band, volume, subdisk, moving),
-            tone=self._tone(subdisk, plex),
+            tone=mark_of(config, who),
             dimmed=refused or (bool(focus) and not in_volume) or layout in self.view.filtered,
             solid=in_plex,
             dashed=in_volume and not in_plex,
             picked=picked,
             pale=subdisk is not None and subdisk.replaces is not None,
         )
-
-    def _tone(self, subdisk: Subdisk | None, plex: Plex | None) -> Tone:
-        disk = self.view.blocks.config.get(subdisk.disk) if subdisk is not None else None
-        if isinstance(disk, Disk) and not disk.present:
-            return Tone.ERROR
-        return PLEX_MARKS.get(plex.state, Tone.NONE) if plex is not None else Tone.NONE
 
     def _details(
         self, item: Item, band: Band, volume: Volume | None, subdisk: Subdisk | None, moving: Moving | None
@@ -183,7 +168,7 @@ class BandPainter:
         if band.ref.kind is Kind.VOLUME and subdisk is not None:
             disk = disk_name(self.view.blocks.config, subdisk.disk)
             parts += [] if subdisk.name.startswith(disk) else [disk]
-        elif moving is None and volume is not None and tone_of(volume) >= Tone.WORKING:
+        elif moving is None and volume is not None and tone_of(volume) >= Tone.INFORMATION:
             parts.append(volume.status.value)
         return tuple(parts)
 
@@ -261,7 +246,7 @@ class BandPainter:
         left = self._twisty(painter, rect, item.ref in self.view.expanded)
         baseline = rect.top() + (rect.height() - ink.metrics.height()) // 2 + ink.metrics.ascent()
         painter.setPen(ink.text)
-        state = "" if plex.complete else f"  {PLEX_WORDS[plex.state]}"
+        state = "" if plex.complete else f"  {plex_words(plex)}"
         painter.drawText(left, baseline, ink.elided(f"{plex.name}{state}", rect.right() - left - 4))
 
     def _column_cell(self, painter: QPainter, item: Item, rect: QRect) -> None:

@@ -222,7 +222,7 @@ def draw_block(painter: QPainter, ink: Ink, rect: QRect, look: Look, shown: QRec
     painter.setPen(ink.border if look.layout == "free" else ink.line(look.layout))
     painter.drawRect(rect.x(), rect.y(), rect.width() - 1, rect.height() - 1)
     face = rect if shown is None else rect.intersected(shown)
-    mark = look.tone >= Tone.WORKING and face.width() >= 2 * TEXT_LEAST
+    mark = look.tone >= Tone.INFORMATION and face.width() >= 2 * TEXT_LEAST
     if face.width() >= TEXT_LEAST:
         _draw_words(painter, ink, face.adjusted(5 if face.width() > 80 else 3, 0, -22 if mark else -1, 0), look)
     if mark:

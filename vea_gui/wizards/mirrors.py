@@ -12,7 +12,7 @@ from engine.units import format_size
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices, stripes
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
-from vea_gui.words import PLEX_WORDS
+from vea_gui.words import plex_words
 
 
 def _volume(selection: Selection) -> Ref:
@@ -22,7 +22,7 @@ def _volume(selection: Selection) -> Ref:
 def _plex_text(config: Config, plex: Plex) -> str:
     disks = dict.fromkeys(config.disk(subdisk.disk).name for subdisk in config.subdisks_of(plex.ref))
     on = f"on {rules.listed(disks)}" if disks else "on no disk"
-    return f"{plex.name}, {PLEX_WORDS[plex.state].lower()}, {format_size(plex.length)}, {on}"
+    return f"{plex.name}, {plex_words(plex).lower()}, {format_size(plex.length)}, {on}"
 
 
 # --- add ---
