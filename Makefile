@@ -8,7 +8,7 @@ run:            ## opens the console on the lab (LAB=lab)
 	@.ci/console
 
 test: lint      ## lint, then every test
-	$(PYTHON_IN_VENV) -m pytest
+	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
 lint:           ## style, types, who imports whom
 	@.ci/setup test

