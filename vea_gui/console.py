@@ -16,6 +16,7 @@ from engine.config import Config
 from engine.errors import EngineError
 from engine.plans import Plan
 from engine.records import Ref
+from vea_gui import operations
 from vea_gui.action_rows import ActionBook
 from vea_gui.mirror import Mirror
 from vea_gui.selection import FreeSpace, Selection
@@ -176,7 +177,7 @@ class Console(QObject):
         topic: str = "",
     ) -> None:
         """What the command would do, told to `then` on the GUI thread. A newer question of a `topic` replaces older."""
-        self.session.plan(command, then, failed or self.show_error, topic)
+        self.session.plan(command, then, failed or self._failing(command), topic)
 
     def submit(
         self,
@@ -185,8 +186,8 @@ class Console(QObject):
         then: Callable[[Ref], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        """Do it. Without `failed`, an error gets a dialog."""
-        self.session.submit(command, basis, then, failed or self.show_error)
+        """Do it. Without `failed`, an error gets a dialog that names the operation."""
+        self.session.submit(command, basis, then, failed or self._failing(command))
 
     def carry_out(self, *commands: Command) -> None:
         """Plan them, ask once when a plan says so, and do them. A refusal of one shows its reasons; nothing is done."""
@@ -234,11 +235,16 @@ class Console(QObject):
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self.window, text))
 
     def show_error(self, error: BaseException | str, title: str = "") -> None:
-        """An error dialog with Details that can be copied; the Error Console keeps it."""
+        """An error dialog with Details that can be copied; the Error Console keeps it. `title` says what went wrong."""
+        title = title or operations.failure_title(operations.UNNAMED)
         text = error if isinstance(error, str) else error_sentence(error)
         details = "" if isinstance(error, str) else _details(error)
         self.errors.add(ErrorEntry(time.time(), title, text, details))
-        message(self.window, QMessageBox.Icon.Warning, title or "VEA console", text, details)
+        message(self.window, QMessageBox.Icon.Warning, title, text, details)
+
+    def _failing(self, command: Command) -> Callable[[BaseException], None]:
+        """Who shows the error of a command."""
+        return lambda error: self.show_error(error, operations.failed(command))
 
     def _planned(self, commands: Sequence[Command], plans: Sequence[Plan]) -> None:
         refused = next((plan for plan in plans if plan.problems), None)
@@ -251,10 +257,10 @@ class Console(QObject):
             self._submit_all(commands, plans)
 
     def _refuse(self, plan: Plan) -> None:
-        reasons = [problem.sentences for problem in plan.problems]
-        self.errors.add(ErrorEntry(time.time(), plan.title, reasons[0], "\n".join(reasons)))
+        title, reasons = operations.failure_title(plan.title), [problem.sentences for problem in plan.problems]
+        self.errors.add(ErrorEntry(time.time(), title, reasons[0], "\n".join(reasons)))
         details = "\n".join(reasons) if len(reasons) > 1 else ""
-        message(self.window, QMessageBox.Icon.Warning, plan.title, reasons[0], details)
+        message(self.window, QMessageBox.Icon.Warning, title, reasons[0], details)
 
     def _submit_all(self, commands: Sequence[Command], plans: Sequence[Plan]) -> None:
         for command, plan in zip(commands, plans, strict=True):

@@ -12,6 +12,7 @@ from engine.config import Config
 from engine.plans import Plan, Problem
 from engine.units import format_exact, format_size
 from vea_gui.console import Console
+from vea_gui.operations import failure_title
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, complaint, first_answers, followed
 from vea_gui.words import error_sentence
 
@@ -160,7 +161,8 @@ class Inquiry:
         assert maximum is not None
         config, answers = self.config, dict(self.answers)
         topic = f"{self._topic} {each.name} {purpose}"
-        self.console.session.bridge.call(lambda: maximum(config, answers), then, self.console.show_error, topic)
+        failed = partial(self.console.show_error, title=failure_title(f"Max Size of {self.form.title}"))
+        self.console.session.bridge.call(lambda: maximum(config, answers), then, failed, topic)
 
     def _tell_maximum(self, name: str, size: int) -> None:
         if not self.ended:

@@ -1,0 +1,56 @@
+"""What commands are called where one could not be done. One table; a test sees that none is left out."""
+
+from __future__ import annotations
+
+from engine import commands as c
+from engine.commands import Command
+
+NAMES: dict[type[Command], str] = {
+    c.Rescan: "Rescan",
+    c.Refresh: "Refresh",
+    c.AddLuns: "Add LUN",
+    c.RemoveLuns: "Remove LUN",
+    c.InitDisks: "Write Signature",
+    c.SetDiskUsage: "Set Disk Usage",
+    c.Rename: "Rename",
+    c.CreateGroup: "New Dynamic Disk Group",
+    c.AddDisks: "Add Disk to Dynamic Disk Group",
+    c.RemoveDisks: "Remove Disk from Dynamic Disk Group",
+    c.DestroyGroup: "Destroy Dynamic Disk Group",
+    c.DeportGroup: "Deport Dynamic Disk Group",
+    c.ImportGroup: "Import Dynamic Disk Group",
+    c.CreateVolume: "New Volume",
+    c.DeleteVolumes: "Delete Volume",
+    c.GrowVolume: "Expand Volume",
+    c.StartVolumes: "Start Volume",
+    c.StopVolumes: "Stop Volume",
+    c.ResyncVolume: "Resynchronize",
+    c.VerifyVolume: "Verify",
+    c.SetVolumeUsage: "Set Volume Usage",
+    c.AddMirrors: "Add Mirror",
+    c.RemoveMirrors: "Remove Mirror",
+    c.BreakMirror: "Break Mirror",
+    c.DetachPlex: "Detach Mirror",
+    c.AttachPlex: "Attach Mirror",
+    c.MoveSubdisks: "Move Subdisk",
+    c.EvacuateDisk: "Evacuate Disk",
+    c.SplitSubdisk: "Split Subdisk",
+    c.JoinSubdisks: "Join Subdisks",
+    c.PauseTask: "Pause Task",
+    c.ResumeTask: "Resume Task",
+    c.AbortTask: "Abort Task",
+    c.ThrottleTask: "Throttle Task",
+    c.ClearTasks: "Clear Tasks",
+    c.AcknowledgeAlerts: "Acknowledge Alerts",
+}
+UNNAMED = "The operation"
+
+
+def failure_title(operation: str) -> str:
+    """`Move Subdisk could not be done`: the title of a message, so that one sees what it is about."""
+    return f"{operation} could not be done"
+
+
+def failed(command: Command) -> str:
+    """The title of the message about a command that was refused or failed."""
+    return failure_title(NAMES.get(type(command), UNNAMED))
