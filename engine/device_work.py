@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine import commands
-from engine.groups import nothing
+from engine.disks import nothing
 from engine.serving import export_name
 
 if TYPE_CHECKING:
@@ -45,26 +45,26 @@ class DeviceWork:
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
             commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
-            commands.InitDisks: groups.init_disks,
+            commands.InitDisks: groups.disks.init,
             commands.CreateGroup: groups.create,
-            commands.AddDisks: groups.add_disks,
+            commands.AddDisks: groups.disks.add,
             commands.ImportGroup: groups.take,
             commands.DeportGroup: groups.let_go,
-            commands.StartVolumes: groups.believe,
+            commands.StartVolumes: groups.volumes.believe,
             commands.StopVolumes: self._stop_volumes,
             commands.DestroyGroup: groups.destroyed,
         }
         self._failed: dict[type[Command], Callable[..., None]] = {
             commands.CreateGroup: groups.not_created,
-            commands.AddDisks: groups.not_added,
+            commands.AddDisks: groups.disks.not_added,
             commands.ImportGroup: groups.not_taken,
         }
         self._after: dict[type[Command], Callable[..., None]] = {
             commands.Refresh: scanner.refreshed,
             commands.RemoveLuns: scanner.remove_luns,
-            commands.RemoveDisks: groups.release_disks,
+            commands.RemoveDisks: groups.disks.release,
             commands.ImportGroup: groups.arrived,
-            commands.StartVolumes: groups.recover_volumes,
+            commands.StartVolumes: groups.volumes.recover_volumes,
         }
 
     def prepare(self, command: Command) -> None:
@@ -122,5 +122,5 @@ class DeviceWork:
 
     def _stop_volumes(self, command: commands.StopVolumes, plan: Plan) -> Callable[[Edit], None]:
         """Flush, and let the record say CLEAN; a write that comes in before the stop makes it ACTIVE again."""
-        self._groups.make_clean(command.volumes)
+        self._groups.volumes.make_clean(command.volumes)
         return nothing

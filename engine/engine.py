@@ -109,7 +109,7 @@ class Engine:
     def _recover(self, group: Ref) -> None:
         """One group that can't go on keeps no other from it."""
         try:
-            self._groups.recover(group)
+            self._groups.volumes.recover(group)
         except EngineError as error:
             name = self.committer.config.group(group).name
             self.committer.alert(
@@ -187,7 +187,7 @@ class Engine:
     def _stop(self, group: Ref) -> None:
         """A group that cannot say CLEAN any more is left as it is: the next start makes its mirrors equal."""
         try:
-            self._groups.stop_in_order(group)
+            self._groups.volumes.stop_in_order(group)
         except EngineError as error:
             log.warning("The volumes of a group could not be marked clean: %s", error)
 

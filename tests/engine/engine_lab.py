@@ -60,7 +60,7 @@ class EngineLab:
 
     def kill(self) -> None:
         """End without an orderly stop of the volumes: their records go on saying ACTIVE."""
-        self.engine._groups.stop_in_order = lambda group: None  # type: ignore[method-assign]
+        self.engine._groups.volumes.stop_in_order = lambda group: None  # type: ignore[method-assign]
         self.stop()
 
     def stop(self) -> None:

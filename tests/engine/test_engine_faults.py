@@ -302,7 +302,7 @@ def test_no_write_slips_in_between_the_last_flush_and_the_record_that_says_clean
 
     committer.commit = watched  # type: ignore[method-assign]
     try:
-        lab.engine._groups.stop_in_order(lab.group().ref)
+        lab.engine._groups.volumes.stop_in_order(lab.group().ref)
     finally:
         del committer.commit  # type: ignore[method-assign]
     assert seen[0] == (True, 0)

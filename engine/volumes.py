@@ -1,0 +1,128 @@
+"""Volumes of imported groups: stopped in order, and taken up again after an import, a start or a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.mistrust import lost_target
+from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Task, TaskParams, TaskState, TaskType
+from engine.states import is_resynched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from engine import commands
+    from engine.commit import Committer
+    from engine.config import Edit
+    from engine.host_state import HostState
+    from engine.plans import Plan
+    from engine.records import Volume
+    from engine.tasks.runner import TaskRunner
+
+
+class VolumeKeeper:
+    """Brings volumes to an end and back. Every method is called under the control lock."""
+
+    def __init__(self, committer: Committer, state: HostState, runner: TaskRunner) -> None:
+        self._committer = committer
+        self._state = state
+        self._runner = runner
+
+    def stop_in_order(self, group: Ref) -> None:
+        """Flush every volume of a group and make its record say CLEAN."""
+        self.make_clean([volume.ref for volume in self._committer.config.volumes_of(group)])
+
+    def make_clean(self, volumes: Iterable[Ref]) -> None:
+        """Flush volumes and make their records say CLEAN, in one step: nobody gets in before nothing is writable.
+
+        A volume of which anything is in doubt keeps saying ACTIVE.
+        """
+        with contextlib.ExitStack() as held:
+            clean = [ref for ref in volumes if self._holds_still(ref, held)]
+            self._committer.commit(lambda edit: mark_clean(edit, clean))
+
+    def _holds_still(self, volume: Ref, held: contextlib.ExitStack) -> bool:
+        io = self._committer.ios.get(volume)
+        if io is None or io.fenced or volume in self._committer.unequal:
+            return False
+        held.enter_context(io.hold())
+        return io.settle_writes()
+
+    def recover(self, group: Ref) -> None:
+        """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
+        config = self._committer.config
+        for volume in config.volumes_of(group):
+            if volume.source is not None and not is_resynched(config, volume):
+                self._start_resync(volume)
+        for task in self._committer.config.tasks_of(group):
+            lost = lost_target(self._committer.config, task)
+            if task.state in TASK_ENDED:
+                continue
+            if lost:
+                self._runner.fail(task.ref, f"{lost} is missing.")
+            elif task.paused:
+                self._committer.commit(functools.partial(_rest, task.ref))
+            else:
+                self._runner.start(task.ref)
+
+    def believe(self, command: commands.StartVolumes, plan: Plan) -> Callable[[Edit], None]:
+        """The operator starts volumes by hand: those that were fenced take writes again."""
+
+        def change(edit: Edit) -> None:
+            for ref in command.volumes:
+                edit.put(msgspec.structs.replace(edit.config.volume(ref), fenced=""))
+
+        return change
+
+    def recover_volumes(self, command: commands.StartVolumes, plan: Plan) -> None:
+        """After a start by hand: as after an import."""
+        for ref in command.volumes:
+            io = self._committer.ios.get(ref)
+            if io is not None and io.fenced:
+                io.unfence()
+        for group in {self._committer.config.volume(ref).group for ref in command.volumes}:
+            self.recover(group)
+
+    def _start_resync(self, volume: Volume) -> None:
+        """A task that makes every other complete plex equal to the named source."""
+        config = self._committer.config
+        others = tuple(plex.ref for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != volume.source)
+        if not others:
+            return
+        task = Task(
+            ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
+            name=f"Resynchronize {volume.name}",
+            type=TaskType.RESYNC,
+            object=volume.ref,
+            group=volume.group,
+            params=TaskParams(volume=volume.ref, plexes=others),
+            bytes_total=volume.size * len(others),
+            started_at=time.time(),
+        )
+        self._committer.commit(lambda edit: edit.put(task))
+        self._committer.alert(
+            Severity.WARNING,
+            f"{volume.name} was not stopped in order.",
+            about=volume.ref,
+            cause="The engine or the host went down while it was written.",
+            remedy="Nothing to do: its mirrors are made equal from one of them while it serves.",
+        )
+
+
+def mark_clean(edit: Edit, volumes: Iterable[Ref]) -> None:
+    """Their complete plexes are equal and stable: the next start needs no resync."""
+    for volume in volumes:
+        for plex in edit.config.plexes_of(volume):
+            if plex.state is PlexState.ACTIVE:
+                edit.put(msgspec.structs.replace(plex, state=PlexState.CLEAN))
+
+
+def _rest(ref: Ref, edit: Edit) -> None:
+    """A task that was paused when the engine ended is shown so, with what it had done."""
+    task = edit.config.task(ref)
+    edit.put(msgspec.structs.replace(task, state=TaskState.PAUSED, bytes_done=task.checkpoint))
