@@ -6,7 +6,7 @@ transaction at once, as long as at least half of the former copies go along. Els
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -17,19 +17,19 @@ from engine.records import AnyRecord, Group, GroupState, Kind, Record, Ref
 from engine.store.areas import Area, Span
 from engine.store.copy_reader import read_copy
 from engine.store.copy_writer import CopyWriter
+from engine.store.fence import look_for_fence, refuse_strange
 from engine.store.image import Delta, Image, enclosures_of
 from engine.store.label import read_label
 from engine.store.member import Importer, Member, claim, release
 from engine.store.membership import choose_copies
 from engine.store.policy import import_needs
+from engine.store.roster import Roster
 from engine.store.rows import fields_of, persistent, unpack_ref
-from engine.store.stamp import Stamp, read_stamp
+from engine.store.stamp import Stamp
 from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
-    from engine.store.copy_reader import CopyContent
-    from engine.store.label import Label
     from engine.store.scan import GroupFound
 
 __all__ = ["GroupStore", "Outcome", "persistent"]
@@ -62,12 +62,10 @@ class GroupStore:
         self.frozen = ""  # why no change can be made durable
         self.failed: tuple[Ref, ...] = ()  # disks that failed while the group was made or imported
         self._importer = importer
-        self._disks = dict(members)
-        self._writers = {ref: CopyWriter(member.device, member.label) for ref, member in members.items()}
+        self._roster = Roster(members)
         self._image = Image(rows)
         self._members = {self._ref(key) for key in rows if key[0] == _DISK_KEY}
         self._copies: tuple[Ref, ...] = ()  # of the newest durable transaction
-        self._broken: set[Ref] = set()
         self._enclosures: dict[Ref, str] = {}
         self._lineage: tuple[tuple[int, bytes], ...] = ()
         self._durable = self._last = NEVER
@@ -115,7 +113,7 @@ class GroupStore:
         store = cls(group, importer, members, found.rows)
         for ref, member in members.items():
             content = found.members[ref.id].content
-            store._writers[ref] = CopyWriter.of(member.device, member.label, content, elected.state.identity)
+            store._roster.set_writer(ref, CopyWriter.of(member.device, member.label, content, elected.state.identity))
         store._copies = tuple(
             ref for disk in elected.state.copies if (ref := Ref(Kind.DISK, disk.hex(), importer.host)) in members
         )
@@ -127,13 +125,13 @@ class GroupStore:
     def _begin(self, number: int, delta: Delta) -> None:
         """Stamp all disks, write the first transaction of this import, confirm the labels."""
         stamp = self._stamp(number)
-        self._on_each(lambda member: member.stamp(stamp))
+        self._roster.on_each(lambda member: member.stamp(stamp))
         self._apply(delta)
         outcome = self._write(number, delta)
         if not outcome.durable:
             raise GroupFrozen(outcome.reason)
-        self._on_each(Member.confirm)
-        self.failed = tuple(sorted(self._broken))
+        self._roster.on_each(Member.confirm)
+        self.failed = tuple(sorted(self._roster.broken))
 
     # --- what it knows ---
     @property
@@ -157,7 +155,7 @@ class GroupStore:
 
     def span(self, disk: Ref, area: Area) -> Span:
         """Where an area of a disk's private region lies, from the first byte of its LUN."""
-        return self._disks[disk].label.span(area)
+        return self._roster[disk].label.span(area)
 
     def fits(self, config: Config, changed: Mapping[Ref, Record | None] | None = None) -> str:
         """Empty when the group as it is in `config` has room in every private region, else a sentence why not.
@@ -193,7 +191,7 @@ class GroupStore:
         self._apply(delta)
         outcome = self._write(max(transaction, self._highest + 1), delta)
         if outcome.durable:
-            self._on_each(Member.confirm, [ref for ref in self._members if self._is_pending(ref)])
+            self._roster.on_each(Member.confirm, [ref for ref in self._members if self._roster.is_pending(ref)])
         return outcome
 
     def _apply(self, delta: Delta) -> None:
@@ -207,10 +205,10 @@ class GroupStore:
         while True:
             self._highest = number
             new = choose_copies(self._healthy(), self._enclosures, self._copies)
-            targets = sorted({*new, *(ref for ref in self._copies if ref in self._disks and ref not in self._broken)})
+            targets = sorted({*new, *filter(self._roster.works, self._copies)})
             written = self._write_all(targets, Identity(number, self.serial), new, delta, phase)
             failed += [ref for ref in targets if ref not in written]
-            self._broken.update(failed)
+            self._roster.break_(failed)
             if not new or 2 * len(written & set(self._copies)) < len(self._copies):
                 return self._freeze(failed)
             if written.issuperset(new):
@@ -249,68 +247,42 @@ class GroupStore:
                 whole.append(msgspec.structs.replace(change, **changes))
             return whole[0]
 
-        written = set()
-        for ref in targets:
-            try:
-                self._writers[ref].write(change, checkpoint)
-            except (DeviceError, RangeError):
-                continue
-            written.add(ref)
+        written = {ref for ref in targets if self._roster.write(ref, change, checkpoint)}
         self._last = identity
         return written
 
     def _freeze(self, failed: Iterable[Ref]) -> Outcome:
         """Nothing counts. The next commit tries every disk again, with checkpoints of what the caller holds then."""
-        names = ", ".join(sorted({self._disks[ref].device.name for ref in failed if ref in self._disks}))
+        names = ", ".join(self._roster.names(failed))
         count = len(self._copies)
         self.frozen = (
             f"The configuration could not be written to at least half of the {count} disks that keep it"
             f"{f' (failed: {names})' if names else ''}. Bring the disks back; the next change tries again."
         )
-        self._broken.clear()
         self._distrusted = True
-        for writer in self._writers.values():
-            writer.distrust()
+        self._roster.distrust()
         return Outcome(False, self.transaction, tuple(sorted(failed)), self.frozen)
 
     def _healthy(self) -> list[Ref]:
-        return sorted(ref for ref in self._members if ref in self._disks and ref not in self._broken)
+        return sorted(filter(self._roster.works, self._members))
 
     def _too_large(self, delta: Delta) -> str:
         needed = self._image.checkpoint_length(delta)
-        for ref in sorted(self._disks):
-            room = self._disks[ref].label.slot_length
+        for ref in self._roster:
+            room = self._roster[ref].label.slot_length
             if needed > room and needed > self._image.checkpoint_length():
                 return (
                     f"The group's configuration would take {needed} bytes, but the private region of "
-                    f"{self._disks[ref].device.name} has room for {room}. Use larger LUNs or fewer objects."
+                    f"{self._roster[ref].device.name} has room for {room}. Use larger LUNs or fewer objects."
                 )
         return ""
 
-    # --- fence ---
     def _fence(self) -> str:
         """Why this host may not write: another host's stamp stands on a disk. Empty when all is well."""
-        doubtful: list[str] = []
-        ours = 0
-        for ref in self._copies:
-            member = self._disks.get(ref)
-            if member is None or ref in self._broken:
-                continue
-            try:
-                stamp = read_stamp(member.device, member.label)
-            except MetadataError:
-                doubtful.append(member.device.name)
-                continue
-            except (DeviceError, RangeError):
-                continue  # its write will fail as well, and that is dealt with there
-            if stamp is None or stamp.serial != self.serial:
-                self.frozen, self.taken = _taken(stamp, member.device.name), True
-                return self.frozen
-            ours += 1
-        if doubtful and not ours:
-            self.frozen = f"The import stamp can't be read on {', '.join(doubtful)}: another host may have the group."
-            return self.frozen
-        return ""
+        fence = look_for_fence(self._roster, self._copies, self.serial)
+        if fence.reason:
+            self.frozen, self.taken = fence.reason, self.taken or fence.taken
+        return fence.reason
 
     # --- disks that come and go ---
     def add_disk(self, ref: Ref, device: BlockDevice) -> None:
@@ -321,7 +293,7 @@ class GroupStore:
         self._refuse_closed()
         member = claim(device, ref.id, self.group.id, self._importer.clock())
         member.stamp(self._stamp(self._highest))
-        self._take_in(ref, member, CopyWriter(device, member.label))
+        self._join(ref, member, CopyWriter(device, member.label))
 
     def attach_disk(self, ref: Ref, device: BlockDevice) -> None:
         """A member is back, or works again.
@@ -334,32 +306,17 @@ class GroupStore:
             raise MetadataError(f"{device.name} is not the disk that is missing.")
         member = Member(device, label)
         content = read_copy(device, label)
-        self._refuse_strange(device, label, content)
+        refuse_strange(device, label, content, self._lineage)
         member.stamp(self._stamp(self._highest))
-        self._take_in(ref, member, CopyWriter.of(device, label, content, self._durable))
+        self._join(ref, member, CopyWriter.of(device, label, content, self._durable))
 
     def has(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here: neither lost nor removed."""
-        return ref in self._disks
+        return ref in self._roster
 
     def works(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here and has taken everything that was written to it."""
-        return ref in self._disks and ref not in self._broken
-
-    def _refuse_strange(self, device: BlockDevice, label: Label, content: CopyContent) -> None:
-        """A disk that was away may come back with another host's import on it: that is not ours to overwrite."""
-        past, oldest = {serial for _, serial in self._lineage}, self._lineage[0][0]
-        try:
-            stamp = read_stamp(device, label)
-        except MetadataError:
-            stamp = None
-        if stamp is not None and stamp.host and stamp.serial not in past and stamp.transaction > oldest:
-            raise MetadataError(_taken(stamp, device.name))
-        if content.newest.serial not in past and content.newest.number > oldest:
-            raise MetadataError(
-                f"The disk group was changed on {device.name} by another import while the disk was away. "
-                "Deport the group and import it again to decide which side holds."
-            )
+        return self._roster.works(ref)
 
     def distrust(self) -> None:
         """The caller has taken back what was written last: the next commit writes all that differs."""
@@ -367,42 +324,38 @@ class GroupStore:
 
     def lose_disk(self, ref: Ref) -> None:
         """A member is gone or not to be used: the next commit does without it."""
-        self._disks.pop(ref, None)
-        self._writers.pop(ref, None)
+        self._roster.lose(ref)
         self._owes = self._owes or ref in self._copies
 
     def remove_disk(self, ref: Ref) -> None:
         """Make a LUN that is no member any more, after the commit that dropped it, a disk of no group."""
         if ref in self._members:
-            raise MetadataError(f"{self._disks[ref].device.name} is still a disk of the group.")
-        member = self._disks.pop(ref, None)
-        self._writers.pop(ref, None)
-        self._broken.discard(ref)
+            raise MetadataError(f"{self._roster[ref].device.name} is still a disk of the group.")
+        member = self._roster.remove(ref)
         if member is not None:
             release(member.device)
 
     def resize_disk(self, ref: Ref) -> int:
         """Take over a LUN's new size into its label; answers the length of the public region."""
-        self._disks[ref].resize()
-        return self._disks[ref].label.public_length
+        self._roster[ref].resize()
+        return self._roster[ref].label.public_length
 
-    def _take_in(self, ref: Ref, member: Member, writer: CopyWriter) -> None:
-        self._disks[ref], self._writers[ref] = member, writer
-        self._broken.discard(ref)
+    def _join(self, ref: Ref, member: Member, writer: CopyWriter) -> None:
+        self._roster.take_in(ref, member, writer)
         self._owes = True
 
     # --- the end ---
     def deport(self) -> None:
         """Give the group up, so that any host may import it. GroupFrozen when that can't be made durable."""
         self._finish(GroupPhase.DEPORTED)
-        self._on_each(Member.clear_stamp)
+        self._roster.on_each(Member.clear_stamp)
 
     def destroy(self) -> tuple[Ref, ...]:
         """End the group: its disks belong to none. Answers the disks that could not be written; GroupFrozen as ever."""
         self._finish(GroupPhase.DESTROYED)
-        before = set(self._broken)
-        self._on_each(_release)
-        return tuple(sorted(self._broken - before))
+        before = self._roster.broken
+        self._roster.on_each(_release)
+        return tuple(sorted(self._roster.broken - before))
 
     def _finish(self, phase: GroupPhase) -> None:
         self._refuse_closed()
@@ -419,21 +372,6 @@ class GroupStore:
             raise MetadataError("The disk group has been deported or destroyed.")
 
     # --- helpers ---
-    def _on_each(self, work: Callable[[Member], object], refs: Iterable[Ref] | None = None) -> None:
-        """Do something to disks, in order; one that fails is broken from now on."""
-        for ref in sorted(self._disks if refs is None else refs):
-            if ref in self._broken:
-                continue
-            try:
-                work(self._disks[ref])
-            except (DeviceError, RangeError, MetadataError):
-                self._broken.add(ref)
-            self._writers[ref].label = self._disks[ref].label
-
-    def _is_pending(self, ref: Ref) -> bool:
-        member = self._disks.get(ref)
-        return member is not None and member.label.pending
-
     def _stamp(self, transaction: int) -> Stamp:
         return Stamp(
             host=self._importer.host,
@@ -460,12 +398,3 @@ def _give_back(group: str, devices: Iterable[BlockDevice]) -> None:
                 release(device)
         except (DeviceError, RangeError, MetadataError):
             continue
-
-
-def _taken(stamp: Stamp | None, device: str) -> str:
-    if stamp is None or not stamp.host:
-        return f"The import stamp on {device} was taken away by another program: this host may not write any more."
-    return (
-        f"The disk group was taken over by the host {stamp.host_name or stamp.host}, whose import stamp stands on "
-        f"{device}. Nothing is written here any more."
-    )

@@ -1,0 +1,74 @@
+"""Whether another host has taken a group meanwhile: asked before each write, and of each disk that comes back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.errors import DeviceError, MetadataError, RangeError
+from engine.store.stamp import Stamp, read_stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from engine.devices.base import BlockDevice
+    from engine.records import Ref
+    from engine.store.copy_reader import CopyContent
+    from engine.store.label import Label
+    from engine.store.roster import Roster
+
+
+class Fence(NamedTuple):
+    """Why this host may not write, empty when all is well; `taken` when another host has the group, or may have."""
+
+    reason: str = ""
+    taken: bool = False
+
+
+def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fence:
+    """Read the import stamps of the disks that hold copies: all of them have to be those of import `serial`."""
+    doubtful: list[str] = []
+    ours = 0
+    for ref in copies:
+        if not roster.works(ref):
+            continue
+        member = roster[ref]
+        try:
+            stamp = read_stamp(member.device, member.label)
+        except MetadataError:
+            doubtful.append(member.device.name)
+            continue
+        except (DeviceError, RangeError):
+            continue  # its write will fail as well, and that is dealt with there
+        if stamp is None or stamp.serial != serial:
+            return Fence(_taken(stamp, member.device.name), taken=True)
+        ours += 1
+    if doubtful and not ours:
+        return Fence(f"The import stamp can't be read on {', '.join(doubtful)}: another host may have the group.")
+    return Fence()
+
+
+def refuse_strange(
+    device: BlockDevice, label: Label, content: CopyContent, lineage: Sequence[tuple[int, bytes]]
+) -> None:
+    """A disk that was away may come back with another host's import on it: that is not ours to overwrite."""
+    past, oldest = {serial for _, serial in lineage}, lineage[0][0]
+    try:
+        stamp = read_stamp(device, label)
+    except MetadataError:
+        stamp = None
+    if stamp is not None and stamp.host and stamp.serial not in past and stamp.transaction > oldest:
+        raise MetadataError(_taken(stamp, device.name))
+    if content.newest.serial not in past and content.newest.number > oldest:
+        raise MetadataError(
+            f"The disk group was changed on {device.name} by another import while the disk was away. "
+            "Deport the group and import it again to decide which side holds."
+        )
+
+
+def _taken(stamp: Stamp | None, device: str) -> str:
+    if stamp is None or not stamp.host:
+        return f"The import stamp on {device} was taken away by another program: this host may not write any more."
+    return (
+        f"The disk group was taken over by the host {stamp.host_name or stamp.host}, whose import stamp stands on "
+        f"{device}. Nothing is written here any more."
+    )
