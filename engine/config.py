@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import NamedTuple, TypeVar, cast
 
-from engine.records import AnyRecord, Disk, Group, Kind, Plex, Record, Ref, Subdisk, Task, Volume
+from engine.records import AnyRecord, Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Subdisk, Task, Volume
 
 R = TypeVar("R", bound=Record)
 
@@ -130,7 +130,14 @@ class Config:
         return _by_name(cast("list[Volume]", self.children(group, Kind.VOLUME, "group")))
 
     def plexes_of(self, volume: Ref) -> list[Plex]:
-        return _by_name(cast("list[Plex]", self.children(volume, Kind.PLEX, "volume")))
+        """The plexes that hold the volume's data; logs are no copies of it."""
+        found = cast("list[Plex]", self.children(volume, Kind.PLEX, "volume"))
+        return _by_name([plex for plex in found if plex.layout is not PlexLayout.LOG])
+
+    def logs_of(self, volume: Ref) -> list[Plex]:
+        """The log plexes of a RAID-5 volume."""
+        found = cast("list[Plex]", self.children(volume, Kind.PLEX, "volume"))
+        return _by_name([plex for plex in found if plex.layout is PlexLayout.LOG])
 
     def subdisks_of(self, plex: Ref) -> list[Subdisk]:
         """All subdisks of a plex, those being moved to included, by column and offset."""

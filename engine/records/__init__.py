@@ -10,10 +10,10 @@ from engine.records.base import Kind, Record, Ref, new_ref
 from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
 from engine.records.groups import Group, GroupState
 from engine.records.hosts import Alert, Connection, Host, Severity
-from engine.records.plexes import Plex, PlexLayout, PlexState, Subdisk
+from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, Subdisk
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
 from engine.records.tasks import TASK_ENDED, Task, TaskParams, TaskState, TaskType
-from engine.records.volumes import Volume, VolumeLayout, VolumeStatus
+from engine.records.volumes import DirtyLog, LogPlace, Volume, VolumeLayout, VolumeStatus
 
 __all__ = [
     "DERIVED_FIELDS",
@@ -24,6 +24,7 @@ __all__ = [
     "Alert",
     "AnyRecord",
     "Connection",
+    "DirtyLog",
     "Disk",
     "DiskStatus",
     "DiskUsage",
@@ -32,6 +33,9 @@ __all__ = [
     "GroupState",
     "Host",
     "Kind",
+    "LogPlace",
+    "Origin",
+    "PieceState",
     "Plex",
     "PlexLayout",
     "PlexState",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from engine.records.base import Record, Ref
 
 
@@ -12,6 +14,8 @@ class PlexLayout(enum.StrEnum):
 
     CONCAT = "concat"
     STRIPE = "stripe"
+    RAID5 = "raid5"  # columns take turns, one of them in each row holds the parity of the others
+    LOG = "log"  # no copy of the data: the journal of a RAID-5 volume's writes
 
 
 class PlexState(enum.StrEnum):
@@ -34,9 +38,25 @@ class Plex(Record, frozen=True, kw_only=True, tag="plex"):
     columns: int = 1
     stripe_unit: int = 0  # bytes; 0 for concat
     state: PlexState = PlexState.EMPTY
+    tracked: bool = False  # out of date, but the dirty region log knows every region that it has missed
     # derived
     complete: bool = False
     length: int = 0  # bytes of volume that its subdisks hold without a gap
+
+
+class PieceState(enum.StrEnum):
+    """What is known of one subdisk of a RAID-5 plex. Mirrors leave out whole plexes instead."""
+
+    GOOD = "GOOD"
+    FILLING = "FILLING"  # takes every write, no read, until it has been rebuilt from the other columns
+    STALE = "STALE"  # misses writes: parity stands for it
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where a subdisk lay before hot relocation took it to a spare."""
+
+    disk: Ref
+    disk_offset: int
 
 
 class Subdisk(Record, frozen=True, kw_only=True, tag="subdisk"):
@@ -49,3 +69,5 @@ class Subdisk(Record, frozen=True, kw_only=True, tag="subdisk"):
     length: int
     column: int = 0
     replaces: Ref | None = None  # the subdisk that this one takes over from when its copy has completed
+    state: PieceState = PieceState.GOOD  # of a RAID-5 plex
+    origin: Origin | None = None  # None: it lies where the operator put it

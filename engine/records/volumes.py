@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from engine.records.base import Record, Ref
 
 
@@ -23,11 +25,33 @@ class VolumeStatus(enum.StrEnum):
     HEALTHY = "Healthy"
     AT_RISK = "Healthy (At Risk)"
     RESYNCHING = "Resynching"
+    REBUILDING = "Rebuild (Regenerating)"
     FAILED_REDUNDANCY = "Failed Redundancy"
+    FAILED_REDUNDANCY_AT_RISK = "Failed Redundancy (At Risk)"
+    DEGRADED = "Degraded"
+    DEGRADED_AT_RISK = "Degraded (At Risk)"
     FAILED = "Failed"
     STOPPED = "Stopped"
     MISSING = "Missing"
     INITIALIZING = "Initializing"
+
+
+class LogPlace(msgspec.Struct, frozen=True, gc=False):
+    """One copy of a dirty region log: pages in the dirty maps area of a disk. Pages of another generation, 32 hex
+    digits drawn anew whenever the place is, never count."""
+
+    disk: Ref
+    first_page: int
+    pages: int
+    generation: str
+
+
+class DirtyLog(msgspec.Struct, frozen=True, gc=False):
+    """The dirty region log of a volume: which regions may differ between its mirrors after a crash. Without a place
+    left it is no more kept, and a crash means a full copy."""
+
+    region_size: int  # bytes, a power of two
+    places: tuple[LogPlace, ...] = ()
 
 
 class Volume(Record, frozen=True, kw_only=True, tag="volume"):
@@ -39,6 +63,9 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     preferred: Ref | None = None  # plex that reads go to; None balances them by region
     source: Ref | None = None  # the one plex to believe while the others are made identical to it
     fenced: str = ""  # why writes and flushes fail until the operator has acted
+    dirty_log: DirtyLog | None = None  # None: not wanted, or not a mirror
+    log_generation: str = ""  # RAID-5: entries of the log that carry another one never count
+    parity_known: bool = True  # RAID-5: False until a parity resynchronization, after a crash without a log
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT
