@@ -9,6 +9,7 @@ from engine.allocate import Shape, Space, Wish, mirror_shape, place_plexes, usab
 from engine.commands import AddMirrors, BreakMirror, RemoveMirrors, SetVolumeUsage
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.enclosures import warn_made_together
 from engine.planners.names import next_volume_name, renamed
 from engine.planners.sizes import named_disks, no_space, too_few_disks, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -33,6 +34,7 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
         return refused(title, _no_room(config, command, volume, shape))
     params = draft.add_plexes(volume, _template(model, shape), placed)
     warn_failing(draft, command.disks)
+    warn_made_together(draft, volume, wish)
     total = volume.size * command.count
     draft.allocation_steps(f"{volume.name} stays online")
     copies = len(config.plexes_of(volume.ref)) + command.count

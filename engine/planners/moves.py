@@ -11,6 +11,7 @@ from engine.allocate import Piece, Space, place_on, place_piece, usable_disks
 from engine.commands import EvacuateDisk, Move, MoveSubdisks, Target
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.enclosures import warn_moved_together
 from engine.planners.sizes import named_disks, warn_failing
 from engine.plans import Plan, Problem
 from engine.records import Ref, Subdisk, TaskParams, TaskType
@@ -179,6 +180,7 @@ def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType
     names = listed([volume.name for volume in volumes])
     copied = [subdisk for subdisk in subdisks if config.plex(subdisk.plex).state in COMPLETE]
     total, copies = (sum(subdisk.length for subdisk in some) for some in (subdisks, copied))
+    warn_moved_together(draft, volumes)
     draft.allocation_steps(f"{names} {'stays' if len(volumes) == 1 else 'stay'} online")
     if copies:
         draft.step(f"Copy {format_size(copies)}", "writes go to the old and the new place")

@@ -9,6 +9,7 @@ from engine.allocate import Space, Wish, max_size, place_plexes, shape_of, usabl
 from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.enclosures import warn_made_together
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -37,6 +38,7 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
     params = replace(draft.add_plexes(volume, plex, placed), size=size)
     warn_failing(draft, command.disks)
+    warn_made_together(draft, volume, wish)
     total = draft.allocated()
     draft.allocation_steps("nobody is affected")
     draft.step(f"Zero {format_size(total)}", f"{name} can't be used yet")
