@@ -84,6 +84,7 @@ class Console(QObject):
     selection_changed = Signal(object)  # Selection
     place_changed = Signal(object)  # Path: the tree's current place
     told = Signal(str)  # a reason or a short notice for the status bar
+    taken_back = Signal(str)  # what was told and does not matter any more
 
     def __init__(
         self, session: Session, settings: Settings, actions: ActionBook | None = None, errors: Errors | None = None
@@ -233,6 +234,10 @@ class Console(QObject):
         self.told.emit(text)
         if text and self.window is not None and QAccessible.isActive():
             QAccessible.updateAccessibility(QAccessibleAnnouncementEvent(self.window, text))
+
+    def take_back(self, text: str) -> None:
+        """What was told so does not matter any more; a newer word stays."""
+        self.taken_back.emit(text)
 
     def show_error(self, error: BaseException | str, title: str = "") -> None:
         """An error dialog with Details that can be copied; the Error Console keeps it. `title` says what went wrong."""

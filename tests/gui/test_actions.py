@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QMenu
 from pytestqt.qtbot import QtBot
@@ -254,8 +255,6 @@ def test_menus_grey_what_is_impossible_and_tell_why_when_stood_on(
 
 def test_keys_reach_disabled_entries(qtbot: QtBot, window: MainWindow, console: Console) -> None:
     """Arrow down stands on a grey entry, too, and the status bar has the reason."""
-    from PySide6.QtCore import Qt
-
     menu = console.menu_for(Selection(console.config, (ref(Kind.VOLUME, 1),)), window)
     menu.popup(window.pos())
     qtbot.waitUntil(menu.isVisible)
@@ -265,7 +264,41 @@ def test_keys_reach_disabled_entries(qtbot: QtBot, window: MainWindow, console: 
             break
     assert menu.activeAction().text() == "Delete Volume..."
     assert window.status.reason.text()
+    assert window.status.reason.isVisible()  # nothing covers it
+    qtbot.keyClick(menu, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: not window.status.reason.text())  # the menu is gone, and its reason with it
+
+
+def face_of(menu: QMenu, text: str) -> set[str]:
+    """The colours along the left edge of an entry."""
+    image = menu.grab().toImage()
+    entry = next(entry for entry in menu.actions() if entry.text() == text)
+    rect = menu.actionGeometry(entry)
+    return {image.pixelColor(rect.left() + 1, y).name() for y in range(rect.top() - 2, rect.bottom() + 2)}
+
+
+def test_a_grey_entry_is_seen_to_be_stood_on(qtbot: QtBot, window: MainWindow, console: Console) -> None:
+    menu = console.menu_for(Selection(console.config, (ref(Kind.VOLUME, 1),)), window)
+    menu.popup(window.pos())
+    qtbot.waitUntil(menu.isVisible)
+    entry = next(entry for entry in menu.actions() if entry.text() == "Delete Volume...")
+    before = face_of(menu, entry.text())
+    menu.setActiveAction(entry)
+    after = face_of(menu, entry.text())
+    assert not entry.isEnabled()
+    assert after - before, "nothing marks the grey entry"
     menu.close()
+
+
+def test_what_is_told_later_stays_when_the_menu_closes(qtbot: QtBot, window: MainWindow, console: Console) -> None:
+    menu = console.menu_for(Selection(console.config, (ref(Kind.VOLUME, 1),)), window)
+    menu.popup(window.pos())
+    qtbot.waitUntil(menu.isVisible)
+    menu.setActiveAction(next(entry for entry in menu.actions() if entry.text() == "Delete Volume..."))
+    console.tell("Copied as CSV.")
+    menu.close()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    assert window.status.reason.text() == "Copied as CSV."
 
 
 def test_delete_key_asks_for_what_is_picked(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.views import menus
+from vea_gui.views.reason_menu import ReasonMenu
 
 MENUS = ("File", "Tools", "Actions", "View", "Help")
 NOTHING = "Pick an object in the tree or in a table to see its actions."
@@ -20,9 +21,10 @@ class MenuBar(QMenuBar):
         self.console = console
         self.setAccessibleName("Menu")
         self._about: Selection | None = None
-        self._menus: dict[str, QMenu] = {}
+        self._menus: dict[str, ReasonMenu] = {}
         for name in MENUS:
-            menu = self.addMenu(f"&{name}")
+            menu = ReasonMenu(f"&{name}", console, self)
+            self.addMenu(menu)
             self._menus[name] = menu
             if name == "Actions":
                 menu.aboutToShow.connect(self._show_actions)

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from vea_gui import icons
 from vea_gui.action_rows import Action
 from vea_gui.selection import Selection
+from vea_gui.views.reason_menu import ReasonMenu
 
 if TYPE_CHECKING:
     from vea_gui.console import Console
@@ -21,16 +22,16 @@ Pick = Callable[[], Selection]
 
 def context_menu(console: Console, selection: Selection, parent: QWidget) -> QMenu:
     """The menu of what is picked; it deletes itself when it has closed."""
-    menu = QMenu(parent)
+    menu = ReasonMenu("", console, parent)
     menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     menu.setAccessibleName("Actions")
     fill(menu, console, console.actions.for_selection(selection), lambda: selection)
     return menu
 
 
-def fill(menu: QMenu, console: Console, rows: Iterable[Action], pick: Pick) -> None:
+def fill(menu: ReasonMenu, console: Console, rows: Iterable[Action], pick: Pick) -> None:
     """Put rows into a menu, with lines between sections and submenus as the rows say."""
-    submenus: dict[str, QMenu] = {}
+    submenus: dict[str, ReasonMenu] = {}
     section: int | None = None
     for row in rows:
         if section is not None and row.section != section:
@@ -39,7 +40,8 @@ def fill(menu: QMenu, console: Console, rows: Iterable[Action], pick: Pick) -> N
         into = menu
         if row.submenu:
             if row.submenu not in submenus:
-                submenus[row.submenu] = menu.addMenu(row.submenu)
+                submenus[row.submenu] = ReasonMenu(row.submenu, console, menu)
+                menu.addMenu(submenus[row.submenu])
             into = submenus[row.submenu]
         _add(into, console, row, pick)
     refresh(menu, console, pick)
@@ -57,7 +59,7 @@ def refresh(menu: QMenu, console: Console, pick: Pick) -> None:
             _update(entry, console, console.actions.row(row), selection)
 
 
-def _add(menu: QMenu, console: Console, row: Action, pick: Pick) -> None:
+def _add(menu: ReasonMenu, console: Console, row: Action, pick: Pick) -> None:
     entry = QAction(menu)
     entry.setData(row.id)
     if row.shortcut:
@@ -65,7 +67,7 @@ def _add(menu: QMenu, console: Console, row: Action, pick: Pick) -> None:
         entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # shown here; the window's shortcut does the work
     entry.setCheckable(row.checked is not None)
     entry.triggered.connect(lambda: console.trigger(row.id, pick()))
-    entry.hovered.connect(lambda: console.tell(row.reason(pick().on(console.config))))
+    entry.hovered.connect(lambda: menu.say(row.reason(pick().on(console.config))))
     menu.addAction(entry)
 
 
@@ -76,6 +78,5 @@ def _update(entry: QAction, console: Console, row: Action, selection: Selection)
         entry.setIcon(icons.icon(row.icon))
     entry.setEnabled(not reason)
     entry.setToolTip(reason or row.label(selection).replace("&", ""))
-    entry.setStatusTip(reason)
     if row.checked is not None:
         entry.setChecked(row.checked(console))

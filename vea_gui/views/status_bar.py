@@ -44,6 +44,7 @@ class ConsoleStatusBar(QStatusBar):
             self.addPermanentWidget(part)
         self.setSizeGripEnabled(False)
         console.told.connect(self._tell)
+        console.taken_back.connect(self._take_back)
         console.changed.connect(self._changed)
         bridge = console.session.bridge
         bridge.lost.connect(lambda error: self._silent(time.time(), str(error)))
@@ -61,6 +62,10 @@ class ConsoleStatusBar(QStatusBar):
         self.reason.setText(text)
         self.reason.setToolTip(text)
         self._make_room()
+
+    def _take_back(self, text: str) -> None:
+        if text == self.reason.text():
+            self._tell("")
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

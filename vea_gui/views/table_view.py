@@ -13,6 +13,7 @@ from vea_gui.mirror import Change
 from vea_gui.models.table import RecordTable
 from vea_gui.selection import Selection
 from vea_gui.views.cells import CellDelegate
+from vea_gui.views.reason_menu import ReasonMenu
 
 RESORT_MS = 500
 
@@ -73,14 +74,14 @@ class RecordTableView(QTableView):
 
     def column_menu(self, parent: QWidget) -> QMenu:
         """The column chooser: one entry with a mark for each column; the name stays."""
-        menu = QMenu("Columns", parent)
+        menu = ReasonMenu("Columns", self.console, parent)
         for section, column in enumerate(self.table.columns):
             entry = menu.addAction(column.title)
             entry.setCheckable(True)
             entry.setChecked(not self.isColumnHidden(section))
             entry.setEnabled(section > 0)
-            entry.setStatusTip("" if section else "The first column always stays.")
-            entry.hovered.connect(lambda entry=entry: self.console.tell(entry.statusTip()))
+            why_not = "" if section else "The first column always stays."
+            entry.hovered.connect(lambda why_not=why_not: menu.say(why_not))
             entry.toggled.connect(lambda on, section=section: self._show_column(section, on))
         return menu
 
