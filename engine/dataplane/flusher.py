@@ -1,4 +1,4 @@
-"""Group commit: one thread answers the FLUSHes of all volumes with one flush a device."""
+"""Group commit: one thread answers the FLUSHes of all volumes with one flush a device, distinct ones in parallel."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from engine.dataplane.fault import LEG_ERRORS, errno_of
+from engine.dataplane.syncers import Syncers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,7 @@ class Flusher:
         self._losses: dict[BlockDevice, int] = {}
         self._closing = False
         self._one_at_a_time = runtime.lock()
+        self._syncers = Syncers(runtime, self._sync)
         self._thread = runtime.thread("vea-flush", self._work)
 
     def put(self, volume: VolumeIo, request: Request, sink: Sink) -> None:
@@ -89,6 +91,8 @@ class Flusher:
             self._closing = True
             self._changed.notify()
         self._thread.join()
+        with self._one_at_a_time:
+            self._syncers.close()
 
     def _work(self) -> None:
         while True:
@@ -112,10 +116,11 @@ class Flusher:
         for volume in volumes:
             for device in list(volume.written):
                 owners.setdefault(device, []).append(volume)
-        for device in sorted(owners, key=lambda device: device.name):
+        devices = sorted(owners, key=lambda device: device.name)
+        for device in devices:
             for volume in owners[device]:
                 volume.written.discard(device)
-            number = self._sync(device)
+        for device, number in zip(devices, self._syncers.run(devices), strict=True):
             if number:
                 for volume in owners[device]:
                     volume.suspect(device, number)
