@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.units import MIB
 
@@ -48,6 +50,16 @@ def fill(uri: str, size: int) -> None:
     """Write every byte, with data that nothing can shorten; afterwards it is in the page cache, too."""
     words = [*_words(uri, "write", "1m", 4, size), "--refill_buffers", "--end_fsync=1"]
     subprocess.run(words, capture_output=True, timeout=600, check=True)
+
+
+def bring_in(files: Iterable[Path]) -> None:
+    """Read files to their ends, so that they lie in the page cache: kernels that reclaim idle pages have taken parts of
+    what was filled a minute ago, and not the same parts on both sides."""
+    buffer = bytearray(MIB)
+    for file in files:
+        with file.open("rb", buffering=0) as stream:
+            while stream.readinto(buffer):
+                pass
 
 
 def _words(uri: str, verb: str, block: str, depth: int, size: int) -> list[str]:

@@ -17,6 +17,7 @@ from tests.bench.load import (
     SEQUENTIAL_WRITE,
     WRITES,
     Load,
+    bring_in,
     fill,
     rate,
 )
@@ -64,14 +65,28 @@ def traffic(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
     for uri in (plain, mirror, kit, qemu, quorum):
         fill(uri, size)
 
+    luns = product.lun_files()
+    files = {
+        plain: luns[:1],
+        mirror: luns[1:3],
+        kit: [folder / "kit.raw"],
+        qemu: [folder / "qemu.raw"],
+        quorum: [folder / "first.raw", folder / "second.raw"],
+    }
+
     def turn(uri: str, load: Load) -> Callable[[], float]:
-        return lambda: rate(uri, load, size, options.seconds)
+        def act() -> float:
+            bring_in(files[uri])
+            return rate(uri, load, size, options.seconds)
+
+        return act
 
     def pair(own: str, peer: str, load: Load) -> Pair:
         return Pair(turn(own, load), turn(peer, load))
 
     def alone(uri: str, load: Load) -> Callable[[], float]:
         def act() -> float:
+            bring_in(files[uri])
             with awake(place):
                 return rate(uri, load, size, options.seconds)
 
