@@ -1,20 +1,15 @@
-"""The configuration: an immutable value of records with its indexes, and edits that make a new one."""
+"""The configuration: an immutable value of records with its indexes."""
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple, TypeVar, cast
 
+from engine.config.order import by_name
 from engine.records import AnyRecord, Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Subdisk, Task, Volume
 
 R = TypeVar("R", bound=Record)
-
-_DIGITS = re.compile("([0-9]+)")
-Index = TypeVar("Index")
-Key = TypeVar("Key")
 
 # kind -> fields by which its records hang under another record
 PARENT_FIELDS: dict[Kind, tuple[str, ...]] = {
@@ -25,7 +20,6 @@ PARENT_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.TASK: ("group",),
     Kind.CONNECTION: ("volume",),
 }
-
 
 _BY_PLACE = attrgetter("disk_offset", "ref")
 
@@ -57,6 +51,8 @@ class Config:
     @classmethod
     def of(cls, records: Iterable[Record]) -> Config:
         """A settled configuration of these records."""
+        from engine.config.edit import Edit  # an edit needs Config's type, and nothing else of this module needs edits
+
         edit = Edit(cls())
         for record in records:
             edit.put(record)
@@ -85,7 +81,7 @@ class Config:
 
     def all(self, kind: Kind, record_type: type[R]) -> list[R]:
         """Every record of a kind, in order of name."""
-        return _by_name(list(cast("Iterable[R]", self._kinds[kind].values())))
+        return by_name(list(cast("Iterable[R]", self._kinds[kind].values())))
 
     # --- by reference, checked ---
     def disk(self, ref: Ref) -> Disk:
@@ -121,23 +117,23 @@ class Config:
         return len(self._children[kind, field].get(parent, ()))
 
     def disks_of(self, group: Ref) -> list[Disk]:
-        return _by_name(cast("list[Disk]", self.children(group, Kind.DISK, "group")))
+        return by_name(cast("list[Disk]", self.children(group, Kind.DISK, "group")))
 
     def disks_in(self, enclosure: Ref) -> list[Disk]:
-        return _by_name(cast("list[Disk]", self.children(enclosure, Kind.DISK, "enclosure")))
+        return by_name(cast("list[Disk]", self.children(enclosure, Kind.DISK, "enclosure")))
 
     def volumes_of(self, group: Ref) -> list[Volume]:
-        return _by_name(cast("list[Volume]", self.children(group, Kind.VOLUME, "group")))
+        return by_name(cast("list[Volume]", self.children(group, Kind.VOLUME, "group")))
 
     def plexes_of(self, volume: Ref) -> list[Plex]:
         """The plexes that hold the volume's data; logs are no copies of it."""
         found = cast("list[Plex]", self.children(volume, Kind.PLEX, "volume"))
-        return _by_name([plex for plex in found if plex.layout is not PlexLayout.LOG])
+        return by_name([plex for plex in found if plex.layout is not PlexLayout.LOG])
 
     def logs_of(self, volume: Ref) -> list[Plex]:
         """The log plexes of a RAID-5 volume."""
         found = cast("list[Plex]", self.children(volume, Kind.PLEX, "volume"))
-        return _by_name([plex for plex in found if plex.layout is PlexLayout.LOG])
+        return by_name([plex for plex in found if plex.layout is PlexLayout.LOG])
 
     def subdisks_of(self, plex: Ref) -> list[Subdisk]:
         """All subdisks of a plex, those being moved to included, by column and offset."""
@@ -159,7 +155,7 @@ class Config:
         return sorted(found, key=lambda task: int(task.ref.id))
 
     def connections_of(self, volume: Ref) -> list[Record]:
-        return _by_name(self.children(volume, Kind.CONNECTION, "volume"))
+        return by_name(self.children(volume, Kind.CONNECTION, "volume"))
 
     def volume_of(self, subdisk: Subdisk) -> Volume:
         return self.volume(self.plex(subdisk.plex).volume)
@@ -214,141 +210,3 @@ class Config:
             position = max(position, subdisk.disk_offset + subdisk.length)
         if position < end:
             yield Extent(position, end)
-
-
-class Edit:
-    """Changes to a configuration. Remembers what was touched, so that its cost is that of the change."""
-
-    def __init__(self, base: Config) -> None:
-        self.base = base
-        self._next = _fork(base)
-        self._owned: set[Kind] = set()
-        self._owned_indexes: set[object] = set()
-        self._owned_entries: set[tuple[object, object]] = set()
-        self.touched: dict[Ref, None] = {}  # in order of touching
-
-    @property
-    def config(self) -> Config:
-        """What the edit has made so far, not yet settled."""
-        return self._next
-
-    def put(self, record: Record) -> None:
-        """Add a record, or replace the one with the same `Ref`."""
-        ref = record.ref
-        old = self._next._kinds[ref.kind].get(ref)
-        if old == record:
-            return
-        self._relink(ref, old, record)
-        self._own_kind(ref.kind)[ref] = record
-        self.touched[ref] = None
-
-    def drop(self, ref: Ref) -> None:
-        """Remove a record. Its children are the caller's business."""
-        old = self._own_kind(ref.kind).pop(ref)
-        self._relink(ref, old, None)
-        self.touched[ref] = None
-
-    def result(self) -> tuple[Config, frozenset[Ref]]:
-        """The new configuration, settled upwards from what was touched, and everything that differs."""
-        from engine.states import settle  # settle needs Edit's type, and nothing else of this module does
-
-        settle(self)
-        old, new = self.base, self._next
-        return new, frozenset(ref for ref in self.touched if old.get(ref) != new.get(ref))
-
-    def touched_in(self, wanted: Collection[Ref]) -> list[Ref]:
-        """Those of `wanted` in the order in which they were touched: the order of events."""
-        return [ref for ref in self.touched if ref in wanted]
-
-    def unsettled(self) -> Config:
-        """The new configuration as it is: for a mirror whose records arrive settled."""
-        return self._next
-
-    def _own_kind(self, kind: Kind) -> dict[Ref, Record]:
-        if kind not in self._owned:
-            self._owned.add(kind)
-            self._next._kinds[kind] = dict(self._next._kinds[kind])
-        return self._next._kinds[kind]
-
-    def _relink(self, ref: Ref, old: Record | None, new: Record | None) -> None:
-        """Bring the indexes from the old record (None: it is new) to the new one (None: it goes)."""
-        for field in PARENT_FIELDS.get(ref.kind, ()):
-            index = self._next._children
-            self._move(index, (ref.kind, field), getattr(old, field, None), getattr(new, field, None), ref)
-        before, after = (old.name if old else None), (new.name if new else None)
-        self._move(self._next._names, ref.kind, before, after, ref)
-        if _space(old) != _space(new):
-            for disk in filter(None, (_disk_of(old), _disk_of(new))):
-                self._next._free.pop(disk, None)
-
-    def _move(
-        self, indexes: dict[Index, dict[Key, set[Ref]]], index: Index, old: Key | None, new: Key | None, ref: Ref
-    ) -> None:
-        if old == new:
-            return
-        if old is not None:
-            entry = self._own_entry(indexes, index, old)
-            entry.discard(ref)
-            if not entry:
-                del indexes[index][old]
-        if new is not None:
-            self._own_entry(indexes, index, new).add(ref)
-
-    def _own_entry(self, indexes: dict[Index, dict[Key, set[Ref]]], index: Index, key: Key) -> set[Ref]:
-        """The set under a key, copied at its first change in this edit: what `base` sees never changes."""
-        if index not in self._owned_indexes:
-            self._owned_indexes.add(index)
-            indexes[index] = dict(indexes[index])
-        entries = indexes[index]
-        if (index, key) not in self._owned_entries or key not in entries:
-            self._owned_entries.add((index, key))
-            entries[key] = set(entries.get(key, ()))
-        return entries[key]
-
-
-def _disk_of(record: Record | None) -> Ref | None:
-    return record.disk if isinstance(record, Subdisk) else record.ref if isinstance(record, Disk) else None
-
-
-def _space(record: Record | None) -> tuple[object, ...]:
-    """What the free ranges of a disk depend on."""
-    match record:
-        case Subdisk():
-            return record.disk, record.disk_offset, record.length
-        case Disk():
-            return record.group, record.public_offset, record.public_length
-    return ()
-
-
-def _fork(base: Config) -> Config:
-    config = Config.__new__(Config)
-    config._kinds = dict(base._kinds)
-    config._children = dict(base._children)
-    config._names = dict(base._names)
-    config._free = dict(base._free)
-    return config
-
-
-def _by_name(records: list[R]) -> list[R]:
-    return sorted(records, key=lambda record: (natural(record.name), record.ref))
-
-
-@functools.lru_cache(maxsize=1 << 17)
-def natural(name: str) -> str:
-    """Sort key that puts Harddisk10 behind Harddisk9. Kept, because long lists are put in order often.
-
-    A number is written with how many digits it has before them, so that comparing text compares numbers; they come
-    before letters. One flat text is compared ten times faster than a tuple of parts.
-    """
-    parts = [part for part in _DIGITS.split(name.casefold()) if part]
-    return "".join(_number(part.lstrip("0")) if part[0] in "0123456789" else f"\2{part}" for part in parts)
-
-
-def _number(digits: str) -> str:
-    return f"\1{chr(len(digits))}{digits}"
-
-
-def difference(old: Config, new: Config) -> Mapping[Ref, AnyRecord | None]:
-    """Every record that differs, None for those gone: the full comparison that tests hold an edit's events against."""
-    refs = {record.ref for record in old} | {record.ref for record in new}
-    return {ref: new.get(ref) for ref in sorted(refs) if old.get(ref) != new.get(ref)}
