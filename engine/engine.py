@@ -19,6 +19,7 @@ from engine.api import Snapshot
 from engine.commit import Committer
 from engine.dataplane.flusher import Flusher
 from engine.dataplane.pool import Pool
+from engine.dataplane.pulse import Pulse
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
 from engine.errors import CommandRejected, EngineError
@@ -79,8 +80,9 @@ class Engine:
         self._flusher = Flusher(self.runtime)
         self._luns = LunTable(state, self._flusher.forget_device, opener)
         self._pool = Pool(self.runtime)
+        self._pulse = Pulse()
         self.committer = Committer(state, self._luns, self._make_io)
-        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime))
+        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime, self._pulse))
         self.committer.end_task = self._runner.fail
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
@@ -286,6 +288,7 @@ class Engine:
             self._pool,
             self._flusher,
             self.runtime,
+            self._pulse,
         )
         if volume.fenced:
             io.fence()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from engine.commit import Committer
     from engine.config import Config, Edit
+    from engine.dataplane.pulse import Pulse
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
     from engine.errors import DeviceError
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 class EngineTaskHost:
     """Implements `engine.tasks.host.TaskHost` on the committer and the LUN table."""
 
-    def __init__(self, committer: Committer, luns: LunTable, runtime: Runtime) -> None:
+    def __init__(self, committer: Committer, luns: LunTable, runtime: Runtime, pulse: Pulse) -> None:
         self.runtime = runtime
         self._committer = committer
         self._luns = luns
+        self._pulse = pulse
 
     def config(self) -> Config:
         return self._committer.config
@@ -73,6 +75,9 @@ class EngineTaskHost:
                 )
 
         self._committer.commit(change)
+
+    def asked_at(self) -> float:
+        return self._pulse.asked_at
 
     def wall(self) -> float:
         return time.time()

@@ -29,7 +29,7 @@ def execute(volume: VolumeIo, batch: Sequence[Request], slot: Slot, sink: Sink) 
 
     `slot` is the calling thread's own. Nothing is raised for a request that fails: its `finish` gets the errno.
     """
-    started = volume.now()
+    started = volume.pulse.asked_at = volume.now()
     gate = volume.gate
     try:
         table = gate.enter(slot)

@@ -13,6 +13,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.gate import Gate, Slot
 from engine.dataplane.parking import Parking
 from engine.dataplane.perform import CHUNK, DONE, FLUSHES, WAITS, Verdict, perform
+from engine.dataplane.pulse import Pulse
 from engine.dataplane.regions import RegionLocks
 from engine.dataplane.request import Op, Request, finish_all
 from engine.errors import DeviceError
@@ -53,6 +54,7 @@ class VolumeIo:
     must return at once. The control thread answers with `swap` (parked requests run again from their
     beginning on the new table), `release` (they run again on this one), `fail_parked` or `fence`. `written`
     has the devices written since the last good FLUSH, those that have left the table meanwhile included.
+    `pulse` is that of its engine: set by every batch of a client.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class VolumeIo:
         pool: Pool,
         flusher: Flusher,
         runtime: Runtime,
+        pulse: Pulse | None = None,
     ) -> None:
         self.name = name
         self.gate = Gate(name, table, runtime)
@@ -70,6 +73,7 @@ class VolumeIo:
         self.written: set[BlockDevice] = set()
         self.fenced = False
         self.now = runtime.now
+        self.pulse = pulse or Pulse()
         self._pool = pool
         self._flusher = flusher
         self._runtime = runtime

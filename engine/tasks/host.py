@@ -46,5 +46,8 @@ class TaskHost(Protocol):
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
         """How far a running task is, at most 10 times a second: `bytes_done`, `bytes_copied`, time left or -1."""
 
+    def asked_at(self) -> float:
+        """When a client of any volume last asked for something, in seconds of `runtime.now`; no lock is taken."""
+
     def wall(self) -> float:
         """Seconds since the epoch."""

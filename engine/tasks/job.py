@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from engine.errors import GroupFrozen
 from engine.records import TASK_ENDED, Task, TaskState
 from engine.tasks.belt import Belt
+from engine.tasks.courtesy import Courtesy
 from engine.tasks.failure import StepFailed
 from engine.tasks.kinds import KINDS
 from engine.tasks.ledger import Ledger
@@ -20,6 +22,7 @@ from engine.tasks.worker import VolumeClosed, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from engine.config import Edit
     from engine.records import Ref
@@ -64,6 +67,7 @@ class Job:
         self._ended = False
         self._changed = host.runtime.condition()
         self._ledger = Ledger(host)
+        self._courtesy = Courtesy(host.runtime, host.asked_at)
         self._told: set[Ref | None] = set()
         self._belt: Belt | None = None
 
@@ -80,6 +84,7 @@ class Job:
             self._wish, self._why = order
             if self._belt is not None:
                 self._belt.stop()
+                self._courtesy.end()
             self._changed.notify_all()
             return True
 
@@ -145,21 +150,32 @@ class Job:
             if self._wish is not Wish.GO:
                 return None
         name = f"task {self.ref.id} copy"
-        second = self._host.runtime.thread(f"{name} 2", lambda: self._hands(belt, f"{name} 2"))
+        second = self._host.runtime.thread(f"{name} 2", lambda: self._second_hands(belt, f"{name} 2"))
         try:
-            self._hands(belt, f"{name} 1")
+            self._first_hands(belt, f"{name} 1")
         finally:
+            self._courtesy.end()
             second.join()
         steps.close()
         return belt.failure
 
-    def _hands(self, belt: Belt, name: str) -> None:
-        worker = Worker(self._host, name, self._ledger, self._tell)
-        try:
+    def _first_hands(self, belt: Belt, name: str) -> None:
+        with self._worker(name) as worker:
+            while (ticket := belt.take()) is not None:
+                begun = self._host.runtime.now()
+                self._do(belt, worker, ticket)
+                if ticket.position >= 0:
+                    self._courtesy.share(begun)
+
+    def _second_hands(self, belt: Belt, name: str) -> None:
+        with self._worker(name) as worker:
+            self._courtesy.give_way()
             while (ticket := belt.take()) is not None:
                 self._do(belt, worker, ticket)
-        finally:
-            worker.close()
+                self._courtesy.give_way()
+
+    def _worker(self, name: str) -> AbstractContextManager[Worker]:
+        return closing(Worker(self._host, name, self._ledger, self._tell))
 
     def _do(self, belt: Belt, worker: Worker, ticket: Ticket) -> None:
         result = (0, -1)

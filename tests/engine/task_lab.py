@@ -19,6 +19,7 @@ from engine.dataplane.flusher import Flusher
 from engine.dataplane.fold import Piece, fold
 from engine.dataplane.fold import PlexLayout as Layout
 from engine.dataplane.pool import Pool
+from engine.dataplane.pulse import Pulse
 from engine.dataplane.table import Table
 from engine.dataplane.volume_io import VolumeIo
 from engine.devices.base import BaseDevice, BlockDevice, Data, check_range
@@ -123,6 +124,7 @@ class Lab:
 
     def __init__(self, disks: int = 6, devices: dict[str, BlockDevice] | None = None) -> None:
         self.runtime = ThreadRuntime(1)
+        self.pulse = Pulse()
         self.raw = devices or {f"d{n}": CacheDevice(f"d{n}", DISK_SIZE) for n in range(disks)}
         self.devices = {name: HookedDevice(device, self) for name, device in self.raw.items()}
         self.hook: Callable[[str, str, int, int], None] = lambda *_: None
@@ -180,6 +182,9 @@ class Lab:
 
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
         self.reports.append((done, copied, eta_low_s, eta_high_s))
+
+    def asked_at(self) -> float:
+        return self.pulse.asked_at
 
     def wall(self) -> float:
         return 1_800_000_000.0
@@ -245,7 +250,7 @@ class Lab:
                 self._volumes[volume.ref].swap(table)
             else:
                 self._volumes[volume.ref] = VolumeIo(
-                    volume.name, table, self._questions.put, self._pool, self._flusher, self.runtime
+                    volume.name, table, self._questions.put, self._pool, self._flusher, self.runtime, self.pulse
                 )
 
     def _table(self, volume: Volume) -> Table:
