@@ -92,6 +92,7 @@ class WhyNot(QWidget):
             reason = row.reason(self.console.at(self.ref))
             self.button.setText(row.text)
             self.button.setEnabled(not reason)
+            self.button.setAccessibleDescription(reason)
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxLayout, QWidget
 
-from engine.records import TASK_ENDED, Kind, Severity
+from engine.records import Kind, Severity
 from vea_gui.columns import ALERT, TASK_LOG
 from vea_gui.console import Console
 from vea_gui.models.table import Source, matching
 from vea_gui.views.table_page import TablePage
 
 EVERYTHING = "All"
+NO_SEVERITY = "Tasks have no severity. The Alert Log can be narrowed to one."
 
 
 def finished_tasks() -> Source:
     """Tasks that have ended."""
-    return matching(Kind.TASK, lambda task: task.state in TASK_ENDED)
+    return matching(Kind.TASK, lambda task: task.ended)
 
 
 def alerts_of(severity: str) -> Source:
@@ -52,6 +53,7 @@ class LogView(QWidget):
         self.filter.textChanged.connect(self._filter)
         self.tabs.currentChanged.connect(lambda _: self._filter(self.filter.text()))
         self.severity.currentTextChanged.connect(self._narrow)
+        self._filter("")
 
     def page(self) -> TablePage:
         return self.tasks if self.tabs.currentIndex() == 0 else self.alerts
@@ -73,7 +75,10 @@ class LogView(QWidget):
         return area
 
     def _filter(self, text: str) -> None:
-        self.severity.setEnabled(self.page() is self.alerts)
+        of_alerts = self.page() is self.alerts
+        self.severity.setEnabled(of_alerts)
+        self.severity.setToolTip("" if of_alerts else NO_SEVERITY)
+        self.severity.setAccessibleDescription("severity" if of_alerts else NO_SEVERITY)
         self.page().set_filter(text)
 
     def _narrow(self, severity: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QMessageBox, QTextEdit, QWidget
 
 from engine.plans import Plan
 
@@ -80,4 +80,6 @@ def _box(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: str, 
     )
     if details:
         box.setDetailedText(details)
+        for part in box.findChildren(QTextEdit):
+            part.setAccessibleName("Details")
     return box

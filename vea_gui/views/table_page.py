@@ -63,6 +63,7 @@ class EmptyState(QWidget):
             reason = row.reason(self.console.selection.on(self.console.config))
             self.button.setText(row.text)
             self.button.setEnabled(not reason)
+            self.button.setAccessibleDescription(reason)
         self.reason.setText(reason)
         self.reason.setVisible(bool(reason))
 

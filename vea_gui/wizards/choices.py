@@ -141,6 +141,7 @@ def disks_field(
         default=(),
         options=options,
         enabled=enabled,
+        off="The engine chooses the disks. Choose manual selection to name them.",
         hides=hides,
         check=lambda _, answers: "" if answers["disks"] else "Select at least one disk.",
         lists=("Available disks", "Selected disks"),

@@ -19,6 +19,7 @@ class Control(QWidget):
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.field = field
+        self._off = False  # grey, and saying why
         self.setAccessibleName((field.caption or field.label).replace("&", ""))
         self.box = QVBoxLayout(self)
         self.box.setContentsMargins(0, 0, 0, 0)
@@ -40,9 +41,23 @@ class Control(QWidget):
 
     def refresh(self, config: Config, answers: Answers) -> None:
         """Other answers or records have changed: options, facts and the enabled state follow."""
-        self.setEnabled(self.field.enabled(config, answers))
+        on = self.field.enabled(config, answers)
+        self.setEnabled(on)
+        if on is self._off:
+            self._off = not on
+            self._explain("" if on else self.field.off)
 
     def describe(self, reason: str) -> None:
         """Tell a screen reader, too, why the answer is not good."""
-        target = self.focusProxy() or self
-        target.setAccessibleDescription(" ".join(filter(None, (reason, self.field.hint))))
+        if not self._off:
+            self._target().setAccessibleDescription(" ".join(filter(None, (reason, self.field.hint))))
+
+    def _explain(self, why_off: str) -> None:
+        """A field that is grey says why, to the pointer and to a screen reader; so does its group."""
+        self.setAccessibleDescription(why_off)
+        self.setToolTip(why_off)
+        self._target().setAccessibleDescription(why_off or self.field.hint)
+        self._target().setToolTip(why_off or self.field.hint)
+
+    def _target(self) -> QWidget:
+        return self.focusProxy() or self

@@ -186,6 +186,7 @@ class ChoiceControl(Control):
             button = QRadioButton(text, self)
             button.setAccessibleName(text.replace("&", ""))
             button.setEnabled(not option.why_not)
+            button.setAccessibleDescription(option.why_not)
             self.group.addButton(button, number)
             self.box.addWidget(button)
         self._tick()

@@ -26,6 +26,7 @@ from engine.records import Kind
 from vea_gui.console import Console
 from vea_gui.mirror import Change
 from vea_gui.views.message import message
+from vea_gui.views.tab_order import step, stops
 from vea_gui.wizards.form import Form
 from vea_gui.wizards.form_page import FormPage
 from vea_gui.wizards.inquiry import Inquiry
@@ -239,6 +240,11 @@ class FormDialog(QDialog):
                     return
         (self.finish if self._on_plan() else self.next).setFocus()
 
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes through the fields as they are read, then Back, Next, Finish, Cancel, and Help."""
+        order = [*(stop for stop in stops(self) if stop is not self.help), self.help]
+        return step(order, self.focusWidget(), forward) or super().focusNextPrevChild(forward)
+
     # --- answers and plans ---
     def _edited(self, name: str) -> None:
         answers = {key: value for page in self.pages for key, value in page.answers().items()}
@@ -285,6 +291,7 @@ class FormDialog(QDialog):
     def _show_gone(self) -> None:
         for page in self.pages:
             page.setEnabled(False)
+            page.setAccessibleDescription(GONE)
         self.plan_view.clear("")
         self.notice.say(GONE)
         self._enable()

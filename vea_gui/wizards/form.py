@@ -61,6 +61,7 @@ class Field:
     default: Any = ""
     options: Callable[[Config, Answers], list[Option]] = _none
     enabled: Callable[[Config, Answers], bool] = _always
+    off: str = ""  # why nothing can be answered while it is not enabled, and what would change that
     hides: bool = False  # while it is not enabled it is not shown either
     check: Callable[[Config, Answers], str] = _fine  # a reason while the answer is not good
     hint: str = ""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QListWidget,
     QListWidgetItem,
@@ -43,6 +45,19 @@ class Rows(QListWidget):
         return QSize(120, self.sizeHint().height())
 
 
+class Takers(Rows):
+    """Rows of which Enter does with the picked ones what a double click does, instead of leaving the page."""
+
+    entered = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and self.selectedItems():
+            self.entered.emit()
+            event.accept()
+            return
+        super().keyPressEvent(event)
+
+
 class ListsControl(Control):
     """Two lists, and the buttons between them. What cannot be taken says why."""
 
@@ -58,6 +73,8 @@ class ListsControl(Control):
         self.setFocusProxy(self.available)
         self._options: list[Option] = []
         self._chosen: tuple[Any, ...] = ()
+        self.available.entered.connect(lambda: self._take(self.available.selectedItems()))
+        self.selected.entered.connect(lambda: self._give(self.selected.selectedItems()))
         self.available.itemDoubleClicked.connect(lambda item: self._take([item]))
         self.selected.itemDoubleClicked.connect(lambda item: self._give([item]))
 
@@ -102,8 +119,8 @@ class ListsControl(Control):
         self._fill()
         self.changed.emit()
 
-    def _list(self, heading: str) -> QListWidget:
-        made = Rows(self)
+    def _list(self, heading: str) -> Takers:
+        made = Takers(self)
         made.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
         made.setAccessibleName(heading)
         return made
@@ -211,6 +228,8 @@ class PathsControl(Control):
         dialog = QFileDialog(self, "Choose LUN files")
         dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for header in dialog.findChildren(QHeaderView):  # Qt's own dialog; a desktop's has none
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         dialog.filesSelected.connect(lambda paths: self.show_answer((*self.answer(), *paths)))
         dialog.open()
 
@@ -221,5 +240,6 @@ def _item(option: Option, allowed: bool = False) -> QListWidgetItem:
     item.setData(Qt.ItemDataRole.UserRole, option.value)
     if option.why_not and not allowed:
         item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
+        item.setData(Qt.ItemDataRole.AccessibleDescriptionRole, option.why_not)
     item.setToolTip(text)
     return item

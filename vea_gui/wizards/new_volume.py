@@ -75,6 +75,7 @@ def _attribute_page() -> Page:
                 lowest=2,
                 highest=rules.MIRRORS_MAX,
                 enabled=_mirrored,
+                off="The volume has one copy. Choose Mirrored for more.",
                 hint="Complete copies of the data, the first one included.",
             ),
             Field(
@@ -84,6 +85,7 @@ def _attribute_page() -> Page:
                 default=False,
                 caption="Mirror across",
                 enabled=_mirrored,
+                off="The volume has one copy. Choose Mirrored for more.",
                 hint="Each mirror lies in an enclosure of its own, so that one can fail as a whole.",
             ),
         ),

@@ -44,6 +44,7 @@ def fields(like: Plex | None = None, hint: str = "") -> tuple[Field, ...]:
             lowest=2,
             highest=rules.COLUMNS_MAX,
             enabled=striped,
+            off="Only the layout Striped has columns.",
             hint="Each column lies on disks of its own.",
         ),
         Field(
@@ -53,6 +54,7 @@ def fields(like: Plex | None = None, hint: str = "") -> tuple[Field, ...]:
             default=like.stripe_unit if like is not None and is_striped else USUAL_UNIT,
             options=lambda *_: [_unit(size) for size in UNITS],
             enabled=striped,
+            off="Only the layout Striped has stripes.",
         ),
     )
 
