@@ -144,7 +144,12 @@ def _set_started(config: Config, refs: list[Ref], ids: Ids, *, started: bool, fo
         f"Export {names}" if started else f"Stop exporting {names}", "clients are disconnected" if clients else ""
     )
     again = tuple(volume.ref for volume in changed)
-    return draft.plan(title, undo=StopVolumes(volumes=again) if started else StartVolumes(volumes=again))
+    return draft.plan(
+        title,
+        undo=StopVolumes(volumes=again) if started else StartVolumes(volumes=again),
+        confirm=f"{title}? Reads and writes of connected clients fail from then on." if clients else "",
+        confirm_button=(f"Stop {len(changed)} Volumes" if len(changed) > 1 else "Stop Volume") if clients else "",
+    )
 
 
 def _start_problem(config: Config, volumes: list[Volume], started: bool, force: bool) -> Problem | None:
