@@ -61,6 +61,7 @@ class Claims:
 
     def unlock_group(self, config: Config, group: Ref) -> None:
         """Give up the locks of all disks of a group."""
+        self._committer.freed.withdraw_disks(disk.ref for disk in config.disks_of(group))
         for disk in config.disks_of(group):
             lun = self._luns.of(disk.ref)
             if lun is not None:

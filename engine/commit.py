@@ -14,6 +14,7 @@ from engine.config import Config, Edit
 from engine.detach import fail_disk
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
+from engine.freed import FreedSpace, given_and_freed, gone_disks
 from engine.records import (
     PERSISTED_KINDS,
     TASK_ENDED,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
     from engine.events import Event, Listener
     from engine.host_state import HostState
-    from engine.luns import LunTable
+    from engine.luns import HostDevice, LunTable
+    from engine.runtime import Runtime
     from engine.store.group_store import GroupStore
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,9 @@ class Committer:
     the configuration, and nobody else tells listeners.
     """
 
-    def __init__(self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo]) -> None:
+    def __init__(
+        self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo], runtime: Runtime
+    ) -> None:
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         self.config = Config()
@@ -66,8 +70,10 @@ class Committer:
         self._luns = luns
         self._make_io = make_io
         self._listeners: list[Listener] = []
+        self.freed = FreedSpace(self._lun_device, self._given_back, runtime)
         self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
         self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
+        self.task_failed: Callable[[Task], None] = lambda task: None  # set by whoever can do something about it
 
     # --- listeners ---
     def attach(self, listener: Listener) -> tuple[int, Config]:
@@ -111,7 +117,11 @@ class Committer:
             ended = self._persist_all(edit, owed)
             new, touched = edit.result()
             old, self.config = self.config, new
+            given, freed = given_and_freed(old, new, touched)
+            self.freed.withdraw(given)
+            self.freed.withdraw_disks(gone_disks(old, new, touched))
             self._swap_tables(old, new, touched)
+            self.freed.take((part for part in freed if self._is_ours(part.disk)), _done_now(old, new, touched))
             self.publish(
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
             )
@@ -143,6 +153,7 @@ class Committer:
             if isinstance(task, Task) and task.state is TaskState.FAILED and not _is_ended(before):
                 remedy = "Remove the cause, then start it again."
                 self.alert(Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy=remedy)
+                self.task_failed(task)
 
     def alert(
         self, severity: Severity, text: str, *, about: Ref | None = None, cause: str = "", remedy: str = ""
@@ -174,6 +185,24 @@ class Committer:
     def release(self, group: Ref) -> None:
         """A group has been given up on disk; the next commit says so."""
         del self.stores[group]
+
+    # --- freed space ---
+    def _is_ours(self, disk: Ref) -> bool:
+        return self.config.disk(disk).group in self.stores
+
+    def _lun_device(self, disk: Ref) -> HostDevice | None:
+        lun = self._luns.of(disk)
+        return lun.device if lun is not None else None
+
+    def _given_back(self, task: Ref, length: int) -> None:
+        """The task that freed space tells how much of it the host has again."""
+
+        def change(edit: Edit) -> None:
+            record = edit.config.get(task)
+            if isinstance(record, Task):
+                edit.put(msgspec.structs.replace(record, bytes_done=length, bytes_total=length))
+
+        self.commit(change)
 
     # --- persist ---
     def _persisted_changes(self, new: Config, touched: Iterable[Ref]) -> dict[Ref, Change]:
@@ -271,6 +300,12 @@ class Committer:
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)
         return lun.device if lun is not None and config.disk(disk).present else None
+
+
+def _done_now(old: Config, new: Config, touched: Iterable[Ref]) -> Ref | None:
+    """The task of a command that was done by this very commit."""
+    done = (ref for ref in touched if ref.kind is Kind.TASK and ref not in old and _is_ended(new.get(ref)))
+    return min(done, default=None)
 
 
 def _is_ended(record: Record | None) -> bool:

@@ -81,12 +81,13 @@ class Engine:
         self._luns = LunTable(state, self._flusher.forget_device, opener)
         self._pool = Pool(self.runtime)
         self._pulse = Pulse()
-        self.committer = Committer(state, self._luns, self._make_io)
+        self.committer = Committer(state, self._luns, self._make_io, self.runtime)
         self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime, self._pulse))
         self.committer.end_task = self._runner.fail
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
+        self.committer.task_failed = self._groups.volumes.copy_failed
         self._scanner = Scanner(self.committer, state, self._luns, self._groups, self.runtime)
         self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd)
         self._traffic: TrafficSampler | None = None
@@ -168,6 +169,7 @@ class Engine:
             self._runner.close,
             *([self._traffic.close] if self._traffic is not None else []),
             self._scanner.close,
+            self.committer.freed.close,
             self._stop_all,
             self._faults.close,
             self._close_volumes,

@@ -131,6 +131,7 @@ class Scanner:
         result, state = "", TaskState.COMPLETED
         try:
             self._give_up_taken(self._look(import_ours=False))
+            self._resume_copies()
         except Exception as error:
             if not isinstance(error, EngineError):
                 log.exception("A rescan met a defect")
@@ -142,6 +143,15 @@ class Scanner:
                 edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=time.time()))
 
         self._committer.commit(ended)
+
+    def _resume_copies(self) -> None:
+        """What kept a copy from its end may be mended now; a group that is frozen still keeps no other from it."""
+        with self._committer.lock:
+            for group in sorted(self._committer.stores):
+                try:
+                    self._groups.volumes.resume(group)
+                except EngineError as error:
+                    log.info("The copies of a disk group could not go on: %s", error)
 
     def _look(self, *, import_ours: bool) -> Found:
         """Open, read without the control lock what can be slow, then change the configuration.

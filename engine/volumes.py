@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.errors import EngineError
 from engine.mistrust import lost_target
-from engine.records import TASK_ENDED, Kind, PlexState, Ref, Severity, Task, TaskParams, TaskState, TaskType
+from engine.records import (
+    TASK_ENDED,
+    Kind,
+    Plex,
+    PlexState,
+    Ref,
+    Severity,
+    Task,
+    TaskParams,
+    TaskState,
+    TaskType,
+    Volume,
+)
 from engine.states import is_resynched
 
 if TYPE_CHECKING:
@@ -21,8 +35,10 @@ if TYPE_CHECKING:
     from engine.config import Edit
     from engine.host_state import HostState
     from engine.plans import Plan
-    from engine.records import Volume
     from engine.tasks.runner import TaskRunner
+
+
+log = logging.getLogger(__name__)
 
 
 class VolumeKeeper:
@@ -57,8 +73,10 @@ class VolumeKeeper:
         """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
         config = self._committer.config
         for volume in config.volumes_of(group):
-            if volume.source is not None and not is_resynched(config, volume):
-                self._start_resync(volume)
+            if volume.source is not None and not is_resynched(config, volume) and self._put_resync(volume) is not None:
+                self._tell_resync(
+                    volume, "was not stopped in order", "The engine or the host went down while it was written."
+                )
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
             if task.state in TASK_ENDED:
@@ -69,6 +87,34 @@ class VolumeKeeper:
                 self._committer.commit(functools.partial(_rest, task.ref))
             else:
                 self._runner.start(task.ref)
+
+    def resume(self, group: Ref) -> None:
+        """Volumes whose mirrors may differ, and that nothing makes equal any more, are copied again where that is
+        possible now."""
+        for volume in self._committer.config.volumes_of(group):
+            self._resume(volume, "Its mirrors may differ, and the copy that made them equal had not completed.")
+
+    def copy_failed(self, task: Task) -> None:
+        """A copy whose source failed ends; when one that it was filling is believed instead, the rest goes on from it.
+
+        Each time there is a mirror less to believe, so that this comes to an end.
+        """
+        volume = self._committer.config.get(task.params.volume)
+        if task.type is TaskType.RESYNC and isinstance(volume, Volume) and volume.source in task.params.plexes:
+            try:
+                self._resume(volume, "The mirror that the others were copied from failed; another one is believed now.")
+            except (EngineError, RuntimeError) as error:
+                log.warning("The copy of %s could not begin again: %s", volume.name, error)
+
+    def _resume(self, volume: Volume, why: str) -> None:
+        config = self._committer.config
+        source = config.get(volume.source)
+        if not isinstance(source, Plex) or not source.complete or volume.fenced or is_resynched(config, volume):
+            return
+        task = self._put_resync(volume)
+        if task is not None:
+            self._tell_resync(volume, "is copied again", why)
+            self._runner.start(task)
 
     def believe(self, command: commands.StartVolumes, plan: Plan) -> Callable[[Edit], None]:
         """The operator starts volumes by hand: those that were fenced take writes again."""
@@ -88,12 +134,12 @@ class VolumeKeeper:
         for group in {self._committer.config.volume(ref).group for ref in command.volumes}:
             self.recover(group)
 
-    def _start_resync(self, volume: Volume) -> None:
-        """A task that makes every other complete plex equal to the named source."""
+    def _put_resync(self, volume: Volume) -> Ref | None:
+        """A task that makes every other complete plex equal to the named source; None when there is no other."""
         config = self._committer.config
         others = tuple(plex.ref for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != volume.source)
         if not others:
-            return
+            return None
         task = Task(
             ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
             name=f"Resynchronize {volume.name}",
@@ -105,13 +151,11 @@ class VolumeKeeper:
             started_at=time.time(),
         )
         self._committer.commit(lambda edit: edit.put(task))
-        self._committer.alert(
-            Severity.WARNING,
-            f"{volume.name} was not stopped in order.",
-            about=volume.ref,
-            cause="The engine or the host went down while it was written.",
-            remedy="Nothing to do: its mirrors are made equal from one of them while it serves.",
-        )
+        return task.ref
+
+    def _tell_resync(self, volume: Volume, what: str, why: str) -> None:
+        remedy = "Nothing to do: its mirrors are made equal from one of them while it serves."
+        self._committer.alert(Severity.WARNING, f"{volume.name} {what}.", about=volume.ref, cause=why, remedy=remedy)
 
 
 def mark_clean(edit: Edit, volumes: Iterable[Ref]) -> None:

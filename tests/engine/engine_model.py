@@ -265,7 +265,12 @@ class EngineModel:
         self.ground.check_space(config)
         self._checks += 1
         if self._checks % UNTOUCHED_EVERY == 0:
-            self.ground.check_untouched(config)
+            self.check_untouched()
+
+    def check_untouched(self) -> None:
+        """Once what was freed has been given back to the host."""
+        assert self.lab.engine.committer.freed.settle(DEADLINE_S)
+        self.ground.check_untouched(self.lab.config)
 
     def _check_volume(self, name: str) -> None:
         config, volume, expected = self.lab.config, self.volume(name), self.bytes[name]

@@ -75,7 +75,7 @@ class Driver:
         model.check()
         model.restart()
         model.check()
-        model.ground.check_untouched(model.lab.config)
+        model.check_untouched()
 
     def step(self) -> None:
         dice = self.random.random()
