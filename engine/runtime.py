@@ -6,10 +6,14 @@ Everything below `engine` asks a `Runtime`, so that a test can run the same bloc
 from __future__ import annotations
 
 import queue
+import secrets
+import socket
 import threading
 import time
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,11 +78,26 @@ class Runtime(Protocol):
 
     def now(self) -> float: ...
 
+    def time(self) -> float:
+        """Seconds since the epoch: for people to read, never to measure with."""
+
+    def token(self, length: int) -> bytes:
+        """So many random bytes, which nobody can guess or has had before."""
+
+    def host_name(self) -> str: ...
+
+    def processor_percent(self) -> float:
+        """The share of one processor that this process has used since it was last asked."""
+
     def sleep(self, seconds: float) -> None: ...
 
     def lock(self) -> Lock: ...
 
-    def condition(self) -> Condition: ...
+    def rlock(self) -> Lock:
+        """As `lock`, but its owner may take it again."""
+
+    def condition(self, lock: Lock | None = None) -> Condition:
+        """A waiting room with a lock of its own, or beside one that `rlock` gave."""
 
     def queue(self) -> Queue: ...
 
@@ -91,9 +110,22 @@ class ThreadRuntime:
 
     def __init__(self, seed: int | None = None) -> None:
         self.random = Random(seed)
+        self._process = psutil.Process()
 
     def now(self) -> float:
         return time.monotonic()
+
+    def time(self) -> float:
+        return time.time()
+
+    def token(self, length: int) -> bytes:
+        return secrets.token_bytes(length)
+
+    def host_name(self) -> str:
+        return socket.gethostname()
+
+    def processor_percent(self) -> float:
+        return float(self._process.cpu_percent())
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -101,8 +133,11 @@ class ThreadRuntime:
     def lock(self) -> Lock:
         return threading.Lock()
 
-    def condition(self) -> Condition:
-        return threading.Condition()
+    def rlock(self) -> Lock:
+        return threading.RLock()
+
+    def condition(self, lock: Lock | None = None) -> Condition:
+        return threading.Condition(lock)  # type: ignore[arg-type]
 
     def queue(self) -> Queue:
         return queue.SimpleQueue()

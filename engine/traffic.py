@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, NamedTuple
-
-import psutil
 
 from engine.events import Sample
 
@@ -51,7 +48,7 @@ class TrafficSampler:
         self._busy: set[Ref] = set()
         self._ending = runtime.condition()
         self._ended = False
-        self._process = psutil.Process()
+        self._runtime = runtime
         self._thread = runtime.thread("traffic", self._run)
 
     def close(self) -> None:
@@ -61,10 +58,10 @@ class TrafficSampler:
         self._thread.join()
 
     def _run(self) -> None:
-        last = time.monotonic()
+        last = self._runtime.now()
         while not self._wait():
-            now = time.monotonic()
-            samples = list(self._samples(time.time(), now - last))
+            now = self._runtime.now()
+            samples = list(self._samples(self._runtime.time(), now - last))
             last = now
             self._committer.publish(samples)
 
@@ -82,7 +79,7 @@ class TrafficSampler:
             if any(delta) or ref in self._busy:
                 yield Sample(ref, at, seconds, *delta)
             (self._busy.add if any(delta) else self._busy.discard)(ref)
-        yield Sample(self._host, at, seconds, *total, cpu_percent=self._process.cpu_percent())
+        yield Sample(self._host, at, seconds, *total, cpu_percent=self._runtime.processor_percent())
 
     def _totals(self) -> Iterator[tuple[Ref, Counters]]:
         with self._committer.lock:
