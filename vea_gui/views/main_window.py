@@ -25,6 +25,7 @@ from vea_gui.views.object_tabs import ObjectTabs
 from vea_gui.views.object_tree import ObjectTreeView
 from vea_gui.views.perspectives import PERSPECTIVES, PerspectiveBar
 from vea_gui.views.status_bar import ConsoleStatusBar
+from vea_gui.views.tab_order import step, stops
 from vea_gui.views.table_view import RecordTableView
 from vea_gui.views.task_panel import ActionButton, TaskPanel
 
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         self._restore()
         self._retitle()
         self._count_tasks()
+        self.tree.setFocus()
 
     # --- Frame ---
     def go(self, path: Path) -> None:
@@ -164,6 +166,12 @@ class MainWindow(QMainWindow):
         windows.about(self.console)
 
     # --- Qt's events ---
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes where an operator works: tree, tabs and their page, what is below; then the bars around it."""
+        parts = [self.down, self.perspectives, *self.buttons, self.address, self.status.alert]
+        order = [stop for part in parts for stop in stops(part)]
+        return step(order, self.focusWidget(), forward) or super().focusNextPrevChild(forward)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         if not self.may_close:
             event.ignore()
