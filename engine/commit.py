@@ -17,7 +17,6 @@ from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
 from engine.records import (
     PERSISTED_KINDS,
-    TASK_ENDED,
     Alert,
     Disk,
     Group,
@@ -309,7 +308,7 @@ def _done_now(old: Config, new: Config, touched: Iterable[Ref]) -> Ref | None:
 
 
 def _is_ended(record: Record | None) -> bool:
-    return isinstance(record, Task) and record.state in TASK_ENDED
+    return isinstance(record, Task) and record.ended
 
 
 def _volumes_reached(old: Config, new: Config, touched: Iterable[Ref]) -> set[Ref]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.records import TASK_ENDED, Disk, PlexState, Subdisk
+from engine.records import Disk, PlexState, Subdisk
 from engine.states import COMPLETE, is_whole, reaches
 
 if TYPE_CHECKING:
@@ -83,5 +83,5 @@ def _fillers(config: Config, target: Ref) -> list[Ref]:
     return [
         task.ref
         for task in config.tasks_of(config.volume(plex.volume).group)
-        if task.state not in TASK_ENDED and target in (*task.params.subdisks, *task.params.plexes)
+        if not task.ended and target in (*task.params.subdisks, *task.params.plexes)
     ]

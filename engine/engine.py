@@ -29,7 +29,7 @@ from engine.groups import GroupKeeper
 from engine.luns import LunTable
 from engine.planners import plan as make_plan
 from engine.plans import Problem
-from engine.records import TASK_ENDED, Host, Kind, Ref, Severity, Task, TaskState, TaskType, new_ref
+from engine.records import Host, Kind, Ref, Severity, Task, TaskState, TaskType, new_ref
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -323,13 +323,13 @@ class Engine:
 
 def _has_ended(config: Config, task: Ref) -> bool:
     record = config.get(task)
-    return not isinstance(record, Task) or record.state in TASK_ENDED
+    return not isinstance(record, Task) or record.ended
 
 
 def _forget_oldest(edit: Edit) -> None:
     """The list of tasks does not grow for ever; the log on disk goes further back."""
     if edit.config.count(Kind.TASK) > _TASKS_MAX:
-        ended = [task for task in edit.config.all(Kind.TASK, Task) if task.state in TASK_ENDED]
+        ended = [task for task in edit.config.all(Kind.TASK, Task) if task.ended]
         for task in sorted(ended, key=lambda task: int(task.ref.id))[: _TASKS_MAX // 10]:
             edit.drop(task.ref)
 

@@ -14,7 +14,7 @@ from engine.dataplane.request import Op
 from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
 from engine.errors import GroupFrozen
-from engine.records import TASK_ENDED, Plex, PlexState, Ref, Severity, Subdisk, Task, TaskType, Volume
+from engine.records import Plex, PlexState, Ref, Severity, Subdisk, Task, TaskType, Volume
 from engine.rules import volumes_of
 
 if TYPE_CHECKING:
@@ -251,13 +251,13 @@ class FaultKeeper:
 
 def _fillers(config: Config, volume: Volume, target: Ref) -> list[Ref]:
     """The tasks that fill a plex or a subdisk."""
-    tasks = (task for task in config.tasks_of(volume.group) if task.state not in TASK_ENDED)
+    tasks = (task for task in config.tasks_of(volume.group) if not task.ended)
     return [task.ref for task in tasks if target in (*task.params.plexes, *task.params.subdisks)]
 
 
 def _copies_in(config: Config, task: Task, volume: Volume) -> bool:
     """Whether a task copies to places of this volume."""
-    return task.state not in TASK_ENDED and task.type in _COPYING and volume.ref in volumes_of(config, task)
+    return not task.ended and task.type in _COPYING and volume.ref in volumes_of(config, task)
 
 
 def _fence(edit: Edit, volume: Ref, reason: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from engine import commands
-from engine.records import TASK_ENDED, Alert, Kind, Task
+from engine.records import Alert, Kind, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -74,7 +74,7 @@ class HostLog:
                 yield from reversed((self._folder / file).read_bytes().splitlines())
 
     def _is_ours(self, entry: Task | Alert) -> bool:
-        ref, ended = entry.ref, not isinstance(entry, Task) or entry.state in TASK_ENDED
+        ref, ended = entry.ref, not isinstance(entry, Task) or entry.ended
         kind = Kind.TASK if isinstance(entry, Task) else Kind.ALERT
         number = ref.id.isascii() and ref.id.isdigit() and len(ref.id) <= _NUMBER_DIGITS_MAX
         return ended and number and ref.kind is kind and ref.host == self._host_id

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from engine.records import (
-    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -102,7 +101,7 @@ def _volumes_of_tasks(edit: Edit, touched: Iterable[Ref]) -> dict[Ref, None]:
 
 def _task_matters(record: object) -> object:
     """Not its progress, which changes ten times a second."""
-    return record.state in TASK_ENDED if isinstance(record, Task) else None
+    return record.ended if isinstance(record, Task) else None
 
 
 def _disk_matters(record: object) -> object:
@@ -246,7 +245,7 @@ def is_resynched(config: Config, volume: Volume) -> bool:
     if volume.source is None:
         return False
     return any(
-        task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED
+        task.type is TaskType.RESYNC and task.params.volume == volume.ref and not task.ended
         for task in config.tasks_of(volume.group)
     )
 

@@ -13,7 +13,6 @@ import msgspec
 from engine.errors import EngineError
 from engine.mistrust import lost_target
 from engine.records import (
-    TASK_ENDED,
     Kind,
     Plex,
     PlexState,
@@ -79,7 +78,7 @@ class VolumeKeeper:
                 )
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
-            if task.state in TASK_ENDED:
+            if task.ended:
                 continue
             if lost:
                 self._runner.fail(task.ref, f"{lost} is missing.")

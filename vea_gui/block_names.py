@@ -8,7 +8,6 @@ from typing import NamedTuple
 from engine.config import Config
 from engine.events import Sample
 from engine.records import (
-    TASK_ENDED,
     Disk,
     Enclosure,
     Plex,
@@ -204,7 +203,7 @@ class Moving(NamedTuple):
 
 def movings(config: Config, task: Task) -> list[Moving]:
     """What a task moves, piece by piece; empty when it has ended or moves nothing."""
-    if task.state in TASK_ENDED:
+    if task.ended:
         return []
     percent = task.bytes_done * 100 // task.bytes_total if task.bytes_total else -1
     found = []

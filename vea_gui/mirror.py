@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from engine.config import Config, Edit
 from engine.events import Event, Remove, Sample, Upsert
 from engine.records import (
-    TASK_ENDED,
     AnyRecord,
     Connection,
     Kind,
@@ -99,7 +98,7 @@ class Mirror:
                 tasks.pop(old.ref, None)
                 if not tasks:
                     self._work.pop(ref, None)
-        if isinstance(new, Task) and new.state not in TASK_ENDED:
+        if isinstance(new, Task) and not new.ended:
             for ref in task_objects(new):
                 self._work.setdefault(ref, {})[new.ref] = new
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.records import TASK_ENDED, Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
+from engine.records import Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -149,7 +149,7 @@ def percent(task: Task) -> float:
 
 def task_row(config: Config, task: Task) -> Row:
     """One task of `vxtask list`."""
-    known = task.eta_low_s >= 0 and task.state not in TASK_ENDED
+    known = task.eta_low_s >= 0 and not task.ended
     return {
         "id": int(task.ref.id),
         "type": str(task.type),

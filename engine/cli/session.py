@@ -11,7 +11,7 @@ from engine.cli.progress import Progress
 from engine.config import Config, Edit
 from engine.errors import CommandRejected, ConnectionLost
 from engine.events import Batch, Remove, Sample, Upsert
-from engine.records import TASK_ENDED, Task, TaskState
+from engine.records import Task, TaskState
 from engine.units import format_seconds, format_size
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Session:
 
     def _wait_until(self, ref: Ref, reached: Callable[[Task], bool]) -> None:
         self.fold()
-        while isinstance(task := self.config.get(ref), Task) and task.state not in TASK_ENDED and not reached(task):
+        while isinstance(task := self.config.get(ref), Task) and not task.ended and not reached(task):
             self._fold_next()
 
     def _unfinished(self, tasks: list[Ref], known: dict[Ref, Task]) -> list[Task]:
@@ -147,7 +147,7 @@ class Session:
             task = self.config.get(ref)
             if isinstance(task, Task):
                 known[ref] = task
-                if task.state not in TASK_ENDED:
+                if not task.ended:
                     waiting.append(task)
         return waiting
 

@@ -9,7 +9,7 @@ from engine.commands import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask,
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import TASK_ENDED, Alert, Kind, Task, TaskType
+from engine.records import Alert, Kind, Task, TaskType
 from engine.rules import counted
 
 _ABORT_LEAVES = {
@@ -87,12 +87,12 @@ def clear(config: Config, command: ClearTasks, ids: Ids) -> Plan:
     refs = dict.fromkeys(command.tasks)
     tasks = [config.task(ref) for ref in refs] if refs else config.all(Kind.TASK, Task)
     title = "Clear Finished Tasks"
-    live = next((task for task in tasks if task.state not in TASK_ENDED), None) if refs else None
+    live = next((task for task in tasks if not task.ended), None) if refs else None
     text = f"The task “{live.name}” has not ended." if live else ""
     if blocked := refuse(title, Problem(text, "Wait for it, or abort it.", live.ref, "tasks") if live else None):
         return blocked
     draft = Draft(config, ids)
-    ended = [task for task in tasks if task.state in TASK_ENDED and not task.cleared]
+    ended = [task for task in tasks if task.ended and not task.cleared]
     draft.put(*(replace(task, cleared=True) for task in ended))
     draft.step(f"Take {counted(len(ended), 'finished task')} off the list", "the log keeps them")
     return draft.plan(title)
@@ -101,7 +101,7 @@ def clear(config: Config, command: ClearTasks, ids: Ids) -> Plan:
 def acknowledge(config: Config, command: AcknowledgeAlerts, ids: Ids) -> Plan:
     """Alerts leave the list of open ones; the log keeps them."""
     named = [config[ref] for ref in dict.fromkeys(command.alerts)] or config.all(Kind.ALERT, Alert)
-    alerts = [alert for alert in named if isinstance(alert, Alert) and not alert.acknowledged]
+    alerts = [alert for alert in named if isinstance(alert, Alert) and alert.open]
     draft = Draft(config, ids)
     draft.put(*(replace(alert, acknowledged=True) for alert in alerts))
     draft.step(f"Take {counted(len(alerts), 'alert')} off the list", "the log keeps them")

@@ -42,3 +42,8 @@ class Alert(Record, frozen=True, kw_only=True, tag="alert"):
     cause: str = ""
     remedy: str = ""
     acknowledged: bool = False  # taken off the list of open ones; the alert log still shows it
+
+    @property
+    def open(self) -> bool:
+        """Whether it is on the list of what needs attention: nobody has acknowledged it."""
+        return not self.acknowledged

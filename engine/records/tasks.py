@@ -70,3 +70,8 @@ class Task(Record, frozen=True, kw_only=True, tag="task"):
     eta_high_s: float = -1.0
     result: str = ""  # one sentence when it failed or was aborted
     cleared: bool = False  # ended and taken off the list; the task log still shows it
+
+    @property
+    def ended(self) -> bool:
+        """Whether its state is final: nothing of it will be done any more."""
+        return self.state in TASK_ENDED

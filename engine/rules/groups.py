@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import TASK_ENDED, Group, GroupState, Ref
+from engine.records import Group, GroupState, Ref
 from engine.rules.tasks import running
 from engine.rules.words import counted, listed
 
@@ -46,5 +46,5 @@ def group_without_volumes(config: Config, group: Ref) -> Problem | None:
 
 def group_quiet(config: Config, group: Ref) -> Problem | None:
     """No task runs in the group."""
-    task = next((task for task in config.tasks_of(group) if task.state not in TASK_ENDED), None)
+    task = next((task for task in config.tasks_of(group) if not task.ended), None)
     return None if task is None else running(task, config.group(group).name)

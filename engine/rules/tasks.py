@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import TASK_ENDED, Kind, Plex, Ref, Subdisk, Task, TaskType
+from engine.records import Kind, Plex, Ref, Subdisk, Task, TaskType
 
 IODELAY_MAX_MS = 60_000
 
@@ -18,7 +18,7 @@ def running(task: Task, name: str) -> Problem:
 def task_of(config: Config, volume: Ref) -> Task | None:
     """The task that works on a volume now; a volume has one at most."""
     tasks = config.tasks_of(config.volume(volume).group)
-    return next((task for task in tasks if task.state not in TASK_ENDED and volume in volumes_of(config, task)), None)
+    return next((task for task in tasks if not task.ended and volume in volumes_of(config, task)), None)
 
 
 def volumes_of(config: Config, task: Task) -> set[Ref]:
@@ -42,7 +42,7 @@ def no_running_task(config: Config, volume: Ref) -> Problem | None:
 def task_live(config: Config, task: Ref) -> Problem | None:
     """A task that has not ended."""
     record = config.task(task)
-    if record.state not in TASK_ENDED:
+    if not record.ended:
         return None
     return Problem(f"The task “{record.name}” has ended already.", "", task)
 

@@ -18,7 +18,6 @@ from engine.records import (
     HOST_FIELDS,
     PERSISTED_KINDS,
     RECORD_TYPES,
-    TASK_ENDED,
     AnyRecord,
     Kind,
     Record,
@@ -92,7 +91,7 @@ def kept(record: Record) -> bool:
     """Whether a record belongs on disk at all: a task that has ended does not."""
     if record.ref.kind not in PERSISTED_KINDS:
         return False
-    return not (isinstance(record, Task) and record.state in TASK_ENDED)
+    return not (isinstance(record, Task) and record.ended)
 
 
 def persistent(record: Record | None) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from engine.errors import GroupFrozen
-from engine.records import TASK_ENDED, Task, TaskState
+from engine.records import Task, TaskState
 from engine.tasks.belt import Belt
 from engine.tasks.courtesy import Courtesy
 from engine.tasks.failure import StepFailed
@@ -113,7 +113,7 @@ class Job:
 
     def _conduct(self) -> None:
         task = self._host.config().get(self.ref)
-        if not isinstance(task, Task) or task.state in TASK_ENDED:
+        if not isinstance(task, Task) or task.ended:
             return
         failure = self._work(task) if self._wish is Wish.GO else None
         with self._changed:

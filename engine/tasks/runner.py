@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.records import TASK_ENDED, Task
+from engine.records import Task
 from engine.tasks.job import Job, Order, Wish
 from engine.tasks.kinds import KINDS
 
@@ -126,5 +126,5 @@ class TaskRunner:
 
     def _has_ended(self, task: Ref) -> bool:
         record = self._host.config().get(task)
-        ended = not isinstance(record, Task) or record.state in TASK_ENDED
+        ended = not isinstance(record, Task) or record.ended
         return ended and task not in self._jobs

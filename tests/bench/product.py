@@ -13,7 +13,7 @@ from engine.commands import AddMirrors, Command, CreateGroup, CreateVolume, Grow
 from engine.errors import CommandRejected
 from engine.events import Batch, Upsert
 from engine.lab import Lab, create_lab, mark_furnished
-from engine.records import TASK_ENDED, AnyRecord, Disk, Group, Plex, Ref, Subdisk, Task, TaskState, Volume
+from engine.records import AnyRecord, Disk, Group, Plex, Ref, Subdisk, Task, TaskState, Volume
 from engine.remote.client import RemoteEngine
 from engine.units import MIB
 from tests.bench.place import Place, line_of
@@ -132,7 +132,7 @@ class Product:
     def _hurry(self) -> None:
         """What still runs is to end soon."""
         for record in self.records():
-            if isinstance(record, Task) and record.state not in TASK_ENDED and record.iodelay_ms:
+            if isinstance(record, Task) and not record.ended and record.iodelay_ms:
                 try:
                     self.api.submit(ThrottleTask(task=record.ref, iodelay_ms=0))
                 except CommandRejected:
@@ -165,9 +165,7 @@ class _Ends:
 
     def _note(self, records: tuple[AnyRecord, ...]) -> None:
         with self._changed:
-            self._ended.update(
-                (record.ref, record) for record in records if isinstance(record, Task) and record.state in TASK_ENDED
-            )
+            self._ended.update((record.ref, record) for record in records if isinstance(record, Task) and record.ended)
             self._changed.notify_all()
 
 

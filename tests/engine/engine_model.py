@@ -16,7 +16,7 @@ from engine import engine as engine_module
 from engine.commands import CreateVolume
 from engine.dataplane.call import Call
 from engine.dataplane.request import Op, Request
-from engine.records import TASK_ENDED, Kind, Ref, Subdisk, Task, TaskState
+from engine.records import Kind, Ref, Subdisk, Task, TaskState
 from engine.states import COMPLETE
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab
@@ -246,7 +246,7 @@ class EngineModel:
         assert self._layout_of_subdisks() == before, "a restart changed the subdisks"
         for task in self.tasks:
             record = self.lab.config.task(task)
-            assert record.state not in TASK_ENDED, f"{record.name} ended by a restart: {record.result}"
+            assert not record.ended, f"{record.name} ended by a restart: {record.result}"
             if not record.paused:
                 self.stepper.rest(task)
 

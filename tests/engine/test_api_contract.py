@@ -14,7 +14,7 @@ from engine.config import Config, Edit
 from engine.errors import CommandRejected, EngineError
 from engine.events import Batch, Remove, Upsert
 from engine.host import OpenedHost
-from engine.records import TASK_ENDED, Disk, DiskUsage, Group, Kind, Ref, Task, TaskState, Volume
+from engine.records import Disk, DiskUsage, Group, Kind, Ref, Task, TaskState, Volume
 from engine.remote.client import RemoteEngine
 from engine.units import MIB
 from tests.engine.small_host import small_host
@@ -84,7 +84,7 @@ class Follower:
     def ended(self, ref: Ref) -> Task:
         def over(config: Config) -> bool:
             task = config.get(ref)
-            return isinstance(task, Task) and task.state in TASK_ENDED
+            return isinstance(task, Task) and task.ended
 
         return self.wait(over).task(ref)
 

@@ -27,7 +27,7 @@ from engine.commands import (
     StopVolumes,
 )
 from engine.errors import CommandRejected
-from engine.records import TASK_ENDED, Ref, Task, VolumeStatus
+from engine.records import Ref, Task, VolumeStatus
 from engine.units import MIB
 from tests.conftest import SOAK
 from tests.engine.engine_lab import EngineLab
@@ -187,7 +187,7 @@ class Storm:
         return True
 
     def _tasks(self) -> list[Task]:
-        return [task for task in self.lab.config.tasks_of(self.lab.group().ref) if task.state not in TASK_ENDED]
+        return [task for task in self.lab.config.tasks_of(self.lab.group().ref) if not task.ended]
 
     def _await_tasks(self) -> None:
         for task in self._tasks():

@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
 
 def open_alerts(lab: EngineLab) -> list[Alert]:
     alerts = lab.config.all(Kind.ALERT, Alert)
-    return [alert for alert in alerts if alert.name.endswith("is missing.") and not alert.acknowledged]
+    return [alert for alert in alerts if alert.name.endswith("is missing.") and alert.open]
 
 
 def test_a_missing_disk_is_told_of_once_and_after_each_start(lab: EngineLab) -> None:

@@ -10,7 +10,6 @@ import pytest
 from engine.commands import CreateVolume, ResyncVolume
 from engine.config import Config
 from engine.records import (
-    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -120,7 +119,7 @@ def test_mirrors_in_doubt_are_resynching_only_while_a_task_makes_them_equal() ->
     assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
     site.submit(ResyncVolume(volume=volume.ref))
     assert site.volume("v").status is VolumeStatus.RESYNCHING
-    task = next(task for task in site.config.tasks_of(site.group()) if task.state not in TASK_ENDED)
+    task = next(task for task in site.config.tasks_of(site.group()) if not task.ended)
     site.edit(msgspec.structs.replace(task, state=TaskState.ABORTED))
     assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
 

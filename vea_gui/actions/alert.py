@@ -17,7 +17,7 @@ def _acknowledge(console: Console, selection: Selection) -> None:
 
 
 def _any_alert(selection: Selection) -> Reason:
-    is_open = any(not alert.acknowledged for alert in selection.config.all(Kind.ALERT, Alert))
+    is_open = any(alert.open for alert in selection.config.all(Kind.ALERT, Alert))
     return None if is_open else Problem("There are no open alerts.", "")
 
 

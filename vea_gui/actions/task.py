@@ -8,7 +8,7 @@ from engine import rules
 from engine.commands import AbortTask, ClearTasks, Command, PauseTask, ResumeTask
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import TASK_ENDED, Kind, Ref, Task, TaskState
+from engine.records import Kind, Ref, Task, TaskState
 from vea_gui.action_rows import Action, Reason
 from vea_gui.actions import reasons
 from vea_gui.console import Console
@@ -36,7 +36,7 @@ def _paused(config: Config, task: Ref) -> Problem | None:
 
 def _ended(config: Config, task: Ref) -> Problem | None:
     record = config.task(task)
-    if record.state in TASK_ENDED:
+    if record.ended:
         return None
     return Problem(f"The task “{record.name}” has not ended.", "Wait for it, or abort it.", task)
 
@@ -51,7 +51,7 @@ def _undoable(config: Config, task: Ref) -> Problem | None:
 
 
 def _any_finished(selection: Selection) -> Reason:
-    if any(task.state in TASK_ENDED and not task.cleared for task in selection.config.all(Kind.TASK, Task)):
+    if any(task.ended and not task.cleared for task in selection.config.all(Kind.TASK, Task)):
         return None
     return Problem("No task has finished.", "")
 

@@ -13,7 +13,7 @@ from vea_gui.words import tone_of
 
 def open_alerts() -> Source:
     """Alerts that nobody has acknowledged."""
-    return matching(Kind.ALERT, lambda alert: not alert.acknowledged)
+    return matching(Kind.ALERT, lambda alert: alert.open)
 
 
 class AlertPanel(QWidget):
@@ -29,7 +29,7 @@ class AlertPanel(QWidget):
 
     def worst(self) -> Alert | None:
         """The alert that matters most; of equals the newest."""
-        alerts = (alert for alert in self.console.config.all(Kind.ALERT, Alert) if not alert.acknowledged)
+        alerts = (alert for alert in self.console.config.all(Kind.ALERT, Alert) if alert.open)
         return max(alerts, key=lambda alert: (tone_of(alert), alert.time), default=None)
 
     def release(self) -> None:

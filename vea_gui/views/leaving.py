@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from engine.records import TASK_ENDED, Kind, Task
+from engine.records import Kind, Task
 from vea_gui.console import Console
 from vea_gui.views.message import choose
 
@@ -22,7 +22,7 @@ class Leaving(NamedTuple):
 def ask_to_leave(console: Console, ways: Leaving) -> None:
     """Leave at once when nobody is touched by it; else say who is, and ask."""
     clients = console.session.clients()
-    tasks = [task for task in console.config.all(Kind.TASK, Task) if task.state not in TASK_ENDED]
+    tasks = [task for task in console.config.all(Kind.TASK, Task) if not task.ended]
     if not console.session.owned or (not clients and not tasks):
         ways.stop()
         return

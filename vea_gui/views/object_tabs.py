@@ -92,7 +92,7 @@ def _volumes_on_disk(ref: Ref) -> Source:
 
 def _alerts_of(ref: Ref) -> Source:
     """Open alerts about an object; the alert log has the others."""
-    return matching(Kind.ALERT, lambda alert: alert.object == ref and not alert.acknowledged)
+    return matching(Kind.ALERT, lambda alert: alert.object == ref and alert.open)
 
 
 # --- pages that are no tables ---

@@ -6,7 +6,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
-from engine.records import TASK_ENDED, Kind, Task
+from engine.records import Kind, Task
 from vea_gui import icons, theme
 from vea_gui.console import Console
 from vea_gui.models.table import Source, matching
@@ -83,7 +83,7 @@ class TaskPanel(QWidget):
     def unfinished(self) -> list[Task]:
         """Tasks that have not ended: running, paused, waiting."""
         tasks = self.console.config.every(Kind.TASK)
-        return [task for task in tasks if isinstance(task, Task) and task.state not in TASK_ENDED]
+        return [task for task in tasks if isinstance(task, Task) and not task.ended]
 
     def _meant(self) -> Selection:
         """What is picked; when no task is, the one that has not ended, where there is only one."""
