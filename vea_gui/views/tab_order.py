@@ -26,10 +26,9 @@ def step(order: Iterable[QWidget], here: QWidget | None, forward: bool) -> bool:
 
 def _is_stop(widget: QWidget) -> bool:
     """Of buttons of which one is chosen, Tab comes to that one; arrows go to the others."""
-    if isinstance(widget, QAbstractButton):
-        group = widget.group()
-        if group and group.exclusive() and group.checkedButton() is not None:
-            return widget.isChecked()
+    group = widget.group() if isinstance(widget, QAbstractButton) else None
+    if group is not None and group.exclusive() and group.checkedButton() is not None:
+        return group.checkedButton() is widget
     return bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and widget.focusProxy() is None
 
 
