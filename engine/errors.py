@@ -43,6 +43,10 @@ class RangeError(EngineError, ValueError):
     """A request outside of its device: a bug of the caller, never the operator's."""
 
 
+class TransitionError(EngineError):
+    """A state that may not follow the one before: a bug of the caller, and nothing of its change becomes true."""
+
+
 class MetadataError(EngineError):
     """A private region that cannot be believed: torn, foreign, misdirected or of a newer format."""
 

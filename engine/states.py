@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from engine.errors import TransitionError
 from engine.records import (
+    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -43,7 +45,7 @@ PLEX_MAY_BECOME: dict[PlexState, frozenset[PlexState]] = {
     PlexState.IOFAIL: frozenset({PlexState.FILLING, PlexState.STALE, PlexState.OFFLINE}),
     PlexState.OFFLINE: frozenset({PlexState.STALE, PlexState.FILLING}),
 }
-"""Which plex state may follow which."""
+"""Which plex state may follow which, in a group of this host. `settle` refuses every other change."""
 
 _LAYOUTS = {
     (PlexLayout.CONCAT, False): VolumeLayout.CONCAT,
@@ -54,8 +56,9 @@ _LAYOUTS = {
 
 
 def settle(edit: Edit) -> None:
-    """Derive every state that the edit's changes reach, bottom up."""
+    """Derive every state that the edit's changes reach, bottom up. TransitionError for a change that may not be."""
     touched = list(edit.touched)
+    _check_transitions(edit, touched)
     disks = _reached(edit, touched, Kind.DISK, {Kind.SUBDISK: "disk"})
     plexes = _reached(edit, touched, Kind.PLEX, {Kind.SUBDISK: "plex"})
     groups_first = [ref for ref in touched if ref.kind is Kind.GROUP and _differs(edit, ref, _group_matters)]
@@ -76,6 +79,27 @@ def settle(edit: Edit) -> None:
     groups = _reached(edit, list(edit.touched), Kind.GROUP, {Kind.VOLUME: "group", Kind.DISK: "group"})
     for ref in groups:
         _settle_group(edit, ref)
+
+
+def _check_transitions(edit: Edit, touched: Iterable[Ref]) -> None:
+    """What was settled before, in this edit or the last one, becomes only what the table allows. A group that is just
+    being imported comes as it is."""
+    for ref in touched:
+        after = edit.config.get(ref)
+        if not isinstance(after, Plex):
+            continue
+        before = edit.settled.get(ref, edit.base.get(ref))
+        edit.settled[ref] = after
+        if not isinstance(before, Plex) or before.state is after.state or not _was_ours(edit, before):
+            continue
+        if after.state not in PLEX_MAY_BECOME[before.state]:
+            raise TransitionError(f"{after.name} is {before.state} and can't become {after.state}.")
+
+
+def _was_ours(edit: Edit, plex: Plex) -> bool:
+    volume = edit.base.get(plex.volume)
+    group = edit.base.get(volume.group) if isinstance(volume, Volume) else None
+    return isinstance(group, Group) and group.state is GroupState.IMPORTED
 
 
 def _differs(edit: Edit, ref: Ref, matters: Callable[[object], object]) -> bool:
@@ -101,7 +125,7 @@ def _volumes_of_tasks(edit: Edit, touched: Iterable[Ref]) -> dict[Ref, None]:
 
 def _task_matters(record: object) -> object:
     """Not its progress, which changes ten times a second."""
-    return record.ended if isinstance(record, Task) else None
+    return record.state in TASK_ENDED if isinstance(record, Task) else None
 
 
 def _disk_matters(record: object) -> object:
@@ -245,7 +269,7 @@ def is_resynched(config: Config, volume: Volume) -> bool:
     if volume.source is None:
         return False
     return any(
-        task.type is TaskType.RESYNC and task.params.volume == volume.ref and not task.ended
+        task.type is TaskType.RESYNC and task.params.volume == volume.ref and task.state not in TASK_ENDED
         for task in config.tasks_of(volume.group)
     )
 

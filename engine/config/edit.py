@@ -22,6 +22,7 @@ class Edit:
         self._owned_indexes: set[object] = set()
         self._owned_entries: set[tuple[object, object]] = set()
         self.touched: dict[Ref, None] = {}  # in order of touching
+        self.settled: dict[Ref, Record] = {}  # touched plexes as they were last settled
 
     @property
     def config(self) -> Config:

@@ -64,7 +64,7 @@ def resync_doubt(shape: Shape) -> Case:
     """Two complete plexes, the first one written while the second was not looked at, as after a crash."""
     volume = make_volume(shape.size)
     one = make_plex(VOLUME, "v-01", shape, 0, PlexState.ACTIVE)
-    two = make_plex(VOLUME, "v-02", shape, 3, PlexState.STALE)
+    two = make_plex(VOLUME, "v-02", shape, 3, PlexState.EMPTY)
     task = make_task(TaskType.RESYNC, volume=VOLUME, plexes=_refs(two, Plex))
 
     def done(config: Config) -> None:

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from engine.commands import CreateVolume, ResyncVolume
-from engine.config import Config
+from engine.config import Config, Edit
+from engine.errors import TransitionError
 from engine.records import (
+    TASK_ENDED,
     Disk,
     DiskStatus,
     Group,
@@ -119,7 +121,7 @@ def test_mirrors_in_doubt_are_resynching_only_while_a_task_makes_them_equal() ->
     assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
     site.submit(ResyncVolume(volume=volume.ref))
     assert site.volume("v").status is VolumeStatus.RESYNCHING
-    task = next(task for task in site.config.tasks_of(site.group()) if not task.ended)
+    task = next(task for task in site.config.tasks_of(site.group()) if task.state not in TASK_ENDED)
     site.edit(msgspec.structs.replace(task, state=TaskState.ABORTED))
     assert site.volume("v").status is VolumeStatus.FAILED_REDUNDANCY
 
@@ -176,6 +178,49 @@ def test_only_filling_and_zeroing_make_a_plex_complete() -> None:
     for state, following in PLEX_MAY_BECOME.items():
         if following & COMPLETE and state not in COMPLETE:
             assert state in (S.EMPTY, S.FILLING)
+
+
+def one_plex(state: PlexState, group: GroupState = GroupState.IMPORTED) -> Config:
+    """A volume with one plex, without a piece of any disk."""
+    records: list[Group | Volume | Plex] = [
+        Group(ref=GROUP, name="dg1", state=group),
+        Volume(ref=VOLUME, name="v", group=GROUP, size=10),
+        Plex(ref=PLEXES[0], name="v-01", volume=VOLUME, state=state),
+    ]
+    return Config.of(records)
+
+
+def become(edit: Edit, state: PlexState) -> None:
+    edit.put(msgspec.structs.replace(edit.config.plex(PLEXES[0]), state=state))
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(PlexState, 2)))
+def test_no_edit_makes_a_transition_that_the_table_does_not_have(before: PlexState, after: PlexState) -> None:
+    edit = Edit(one_plex(before))
+    become(edit, after)
+    if after in PLEX_MAY_BECOME[before]:
+        assert edit.result()[0].plex(PLEXES[0]).state is after
+        return
+    with pytest.raises(TransitionError, match=f"v-01 is {before} and can't become {after}"):
+        edit.result()
+
+
+def test_what_an_edit_has_settled_counts_as_a_transition_of_its_own() -> None:
+    edit = Edit(one_plex(S.STALE))
+    for state in (S.FILLING, S.IOFAIL):
+        become(edit, state)
+        assert edit.result()[0].plex(PLEXES[0]).state is state
+    become(edit, S.CLEAN)
+    with pytest.raises(TransitionError):
+        edit.result()
+
+
+@pytest.mark.parametrize("group", [GroupState.FOREIGN, GroupState.DEPORTED])
+def test_a_group_that_was_elsewhere_comes_as_it_is(group: GroupState) -> None:
+    edit = Edit(one_plex(S.STALE, group))
+    become(edit, S.CLEAN)
+    edit.put(msgspec.structs.replace(edit.config.group(GROUP), state=GroupState.IMPORTED))
+    assert edit.result()[0].plex(PLEXES[0]).state is S.CLEAN
 
 
 def _reachable(state: PlexState) -> set[PlexState]:
