@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 from engine.config import Config
-from engine.records import Disk, Kind, Plex, Ref, Subdisk, Volume
+from engine.records import Disk, Kind, Plex, Record, Ref, Subdisk, Volume
 
 
 class ItemKind(enum.IntEnum):
@@ -54,6 +54,22 @@ class Item(NamedTuple):
 
 
 _BY_PLACE = attrgetter("start", "kind")
+
+_LAID_OUT_BY: dict[Kind, attrgetter[tuple[object, ...]]] = {
+    Kind.DISK: attrgetter("name", "group", "enclosure", "size", "public_offset", "public_length"),
+    Kind.VOLUME: attrgetter("name", "group", "size"),
+    Kind.PLEX: attrgetter("name", "volume", "columns", "length"),
+    Kind.SUBDISK: attrgetter("plex", "disk", "disk_offset", "plex_offset", "length", "column", "replaces"),
+}
+"""What of a record decides which bands there are, in what order, and what lies where in them."""
+
+_LISTED_BY: dict[Kind, attrgetter[tuple[object, ...]]] = {
+    Kind.DISK: attrgetter("name", "group", "enclosure"),
+    Kind.VOLUME: attrgetter("name", "group"),
+    Kind.PLEX: attrgetter("name", "volume"),
+    Kind.SUBDISK: attrgetter("plex", "disk", "disk_offset", "plex_offset", "column", "replaces"),
+}
+"""What of that decides which bands there are and in what order."""
 
 
 class Band(NamedTuple):
@@ -104,6 +120,24 @@ def _columns(plex: Plex, subdisks: list[Subdisk]) -> Iterator[Item]:
             yield Item(ItemKind.COLUMN, plex.ref, 0, sum(sd.length for sd in mine if sd.replaces is None), column)
         for sd in mine:
             yield Item(ItemKind.SUBDISK, sd.ref, sd.plex_offset, sd.length, column, sd.replaces is not None)
+
+
+def laid_otherwise(old: Record | None, new: Record | None) -> bool:
+    """Whether a record's change can be seen in where something lies; states and progress can not."""
+    return _differs(_LAID_OUT_BY, old, new)
+
+
+def listed_otherwise(old: Record | None, new: Record | None) -> bool:
+    """Whether a record's change can bring other bands, or another order of them."""
+    return _differs(_LISTED_BY, old, new)
+
+
+def _differs(fields: dict[Kind, attrgetter[tuple[object, ...]]], old: Record | None, new: Record | None) -> bool:
+    some = old if old is not None else new
+    read = fields.get(some.ref.kind) if some is not None else None
+    if read is None or old is new:
+        return False
+    return old is None or new is None or read(old) != read(new)
 
 
 def splice(old: Sequence[Item], new: Sequence[Item]) -> Splice:
@@ -175,6 +209,14 @@ class Rows:
         self.bands[number] = band
         self._settle_in(band)
         self._starts = [0, *accumulate(len(each.items) for each in self.bands)]
+
+    def append(self, bands: Sequence[Band]) -> None:
+        """More bands behind all others."""
+        for number, band in enumerate(bands, len(self.bands)):
+            self._settle_in(band)
+            self._numbers[band.ref] = number
+            self._starts.append(self._starts[-1] + len(band.items))
+        self.bands.extend(bands)
 
     def insert(self, number: int, band: Band) -> None:
         self.bands.insert(number, band)

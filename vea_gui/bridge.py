@@ -19,7 +19,12 @@ from vea_gui.mirror import Mirror
 TICK_MS = 34
 """At most some 30 updates a second reach the models."""
 EVENTS_PER_DRAIN = 750
-"""Bounds what one update may cost; the rest waits for the next tick."""
+"""No update folds in more, but for a batch that is larger by itself: batches are never torn apart."""
+EVENTS_AT_LEAST = 100
+DRAIN_S = 0.010
+"""What one update may cost the GUI thread: how many events that is has been learnt from those before."""
+REST_MS = 6
+"""When more is waiting than one update may take in: so long what the operator does has its turn."""
 SILENT_AFTER_MS = 5_000
 RETRY_MS = 3_000
 
@@ -47,6 +52,7 @@ class EngineBridge(QObject):
         self._inbox: deque[Batch] = deque()
         self._awake = False
         self._sequence = 0
+        self._event_s = DRAIN_S / EVENTS_PER_DRAIN  # processor time that an event has cost lately
         self._asked_at: deque[float] = deque()
         self._quiet = False
         self._topics: dict[str, Future[Any]] = {}
@@ -169,14 +175,15 @@ class EngineBridge(QObject):
     @Slot()
     def _wake(self) -> None:
         if self.attached and not self._tick.isActive() and not self._closed:
-            self._tick.start()
+            self._tick.start(TICK_MS)
 
     def _drain(self) -> None:
         self._awake = False
         if not self.attached:
             return
         events: list[Any] = []
-        while self._inbox and len(events) < EVENTS_PER_DRAIN:
+        most = self._most()
+        while self._inbox and (not events or len(events) + len(self._inbox[0].events) <= most):
             batch = self._inbox.popleft()
             if batch.sequence <= self._sequence:
                 continue
@@ -187,9 +194,21 @@ class EngineBridge(QObject):
             self._sequence = batch.sequence
             events.extend(batch.events)
         if events:
-            self.changed.emit(self.mirror.fold(events))
-        if self._inbox:
-            self._tick.start()
+            self._fold(events)
+        if self._inbox and self.attached:
+            self._tick.start(REST_MS)
+
+    def _most(self) -> int:
+        """How many events one update may take in."""
+        return max(EVENTS_AT_LEAST, min(EVENTS_PER_DRAIN, round(DRAIN_S / self._event_s)))
+
+    def _fold(self, events: list[Any]) -> None:
+        """Tell the models, and learn what it has cost: faster that it costs more than that it costs less."""
+        began = time.thread_time()
+        self.changed.emit(self.mirror.fold(events))
+        cost = max((time.thread_time() - began) / max(len(events), EVENTS_AT_LEAST), 1e-7)
+        weight = 0.5 if cost > self._event_s else 0.2
+        self._event_s += weight * (cost - self._event_s)
 
     def _tell_silence(self) -> None:
         self._quiet = True

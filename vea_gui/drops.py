@@ -13,9 +13,10 @@ import msgspec
 from engine.commands import Move, MoveSubdisks, Target
 from engine.config import Config, Edit, Extent
 from engine.plans import Problem
-from engine.records import Kind, Ref, Subdisk
+from engine.records import Kind, Plex, Record, Ref, Subdisk, Task, Volume
 from engine.rules import can_move, can_take_subdisk, shares_disk
 from engine.units import ALLOCATION_UNIT, align_down, align_up, format_size
+from vea_gui.mirror import task_objects
 
 
 class Piece(NamedTuple):
@@ -68,6 +69,8 @@ class Lift:
         self._problems: dict[Ref, Problem | None] = {}
         self._allowed: list[Region] | None = None
         self._apart: bool | None = None
+        self._stuck: Problem | None = None  # why nothing lifted may move at all
+        self._near: frozenset[Ref] | None = None  # disks with a part of its volumes; None: both not asked yet
 
     @property
     def subdisks(self) -> list[Subdisk]:
@@ -92,12 +95,24 @@ class Lift:
         return self._problems[disk]
 
     def _ask(self, disk: Ref) -> Problem | None:
+        if self._near is None:
+            moves = [can_move(self.config, subdisk) for subdisk in self.subdisks]
+            self._near = self._disks_of_volumes()
+            self._stuck = next((problem for problem in moves if problem is not None), None)
+        if self._stuck is not None:
+            return self._stuck
+        alone = disk not in self._near  # the rule about parts of one volume reads all that lies on a disk
         for subdisk in self.subdisks:
             nothing = msgspec.structs.replace(subdisk, length=0)
-            blocked = can_move(self.config, subdisk) or can_take_subdisk(self.config, [nothing], disk)
+            blocked = can_take_subdisk(self.config, [nothing], disk, force=alone)
             if blocked is not None:
                 return blocked
         return None
+
+    def _disks_of_volumes(self) -> frozenset[Ref]:
+        """The disks on which any part of the lifted volumes lies."""
+        parts = (record for record in map(self.config.get, self._own(self.config)) if isinstance(record, Subdisk))
+        return frozenset(part.disk for part in parts)
 
     def apart(self) -> bool:
         """Whether parts of one volume are lifted that may not lie on one disk together."""
@@ -209,10 +224,13 @@ class Lift:
                 if room > length:
                     left.insert(0, (disk, offset + length, room - length))
 
-    def refresh(self, config: Config) -> str:
-        """Go on with a newer configuration. Answers why that is impossible, as one sentence; empty when it is not."""
+    def refresh(self, config: Config, changed: Iterable[Ref] | None = None) -> str:
+        """Go on with a newer configuration, in which `changed` may differ (None: anything).
+
+        Answers why that is impossible, as one sentence; empty when it is not.
+        """
         old, self.config = self.config, config
-        self._forget()
+        self._forget_about(old, changed)
         for ref in self.refs:
             now, before = config.get(ref), old.get(ref)
             if not isinstance(now, Subdisk):
@@ -221,11 +239,44 @@ class Lift:
                 return f"{now.name} lies elsewhere now. Nothing was moved."
         return ""
 
+    def _forget_about(self, old: Config, changed: Iterable[Ref] | None) -> None:
+        """Ask anew only what changed records can answer otherwise: there may be thousands of others a second."""
+        if changed is None:
+            self._forget()
+            return
+        own = self._own(old) | self._own(self.config)
+        for ref in changed:
+            sides = (old.get(ref), self.config.get(ref))
+            if ref in own or (ref.kind is Kind.TASK and any(_works_on(task, own) for task in sides)):
+                self._forget()
+                return
+            for record in sides:
+                disk = record.disk if isinstance(record, Subdisk) else ref if ref.kind is Kind.DISK else None
+                if disk is not None:
+                    self._problems.pop(disk, None)
+                    self._allowed = self._apart = None
+
+    def _own(self, config: Config) -> set[Ref]:
+        """What is lifted, and all that the rules about it look at besides the disks: its volumes and their parts."""
+        found: set[Ref] = set(self.refs)
+        for subdisk in (record for record in map(config.get, self.refs) if isinstance(record, Subdisk)):
+            plex = config.get(subdisk.plex)
+            if isinstance(plex, Plex) and isinstance(volume := config.get(plex.volume), Volume):
+                found |= {volume.ref, volume.group, subdisk.disk}
+                for each in config.plexes_of(volume.ref):
+                    found |= {each.ref, *(part.ref for part in config.subdisks_of(each.ref))}
+        return found
+
     def cancelled_over(self, before: Verdict | None, now: Verdict) -> str:
         """Why a target that was legal is none any more; empty when nothing has changed for the worse."""
         if isinstance(before, Drop) and isinstance(now, Problem):
             return f"{now.text} Nothing was moved."
         return ""
+
+
+def _works_on(task: Record | None, refs: set[Ref]) -> bool:
+    """Whether a task has to do with any of these."""
+    return isinstance(task, Task) and not refs.isdisjoint(task_objects(task))
 
 
 def with_target(config: Config, piece: Piece) -> Config:

@@ -25,7 +25,7 @@ class Health:
         after = trouble(new) if new is not None else ""
         if not before and not after:
             return set()
-        if old is not None and new is not None and before == after and set(_above(old)) == set(_above(new)):
+        if old is not None and new is not None and before == after and tuple(_above(old)) == tuple(_above(new)):
             return set()
         touched: set[Key] = set()
         if old is not None and before:
@@ -40,7 +40,10 @@ class Health:
 
     def _put(self, key: Key, ref: Ref, now: tuple[Tone, str] | None) -> None:
         """What is wrong with an object below a place, None for nothing."""
-        under, tones = self._under.setdefault(key, {}), self._tones.setdefault(key, Counter())
+        under = self._under.get(key)
+        if under is None:
+            under, self._tones[key] = self._under.setdefault(key, {}), Counter()
+        tones = self._tones[key]
         before = under.pop(ref, None)
         if before is not None:
             tones[before[0]] -= 1

@@ -162,6 +162,7 @@ def test_thousands_of_volumes_open_at_once(stage: Any) -> None:
     start = time.process_time()
     page = stage(config)
     page.boxes.set_expanded(page._parts(page.order()), True)
+    page.boxes.blocks.finish()
     QApplication.processEvents()
     assert len(page.boxes.blocks.rows) == 2500 * 6
     assert time.process_time() - start < 5.0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QColor
 
 from engine.config import natural
@@ -16,6 +19,14 @@ from vea_gui import icons, theme
 from vea_gui.columns import COLUMNS, Column, as_csv, matches
 from vea_gui.mirror import Change, Mirror
 from vea_gui.words import KIND_ICONS, TONE_NAMES, Tone
+
+READ_AT_ONCE = 200
+"""So many rows a filter is held against at once, however long that takes."""
+FIRST_READ_S = 0.03
+READ_S = 0.008
+"""Then so long at a time, with a rest in between."""
+REST_MS = 4
+_KEY = itemgetter(0)
 
 Index = QModelIndex | QPersistentModelIndex
 Role = Qt.ItemDataRole
@@ -48,24 +59,6 @@ def matching(kind: Kind, holds: Callable[[Any], bool]) -> Source:
     )
 
 
-class Down:
-    """A sort key turned round."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-
-    def __lt__(self, other: Down) -> bool:
-        return bool(other.key < self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Down) and other.key == self.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
 class RecordTable(QAbstractTableModel):
     """Rows are refs; what is shown is read from the mirror when it is shown."""
 
@@ -86,6 +79,12 @@ class RecordTable(QAbstractTableModel):
         self._rows: list[Ref] = []
         self._keys: list[Any] = []
         self._row_of: dict[Ref, int] = {}
+        self._moved: set[Ref] = set()  # rows that do not stand in order any more
+        self._renamed = False  # so may any other, since names of other objects are in them
+        self._unread: deque[Ref] = deque()  # rows that the filter has not been held against yet
+        self._reader = QTimer(self)
+        self._reader.setInterval(REST_MS)
+        self._reader.timeout.connect(self._read_on)
         self._fill()
 
     # --- what Qt asks ---
@@ -120,7 +119,7 @@ class RecordTable(QAbstractTableModel):
         wanted = max(column, 0), order == Qt.SortOrder.DescendingOrder
         if wanted != (self._sort_column, self._descending):
             self._sort_column, self._descending = wanted
-            self.resort()
+            self._sort_all()
 
     # --- what the console asks ---
     def ref(self, row: int) -> Ref:
@@ -144,16 +143,17 @@ class RecordTable(QAbstractTableModel):
     def set_filter(self, text: str) -> None:
         """Show only rows that hold every word of the text."""
         if text.split() != self.filter.split():
-            narrower = bool(self.filter.strip()) and text.startswith(self.filter)
+            narrower = text.startswith(self.filter)  # than no filter, too: what can hold it is there, or is to be read
             self.filter = text
-            self.reload(self._rows if narrower else None)
+            self.reload([*self._rows, *self._unread] if narrower else None)
 
     def reload(self, among: list[Ref] | None = None) -> None:
         """Take all rows anew; only those `among` a few, when no other can be one."""
         self.beginResetModel()
         self._fill(among)
         self.endResetModel()
-        self.count_changed.emit()
+        if self._rows or not self._unread:
+            self.count_changed.emit()
 
     def apply(self, change: Change) -> None:
         """Follow one net change."""
@@ -171,6 +171,7 @@ class RecordTable(QAbstractTableModel):
                 (touched if member else gone).append(row)
             elif member:
                 new.append(ref)
+        self._renamed = self._renamed or change.renamed
         self._touch(touched, change.renamed)
         self._remove(gone)
         self._insert(new)
@@ -178,19 +179,37 @@ class RecordTable(QAbstractTableModel):
             self.count_changed.emit()
 
     def resort(self) -> None:
-        """Put the rows in order; selection, current row and scroll position go with them."""
-        keys = [self._key(ref) for ref in self._rows]
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        self._keys = [keys[at] for at in order]
-        if all(at == to for to, at in enumerate(order)):
+        """Put the rows in order; selection, current row and scroll position go with them.
+
+        Keys are kept up to date as changes arrive: only what has another one is looked for another place.
+        """
+        if self._renamed:
+            self._sort_all()
+            return
+        moved, self._moved = self._moved & self._row_of.keys(), set()
+        if not moved:
+            return
+        fresh = sorted(((self._key(ref), ref) for ref in moved), reverse=self._descending)
+        rows = [ref for ref in self._rows if ref not in moved]
+        keys = [key for key, ref in zip(self._keys, self._rows, strict=True) if ref not in moved]
+        self._put_in_order(*merged(rows, keys, fresh, self._descending))
+
+    def _sort_all(self) -> None:
+        """The same by another column."""
+        self._moved, self._renamed = set(), False
+        pairs = self._sorted(self._rows)
+        self._put_in_order([ref for _, ref in pairs], [key for key, _ in pairs])
+
+    def _put_in_order(self, rows: list[Ref], keys: list[Any]) -> None:
+        self._keys = keys
+        if rows == self._rows:
             return
         self.layoutAboutToBeChanged.emit()
-        old = self.persistentIndexList()
-        rows = [self._rows[at] for at in order]
-        moved = {at: to for to, at in enumerate(order)}
+        old = [(index, self._rows[index.row()]) for index in self.persistentIndexList()]
         self._rows = rows
         self._number(0)
-        self.changePersistentIndexList(old, [self.index(moved[each.row()], each.column()) for each in old])
+        here = [self.index(self._row_of[ref], index.column()) for index, ref in old]
+        self.changePersistentIndexList([index for index, _ in old], here)
         self.layoutChanged.emit()
 
     # --- inside ---
@@ -199,14 +218,47 @@ class RecordTable(QAbstractTableModel):
             members = self.source.members(self.mirror)
         else:
             members = [record for ref in among if (record := self.mirror.config.get(ref)) is not None]
-        if self.filter.strip():
-            columns = self.searched()
-            members = [record for record in members if matches(self.mirror, columns, record, self.filter)]
         rows = [record.ref for record in members]
-        pairs = sorted(((self._key(ref), ref) for ref in rows), key=lambda pair: pair[0])
+        self._stop_reading()
+        if self.filter.strip():
+            # In their order, so that what is found later comes behind what is shown already.
+            self._unread = deque(rows if among is not None else [ref for _, ref in self._sorted(rows)])
+            rows = self._read(READ_AT_ONCE, FIRST_READ_S)
+        self._moved, self._renamed = set(), False
+        pairs = self._sorted(rows)
         self._keys = [key for key, _ in pairs]
         self._rows = [ref for _, ref in pairs]
         self._number(0)
+        if self._unread:
+            self._reader.start()
+
+    def _sorted(self, refs: Iterable[Ref]) -> list[tuple[Any, Ref]]:
+        return sorted(((self._key(ref), ref) for ref in refs), key=_KEY, reverse=self._descending)
+
+    # --- a filter over a long list: it is read a stretch at a time, so that the operator can type on ---
+    def _read(self, least: int, seconds: float) -> list[Ref]:
+        """The next rows that hold the filter's words, as far as one gets in so long, `least` rows at any rate."""
+        until = time.perf_counter() + seconds
+        mirror, columns, found = self.mirror, self.searched(), []
+        while self._unread and (least > 0 or time.perf_counter() < until):
+            least -= 1
+            ref = self._unread.popleft()
+            record = mirror.config.get(ref)
+            if record is not None and matches(mirror, columns, record, self.filter):
+                found.append(ref)
+        return found
+
+    def _read_on(self) -> None:
+        found = [ref for ref in self._read(1, READ_S) if ref not in self._row_of and self._belongs(ref)]
+        if not self._unread:
+            self._stop_reading()
+        self._insert(found)
+        if found or not self._unread:
+            self.count_changed.emit()
+
+    def _stop_reading(self) -> None:
+        self._unread.clear()
+        self._reader.stop()
 
     def _belongs(self, ref: Ref) -> bool:
         record = self.mirror.config.get(ref)
@@ -219,8 +271,7 @@ class RecordTable(QAbstractTableModel):
         if record is None:
             return self._keys[self._row_of[ref]]  # it is about to go: until then it stays
         column = self.columns[self._sort_column]
-        key = (_orderable(column.key(self.mirror, record)), natural(record.name), ref.id)
-        return Down(key) if self._descending else key
+        return _orderable(column.key(self.mirror, record)), natural(record.name), ref.id
 
     def _number(self, first: int) -> None:
         if first == 0:
@@ -230,18 +281,16 @@ class RecordTable(QAbstractTableModel):
             self._row_of[self._rows[row]] = row
 
     def _touch(self, rows: list[int], everything: bool) -> None:
-        out_of_order = False
         for row in rows:
-            key = self._key(self._rows[row])
-            if key != self._keys[row]:
-                self._keys[row] = key
-                out_of_order = True
+            ref = self._rows[row]
+            if ref not in self._moved and self._key(ref) != self._keys[row]:
+                self._moved.add(ref)  # its old key stays until it moves: by that the others are found
         seen = self.seen() if self.seen is not None else range(len(self._rows))
         shown = list(seen) if everything else [row for row in rows if row in seen]
         if shown and self._rows:
             first, last = max(0, min(shown)), min(len(self._rows) - 1, max(shown))
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(self.columns) - 1))
-        if out_of_order:
+        if self._moved or self._renamed:
             self.unsorted.emit()
 
     def _remove(self, rows: list[int]) -> None:
@@ -255,8 +304,8 @@ class RecordTable(QAbstractTableModel):
             self.endRemoveRows()
 
     def _insert(self, refs: list[Ref]) -> None:
-        pairs = sorted(((self._key(ref), ref) for ref in refs), key=lambda pair: pair[0], reverse=True)
-        places = [bisect_left(self._keys, key) for key, _ in pairs]
+        pairs = self._sorted(refs)[::-1]
+        places = [place_of(self._keys, key, self._descending) for key, _ in pairs]
         at = 0
         while at < len(pairs):
             end = at
@@ -282,6 +331,37 @@ def runs(rows: Iterable[int]) -> list[tuple[int, int]]:
         else:
             found.append((row, row))
     return found
+
+
+def place_of(keys: Sequence[Any], key: Any, descending: bool) -> int:
+    """Where a key goes in a list that is in order."""
+    if not descending:
+        return bisect_left(keys, key)
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if key < keys[middle]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def merged(
+    rows: list[Ref], keys: list[Any], fresh: list[tuple[Any, Ref]], descending: bool
+) -> tuple[list[Ref], list[Any]]:
+    """Rows with their keys, and more of them in the same order, as one list: stretches are copied, not compared."""
+    all_rows: list[Ref] = []
+    all_keys: list[Any] = []
+    done = 0
+    for key, ref in fresh:
+        place = place_of(keys, key, descending)
+        all_rows += rows[done:place]
+        all_keys += keys[done:place]
+        all_rows.append(ref)
+        all_keys.append(key)
+        done = place
+    return all_rows + rows[done:], all_keys + keys[done:]
 
 
 def _orderable(key: Any) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
@@ -19,6 +20,9 @@ from vea_gui.words import TONE_NAMES, Tone
 Index = QModelIndex | QPersistentModelIndex
 Role = Qt.ItemDataRole
 KEY_ROLE = Role.UserRole + 1
+ONE_BY_ONE = 8
+"""When more places look otherwise, it counts which of them can be seen."""
+_ORDER = attrgetter("order")
 
 
 class Node:
@@ -42,6 +46,7 @@ class ObjectTree(QAbstractItemModel):
     def __init__(self, mirror: Mirror, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.mirror = mirror
+        self.seen: Callable[[], Collection[int]] | None = None  # numbers of places that a view shows; None: all
         self._nodes: dict[int, Node] = {}
         self._by_key: dict[Key, list[Node]] = {}
         self._last = 0
@@ -51,12 +56,9 @@ class ObjectTree(QAbstractItemModel):
 
     # --- what Qt asks ---
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008 - Qt's default
-        if parent.isValid():
-            above = self._nodes.get(parent.internalId())
-            siblings = above.children or () if above is not None else ()
-        else:
-            siblings = self._roots
-        if column or not 0 <= row < len(siblings):
+        above = self._nodes.get(parent.internalId())  # an invalid index has the number 0, which no place has
+        siblings = self._roots if above is None else above.children or ()
+        if column or not 0 <= row < len(siblings) or (above is None and parent.isValid()):
             return QModelIndex()
         return self.createIndex(row, 0, siblings[row].id)
 
@@ -73,7 +75,7 @@ class ObjectTree(QAbstractItemModel):
         return 1
 
     def hasChildren(self, parent: Index = QModelIndex()) -> bool:  # noqa: B008
-        node = self._nodes.get(parent.internalId()) if parent.isValid() else None
+        node = self._nodes.get(parent.internalId())
         if node is None:
             return bool(self._roots) and not parent.isValid()
         if node.leaf:
@@ -91,9 +93,7 @@ class ObjectTree(QAbstractItemModel):
     def fetchMore(self, parent: Index) -> None:
         node = self.node(parent)
         if node is not None and node.children is None and not self._changing:
-            keys = tree_shape.children(self.mirror.config, node.key)
-            made = [self._make(key, node) for key in keys]
-            made.sort(key=lambda each: each.order)
+            made = self._make_all(tree_shape.children(self.mirror.config, node.key), node)
             with self._inserting(node, 0, len(made) - 1):
                 node.children = made
                 _number(made)
@@ -153,10 +153,7 @@ class ObjectTree(QAbstractItemModel):
             if parent.id in self._nodes:  # else it has gone itself, to come anew elsewhere, unopened
                 self._remove(parent, gone)
                 self._insert(parent, new)
-        for key in {*change.overlays, *(ref for ref in change.records if ref in self._by_key)}:
-            for node in self._by_key.get(self._of_host(key), ()):
-                at = self._index_of(node)
-                self.dataChanged.emit(at, at)
+        self._tell_looks({*change.overlays, *(ref for ref in change.records if ref in self._by_key)})
 
     # --- inside ---
     def _fill(self) -> None:
@@ -168,6 +165,16 @@ class ObjectTree(QAbstractItemModel):
             self._roots = [root]
             agent = self._make(Folder(self.mirror.host.id, tree_shape.AGENT), root)
             root.children = [agent]
+
+    def _tell_looks(self, keys: Collection[Key]) -> None:
+        """Places look otherwise. Of many only those in sight are told: a view asks a lot about each that it is told."""
+        nodes = [node for key in keys for node in self._by_key.get(self._of_host(key), ())]
+        if self.seen is not None and len(nodes) > ONE_BY_ONE:
+            seen = self.seen()
+            nodes = [node for node in nodes if node.id in seen]
+        for node in nodes:
+            at = self._index_of(node)
+            self.dataChanged.emit(at, at)
 
     def _of_host(self, key: Key) -> Key:
         return self.mirror.host if isinstance(key, Folder) and not key.name else key
@@ -229,6 +236,20 @@ class ObjectTree(QAbstractItemModel):
         self._nodes[node.id] = node
         self._by_key.setdefault(key, []).append(node)
         return node
+
+    def _make_all(self, keys: Iterable[Key], parent: Node) -> list[Node]:
+        """All places of a branch in their order: of ten thousand each part of a microsecond counts."""
+        config, order, nodes, same = self.mirror.config, tree_shape.sort_key, self._nodes, self._by_key
+        made = [Node(number, key, parent, order(config, key)) for number, key in enumerate(keys, self._last + 1)]
+        self._last += len(made)
+        for node in made:
+            nodes[node.id] = node
+            if node.key in same:
+                same[node.key].append(node)
+            else:
+                same[node.key] = [node]
+        made.sort(key=_ORDER)
+        return made
 
     def _forget(self, node: Node) -> None:
         for child in node.children or ():

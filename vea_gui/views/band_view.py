@@ -66,6 +66,7 @@ class BandView(QListView):
         self.setUniformItemSizes(True)
         self.selectionModel().currentChanged.connect(self._tell_focus)
         model.bands_changed.connect(self._forget)
+        model.bands_added.connect(self._measure_more)
         model.modelReset.connect(self._reset)
 
     def _tell_focus(self, current: QModelIndex) -> None:
@@ -103,6 +104,20 @@ class BandView(QListView):
         if extent != self._extent:
             self._extent = extent
             self._arranged.clear()
+        self.updateGeometries()
+        self.viewport().update()
+
+    def _measure_more(self, first: int) -> None:
+        """Bands have come behind all others, from this number on."""
+        if len(self._tops) != first + 1:
+            self.measure_bands()
+            return
+        for band in self.blocks.rows.bands[first:]:
+            height = self._heights[band.ref] = self.shape.height(band, self.metrics)
+            self._tops.append(self._tops[-1] + height)
+            if band.extent > self._extent:
+                self._extent = band.extent
+                self._arranged.clear()
         self.updateGeometries()
         self.viewport().update()
 

@@ -75,7 +75,7 @@ class BlockView(BandView):
         self.filtered: frozenset[str] = frozenset()  # layouts that the legend has put aside
         self._painter = BandPainter(self)
         self._syncing = False
-        self._missed = False  # something has changed while the view was hidden
+        self._missed: set[Ref] = set()  # what has changed while the view was hidden
         self.setDragEnabled(True)
         self.setAcceptDrops(True)
         self.viewport().setAcceptDrops(True)
@@ -84,6 +84,7 @@ class BlockView(BandView):
         # By signal: an override of selectionChanged gets a QItemSelection that crashes the garbage collector.
         self.selectionModel().selectionChanged.connect(lambda: self._tell_picked())
         model.bands_touched.connect(self._bands_touched)
+        model.complete.connect(lambda: self._show_picked(self.console.selection))
         console.changed.connect(self._follow)
         console.selection_changed.connect(self._show_picked)
         self.doubleClicked.connect(self._open)
@@ -92,23 +93,42 @@ class BlockView(BandView):
     # --- following the engine ---
     def show_all(self) -> None:
         """Show everything anew."""
-        self.blocks.show(self.console.config, self.shape.order())
+        self._missed.clear()
+        self.blocks.show(self.console.config, self.shape.order(), self.visible_range().stop + 1)
         self._show_picked(self.console.selection)
 
     def show_again(self) -> None:
         """Show what `shape.order` says now, keeping what is shown already."""
-        if self._missed:
-            self.blocks.catch_up(self.console.config, self.shape.order())
-            self._missed = False
-        self._follow(Change(refresh=frozenset({Ref(Kind.GROUP, "")})), reorder=True)
+        self._catch_up()
+        self._follow(Change(), reorder=True)
 
     def showEvent(self, event: QShowEvent) -> None:
-        if self._missed:
-            self._missed, self._still = False, True
-            self.blocks.catch_up(self.console.config, self.shape.order())
-            self._still = False
-            self.measure_bands()
+        self._catch_up()
         super().showEvent(event)
+
+    def _catch_up(self) -> None:
+        """Follow what has changed while the view was hidden."""
+        missed, self._missed = self._missed, set()
+        if not missed:
+            return
+        config, current = self.console.config, self._current_key()
+        order = self.shape.order() if self.blocks.lists_otherwise(config, missed) else None
+        still, self._still = self._still, True
+        self.blocks.catch_up(config, order, missed)
+        self._pick_up(current)
+        self._still = still
+        self.measure_bands()
+
+    def _current_key(self) -> Key | None:
+        """On what the keyboard stands."""
+        current = self.currentIndex()
+        return self.blocks.item(current).key if current.isValid() else None
+
+    def _pick_up(self, current: Key | None) -> None:
+        """When all bands were laid anew: what was picked is picked, and the keyboard stands where it stood."""
+        if current is not None and not self.currentIndex().isValid():
+            self._show_picked(self.console.selection)
+            self.stand_on(current)
 
     def _follow(self, change: Change, reorder: bool = False) -> None:
         """A fold of the engine's changes: nothing scrolls, and the block under the pointer stays there."""
@@ -116,22 +136,28 @@ class BlockView(BandView):
             self.show_all()
             return
         if not self.isVisible() and not reorder:
-            self._missed = True
+            self._missed.update(change.records)
             return
-        structural = reorder or any(ref.kind in STRUCTURAL for ref in change.records)
-        anchor = self._anchor() if structural else None
-        order = self.shape.order() if structural else None
+        config = self.console.config
+        order = self.shape.order() if reorder or self.blocks.lists_otherwise(config, change.records) else None
+        if order == self.blocks.order:
+            order = None
+        current = self._current_key() if order is not None else None
+        anchor = self._anchor() if order is not None or self._lies_otherwise(change) else None
         self._still = True
         try:
-            same = order is None or order == [band.ref for band in self.blocks.rows.bands]
-            self.blocks.apply(self.console.config, change, None if same else order, self.visible_bands())
+            self.blocks.apply(config, change, order, self.visible_bands())
+            self._pick_up(current)
         finally:
             self._still = False
-        if not same:
+        if order is not None:
             self.measure_bands()
         if anchor is not None:
             self._hold(*anchor)
-        self.hand.follow(self.console.config)
+        self.hand.follow(config, change.records)
+
+    def _lies_otherwise(self, change: Change) -> bool:
+        return any(ref.kind in STRUCTURAL for ref in change.records)
 
     def _bands_touched(self, refs: Sequence[Ref]) -> None:
         if self.blocks.moving:  # the lines that join two bands cross those between

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeAlias
 
-from PySide6.QtCore import QAbstractListModel, QItemSelection, QModelIndex, QObject, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import (
+    QAbstractListModel,
+    QItemSelection,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    QTimer,
+    Signal,
+)
 
 from engine.config import Config
 from engine.events import Sample
 from engine.records import Kind, Plex, Ref, Subdisk, Task
 from vea_gui.block_names import Moving, description, item_name, movings, tooltip
-from vea_gui.block_rows import HEADERS, Band, Item, ItemKind, Key, Rows, splice
+from vea_gui.block_rows import (
+    HEADERS,
+    Band,
+    Item,
+    ItemKind,
+    Key,
+    Rows,
+    laid_otherwise,
+    listed_otherwise,
+    splice,
+)
 from vea_gui.mirror import Change
 from vea_gui.models.table import runs
 
@@ -24,22 +45,36 @@ NAME_ROLE = int(Qt.ItemDataRole.AccessibleTextRole)
 DESCRIPTION_ROLE = int(Qt.ItemDataRole.AccessibleDescriptionRole)
 DISPLAY_ROLE = int(Qt.ItemDataRole.DisplayRole)
 TOOLTIP_ROLE = int(Qt.ItemDataRole.ToolTipRole)
+FEW = 24
+"""So many bands fill a screen: they are made at once."""
+SLICE_S = 0.008
+"""So long the others are made at a time, with a rest in between: what the operator does goes first."""
+REST_MS = 4
+ONE_BY_ONE = 100
+"""When more bands come or go at once, all are laid anew."""
 
 
 class BlockModel(QAbstractListModel):
     """Items of bands in order. Names and states are looked up when asked for; only what lies where is kept."""
 
     bands_changed = Signal(object)  # refs of bands whose items lie otherwise now
+    bands_added = Signal(int)  # behind all others: the number of the first
+    complete = Signal()  # the last of the bands that were to come is there
     bands_touched = Signal(object)  # refs of bands that look otherwise now
 
     def __init__(self, make: BandMaker, band_kind: Kind, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.config = Config()
+        self._laid = self.config  # whose changes the bands have followed
         self.rows = Rows()
         self.moving: dict[Ref, Moving] = {}  # by source and by target
         self.traffic: dict[Ref, Sample] = {}  # of volumes and disks, the last one of each
         self._make = make
         self._band_kind = band_kind
+        self.coming: deque[Ref] = deque()  # the last bands of all, still to be made
+        self._builder = QTimer(self)
+        self._builder.setInterval(REST_MS)
+        self._builder.timeout.connect(self._build_on)
         self._by_task: dict[Ref, list[Moving]] = {}
         self._mentioned: dict[Ref, frozenset[Ref]] = {}
 
@@ -82,6 +117,9 @@ class BlockModel(QAbstractListModel):
     def index_of(self, key: Key) -> QModelIndex:
         """Where an item is shown; an invalid index when it is not."""
         row = self.rows.find(key)
+        if row is None and self.coming:
+            self.finish()
+            row = self.rows.find(key)
         return self.index(row) if row is not None else QModelIndex()
 
     def selection_of(self, refs: Collection[Ref]) -> QItemSelection:
@@ -105,32 +143,75 @@ class BlockModel(QAbstractListModel):
         return self.traffic.get(item.ref)
 
     # --- what changes it ---
-    def show(self, config: Config, refs: Iterable[Ref]) -> None:
-        """Show other bands: another object's, or everything anew."""
+    def show(self, config: Config, refs: Iterable[Ref], at_once: int = FEW) -> None:
+        """Show other bands: another object's, or everything anew. The first ones at once, the others soon after."""
+        self.config = self._laid = config
+        self._note_tasks()
+        self._begin([ref for ref in refs if ref in config], at_once)
+
+    def _begin(self, refs: list[Ref], at_once: int) -> None:
         self.beginResetModel()
-        self.config = config
-        self.rows = Rows(self._make(config, ref) for ref in refs if ref in config)
+        self.coming = deque(refs)
+        self.rows = Rows(self._next_bands(max(at_once, FEW), SLICE_S))
         self._mentioned.clear()
-        self._note_tasks()
         self.endResetModel()
+        if self.coming:
+            self._builder.start()
 
-    def catch_up(self, config: Config, order: list[Ref]) -> None:
-        """Follow everything that has changed while nobody looked."""
-        self.config = config
+    def _next_bands(self, least: int, seconds: float) -> list[Band]:
+        """The next ones of those to come, as many as can be made in so long, but so many at least."""
+        until = time.perf_counter() + seconds
+        made: list[Band] = []
+        while self.coming and (len(made) < least or time.perf_counter() < until):
+            ref = self.coming.popleft()
+            if ref in self.config:
+                made.append(self._make(self.config, ref))
+        return made
+
+    def _build_on(self, least: int = 1) -> None:
+        """More of the bands to come."""
+        made = self._next_bands(least, SLICE_S)
+        if made:
+            start, number = len(self.rows), len(self.rows.bands)
+            self.beginInsertRows(QModelIndex(), start, start + sum(len(band.items) for band in made) - 1)
+            self.rows.append(made)
+            self.endInsertRows()
+            self.bands_added.emit(number)
+        if not self.coming:
+            self._builder.stop()
+            self.complete.emit()
+
+    def finish(self) -> None:
+        """Have all bands now: somebody asks for what may lie in one that is to come."""
+        if self.coming:
+            self._build_on(len(self.coming))
+
+    @property
+    def order(self) -> list[Ref]:
+        """All bands, those to come too."""
+        return [*(band.ref for band in self.rows.bands), *self.coming]
+
+    def catch_up(self, config: Config, order: list[Ref] | None, missed: Iterable[Ref]) -> None:
+        """Follow what has changed while nobody looked. `order` as in `apply`."""
+        stale = self._stale_bands(missed, config)
+        self.config = self._laid = config
         self._mentioned.clear()
         self._note_tasks()
-        self._reorder(order)
-        self.bands_changed.emit([ref for ref in order if self.remake(ref)])
+        if order is not None:
+            self._reorder(order)
+        self.bands_changed.emit([ref for ref in stale if self.remake(ref)])
 
-    def apply(self, config: Config, change: Change, order: Collection[Ref] | None, visible: Collection[Ref]) -> None:
+    def apply(self, config: Config, change: Change, order: list[Ref] | None, visible: Collection[Ref]) -> None:
         """Follow a change. `order` has the bands to show when it may have changed; `visible` those worth repainting."""
+        stale = self._stale_bands(change.records, config)
         self.config = config
+        if change.records:
+            self._laid = config
         for sample in change.samples:
             self.traffic[sample.ref] = sample
         touched = self._follow_tasks(ref for ref in change.records if ref.kind is Kind.TASK)
-        stale = self._stale_bands(change.records)
         if order is not None:
-            self._reorder(list(order))
+            self._reorder(order)
         changed = [ref for ref in stale if self.remake(ref)]
         if changed:
             self.bands_changed.emit(changed)
@@ -139,6 +220,10 @@ class BlockModel(QAbstractListModel):
         if repaint:
             self._forget_moved_plexes(repaint, change)
             self.bands_touched.emit(repaint)
+
+    def lists_otherwise(self, config: Config, refs: Iterable[Ref]) -> bool:
+        """Whether other bands, or another order of them, can follow from changes since the last one shown."""
+        return any(listed_otherwise(self._laid.get(ref), config.get(ref)) for ref in refs)
 
     def remake(self, ref: Ref) -> bool:
         """Build a band anew and splice in what differs. Answers whether anything lies otherwise."""
@@ -166,38 +251,41 @@ class BlockModel(QAbstractListModel):
         self._mentioned.pop(ref, None)
         return True
 
-    def remake_all(self) -> None:
+    def remake_all(self, at_once: int = FEW) -> None:
         """Build every band anew: for what changes all of them at once by the operator's will."""
-        self.beginResetModel()
-        self.rows = Rows(self._make(self.config, band.ref) for band in self.rows.bands)
-        self._mentioned.clear()
-        self.endResetModel()
+        self._begin(self.order, at_once)
 
-    def _stale_bands(self, refs: Iterable[Ref]) -> list[Ref]:
-        """The bands that changed records belong to now, and those that they belonged to."""
+    def _stale_bands(self, refs: Iterable[Ref], config: Config) -> list[Ref]:
+        """The bands that records which lie otherwise in `config` belong to there, and those that they belonged to."""
         found: dict[Ref, None] = {}
         for ref in refs:
-            if ref.kind not in (Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK):
+            if not laid_otherwise(self._laid.get(ref), config.get(ref)):
                 continue
             number = self.rows.band_of(ref)
             if number is not None:
                 found[self.rows.bands[number].ref] = None
-            home = self._home(ref)
+            home = self._home(ref, config)
             if home is not None:
                 found[home] = None
         return list(found)
 
-    def _home(self, ref: Ref) -> Ref | None:
-        record = self.config.get(ref)
+    def _home(self, ref: Ref, config: Config) -> Ref | None:
+        record = config.get(ref)
         if isinstance(record, Subdisk):
             if self._band_kind is Kind.DISK:
                 return record.disk
-            record = self.config.get(record.plex)
+            record = config.get(record.plex)
         return record.volume if isinstance(record, Plex) and self._band_kind is Kind.VOLUME else None
 
     def _reorder(self, order: list[Ref]) -> None:
-        """Make the bands those of `order`, moving as few as possible."""
-        wanted = set(order)
+        """Make the bands those of `order`, moving as few as possible; what is to come stays at the end of it."""
+        coming = set(self.coming)
+        cut = next((number for number, ref in enumerate(order) if ref in coming), len(order))
+        have, wanted = {band.ref for band in self.rows.bands}, set(order[:cut])
+        if len(have ^ wanted) > ONE_BY_ONE:
+            self._begin(order, len(have))
+            return
+        order, self.coming = order[:cut], deque(order[cut:])
         for number in reversed(range(len(self.rows.bands))):
             if self.rows.bands[number].ref not in wanted:
                 self._take_out(number)

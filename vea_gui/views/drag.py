@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,11 +114,11 @@ class Hand(QObject):
         self.drop_it()
         self.view.console.tell(reason)
 
-    def follow(self, config: Config) -> None:
+    def follow(self, config: Config, changed: Collection[Ref]) -> None:
         """The world has changed under the drag."""
         if self.lift is None:
             return
-        reason = self.lift.refresh(config)
+        reason = self.lift.refresh(config, changed)
         if not reason and self.verdict is not None:
             now = self._judge()
             reason = self.lift.cancelled_over(self.verdict, now)

@@ -23,6 +23,7 @@ class ObjectTreeView(QTreeView):
         self.tree = ObjectTree(console.mirror, self)
         self._opened: set[Path] = set()
         self._restoring = False
+        self.tree.seen = self.seen_places
         self.setModel(self.tree)
         self.setAccessibleName("Objects")
         self.setHeaderHidden(True)
@@ -35,6 +36,15 @@ class ObjectTreeView(QTreeView):
         self.selectionModel().currentChanged.connect(self._moved)
         console.changed.connect(self._changed)
         theme.signals().changed.connect(self.viewport().update)
+
+    def seen_places(self) -> set[int]:
+        """The model's numbers of the places that can be seen now."""
+        seen: set[int] = set()
+        index, bottom = self.indexAt(QPoint(0, 0)), self.viewport().height()
+        while index.isValid() and self.visualRect(index).top() < bottom:
+            seen.add(index.internalId())
+            index = self.indexBelow(index)
+        return seen
 
     def go(self, path: Path) -> bool:
         """Make a place current, opening branches on the way. False when it is gone."""

@@ -44,6 +44,7 @@ class RecordTableView(QTableView):
         self._sorter.timeout.connect(model.resort)
         model.unsorted.connect(self._sort_soon)
         model.modelReset.connect(self._follow_selection)
+        model.count_changed.connect(self._follow_selection)  # a filter finds rows after its first answer, too
         self.selectionModel().selectionChanged.connect(self._picked)
         console.changed.connect(self._changed)
         console.selection_changed.connect(self._follow_selection)

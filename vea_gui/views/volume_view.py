@@ -65,9 +65,9 @@ class VolumeBoxes(BlockView):
         self.blocks.bands_changed.emit(changed)
 
     def _remake_all(self) -> None:
-        current = self.blocks.item(self.currentIndex()).key if self.currentIndex().isValid() else None
+        current = self._current_key()
         self._syncing = True
-        self.blocks.remake_all()
+        self.blocks.remake_all(self.visible_range().stop + 1)
         self._syncing = False
         self._show_picked(self.console.selection)
         self.stand_on(current)
@@ -87,6 +87,7 @@ class VolumeView(BlockPage):
     """The tab of a host, group, disk or volume."""
 
     def __init__(self, console: Console, scope: Ref | None = None) -> None:
+        self._known: tuple[Config, list[Ref]] | None = None  # all volumes of the scope, in that configuration
         super().__init__(console, scope, EMPTY)
         group = self._group()
         self.disks = free_space_strip(console, group, self)
@@ -124,8 +125,10 @@ class VolumeView(BlockPage):
     def order(self) -> list[Ref]:
         """The volumes to show."""
         config = self.console.config
-        refs = volumes_of_scope(config, self.scope)
-        return refs if not self.words else [ref for ref in refs if self.words in config[ref].name.casefold()]
+        if self._known is None or self._known[0] is not config:
+            self._known = config, volumes_of_scope(config, self.scope)
+        refs = self._known[1]
+        return list(refs) if not self.words else [ref for ref in refs if self.words in config[ref].name.casefold()]
 
     def _group(self) -> Ref | None:
         record = self.console.config.get(self.scope)
