@@ -14,7 +14,16 @@ NAMED_ROLES = frozenset(
     | {"link", "frame", "dialog", "alert"}
 )
 """Roles that an operator acts on, or that stand for a whole."""
-REASONED_ROLES = frozenset({"push button", "toggle button", "menu item", "check menu item"})
+REASONED_ROLES = frozenset(
+    {"push button", "toggle button", "check box", "radio button", "menu item", "check menu item", "radio menu item"}
+    | {"text", "entry", "combo box", "spin button", "slider", "list", "table", "list item"}
+)
+"""Roles that say why when they are grey: actions, and fields that an answer goes into."""
+ARROWS = frozenset({"Scroll Left", "Scroll Right"})
+"""Qt's own, beside tabs that need more room: grey at an end, as a scroll bar is."""
+PLACED_ROLES = frozenset({"push button", "check box", "radio button", "text", "combo box", "spin button", "label"})
+SCROLLS = frozenset({"scroll pane", "viewport", "table", "tree", "list", "page tab list", "tool bar"})
+"""Parts that bring what is outside of them into sight."""
 UNREADABLE = (
     (re.compile("_"), "an underscore"),
     (re.compile(r"0x[0-9a-fA-F]"), "a hexadecimal number"),
@@ -32,10 +41,34 @@ def complaints(node: Node, where: str, excused: frozenset[str] = frozenset()) ->
             yield f"{where}: {line}"
 
 
+def nameless(node: Node) -> list[str]:
+    """Controls that nobody can tell by name."""
+    return [line for each in walk(node) for line in _nameless(each)]
+
+
 def walk(node: Node) -> Iterator[Node]:
     yield node
     for each in node["children"]:
         yield from walk(each)
+
+
+def beyond(top: Node) -> list[str]:
+    """Controls and texts of a window that stand, in part, outside of it; what scrolls is left out."""
+    return list(_beyond(top, top["box"])) if top["box"] else []
+
+
+def _beyond(node: Node, frame: list[int]) -> Iterator[str]:
+    for each in node["children"]:
+        whole = each["box"] is None or _within(each["box"], frame)
+        if not whole and each["role"] in PLACED_ROLES:
+            yield f"the {each['role']} {each['name']!r} at {each['box']} is cut by its window at {frame}"
+        if whole and each["role"] not in SCROLLS:  # what is larger than its window scrolls in it
+            yield from _beyond(each, frame)
+
+
+def _within(box: list[int], frame: list[int]) -> bool:
+    ends = [(box[side] + box[side + 2], frame[side] + frame[side + 2]) for side in (0, 1)]
+    return all(box[side] >= frame[side] - 1 and ends[side][0] <= ends[side][1] + 1 for side in (0, 1))
 
 
 def _nameless(node: Node) -> Iterator[str]:
@@ -63,12 +96,13 @@ def _twins(node: Node) -> Iterator[str]:
             yield f"{count} times {role} {name!r} below {node['role']} {node['name']!r}"
 
 
-def unreasoned(node: Node, off: bool = False) -> list[str]:
-    """Names of disabled controls that do not say why. Below a part that is disabled as a whole, they need not."""
+def unreasoned(node: Node, said: bool = False) -> list[str]:
+    """Names of disabled controls that do not say why, neither by themselves nor by the group that is disabled."""
     found = []
     for each in node["children"]:
         dead = "enabled" not in each["states"]
-        if dead and not off and each["role"] in REASONED_ROLES and not each["description"].strip():
-            found.append(each["name"])
-        found += unreasoned(each, dead)
+        told = dead and (said or bool(each["description"].strip()))
+        if dead and not told and each["role"] in REASONED_ROLES and each["name"] not in ARROWS:
+            found.append(each["name"] or each["role"])
+        found += unreasoned(each, told)
     return found
