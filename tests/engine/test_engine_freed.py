@@ -8,6 +8,7 @@ import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,7 +218,8 @@ def test_what_is_withdrawn_is_never_freed_after_that(seed: int) -> None:
                 if any(owned[self.disk][offset >> 20 : (offset + length) >> 20]):
                     wrong.append((offset, length))
 
-    freed = FreedSpace(lambda disk: Space(disk), lambda task, length: None, runtime)  # type: ignore[arg-type,return-value]
+    spaces: dict[Ref, Any] = {disk: Space(disk) for disk in disks}
+    freed = FreedSpace(spaces.get, lambda task, length: None, runtime)
     for _ in range(300):
         disk, start = chance.choice(disks), chance.randrange(4000)
         end = start + chance.randrange(1, 96)
