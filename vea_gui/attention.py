@@ -13,6 +13,7 @@ from vea_gui.mirror import Mirror
 from vea_gui.words import Tone, status_text, tone_of
 
 BRING_BACK = "Bring {disks} back and choose Rescan, then Resynchronize on the volume."
+BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: there is no other copy of the data."
 UNUSED_HELP = "Bring its LUN back and choose Rescan, or take it off the list."
 DISK_HELP = {
     DiskStatus.MISSING: "Bring its LUN back and choose Rescan. Gone for good: remove its mirrors and add others.",
@@ -79,7 +80,8 @@ def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:
     used = f" In use by {listed(clients)}." if clients else ""
     if not away:
         return f"{state}.{used}", VOLUME_HELP.get(volume.status, "")
-    return f"{state}: {listed(away)} missing.{used}", BRING_BACK.format(disks=listed(away))
+    helps = BRING_BACK if len(config.plexes_of(volume.ref)) > 1 else BRING_ONLY_BACK
+    return f"{state}: {listed(away)} missing.{used}", helps.format(disks=listed(away))
 
 
 def states(mirror: Mirror, kind: Kind) -> str:

@@ -94,7 +94,7 @@ def _is_away(config: Config, disk: Ref) -> bool:
 def _risk_of_none(config: Config, volume: Volume, disk: Ref, here: set[Ref]) -> Risk:
     """No mirror is complete: because of this very disk, or for another reason."""
     if here and _is_away(config, disk):
-        return Risk(Fate.LOST, "Lost until the disk is back: no copy is complete", Tone.ERROR)
+        return Risk(Fate.LOST, "Lost until the disk is back", Tone.ERROR)
     return Risk(Fate.AWAY, "Not available now: no copy is complete")
 
 

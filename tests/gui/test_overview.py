@@ -53,6 +53,8 @@ def test_names_all_that_is_wrong_and_a_way_out(seed: int) -> None:
         if isinstance(record, Volume):
             disks = [config.disk(sd.disk) for p in config.plexes_of(record.ref) for sd in config.subdisks_of(p.ref)]
             assert all(disk.name in trouble.what for disk in disks if not disk.present)
+            several = len(config.plexes_of(record.ref)) > 1  # only then is there something to fill from
+            assert several or "Resynchronize" not in trouble.help
 
 
 def test_a_frozen_group_says_why() -> None:
@@ -74,6 +76,7 @@ def test_page_follows_and_leads_to_the_object(qtbot: QtBot, window: MainWindow, 
     qtbot.waitUntil(lambda: page.troubles.rowCount() > 0)
     names = [page.troubles.item(row, 0).text() for row in range(page.troubles.rowCount())]
     assert names[0] == "Harddisk0"
+    assert page.headline.text() == "1 object needs attention."
     page.troubles.selectRow(0)
     assert window.console.selection.refs == (ON,)
     page.troubles.activated.emit(page.troubles.model().index(0, 0))

@@ -113,7 +113,8 @@ def test_a_mirror_in_doubt_is_no_copy(site: Site) -> None:
 
 def test_a_disk_that_is_away_says_what_it_has_done(site: Site) -> None:
     site.set(site.disk(0), present=False)
-    assert risk_of(site.config, site.volume("st"), site.disk(0)).tone is Tone.ERROR
+    lost = risk_of(site.config, site.volume("st"), site.disk(0))
+    assert (lost.text, lost.tone) == ("Lost until the disk is back", Tone.ERROR)
     assert risk_of(site.config, site.volume("ev"), site.disk(0)).fate is Fate.DEGRADED
 
 

@@ -183,6 +183,7 @@ class OverviewPage(QWidget):
 def _headline(found: list[Trouble]) -> str:
     if not found:
         return "Nothing needs attention."
-    count = "1 object needs" if len(found) == 1 else f"{len(found):,} objects need"
+    if len(found) == 1:
+        return "1 object needs attention."
     more = f" The {MOST} that matter most are listed." if len(found) > MOST else ""
-    return f"{count} attention, the worst first.{more}"
+    return f"{len(found):,} objects need attention, the worst first.{more}"
