@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.e2e.inventory import unreasoned
+from tests.e2e.inventory import beyond, nameless, unreasoned, walk
 from tests.e2e.steps import blocks
 from tests.e2e.walker import Node, Walker, place
 
@@ -27,24 +27,41 @@ class Gallery:
     def __init__(self, walker: Walker, look: Look) -> None:
         self.walker, self.look = walker, look
         self.grey: list[str] = []
+        self.cut: list[str] = []
         self.seen: set[str] = set()
         self._opened: set[str] = set()
         self._explained: set[str] = set()
 
     def all(self) -> None:
-        """Menus, then every place of the tree with its tabs and context menus, then the logs."""
+        """Menus, then every place of the tree with its tabs and context menus, a second window, then the logs."""
         self.menus()
         self.places()
         self.panels()
+        self.second_window()
         self.walker.press("check box", "Logs")
-        self.walker.find(("page tab", "Alert Log*"))
-        self.sight("Logs")
+        for title in ("Alert Log*", "Task Log*"):
+            self.walker.click(self.walker.find(("page tab", title)))
+            self.walker.find(("page tab", title), **{"with": ["selected"]})
+            self.sight(f"Logs > {title}")
+
+    def second_window(self) -> None:
+        """New Window, and its end."""
+        walker, reader = self.walker, self.walker.reader
+        before = reader.ask("windows")
+        walker.key("ctrl+n")
+        if reader.ask("windows", SETTLE_S, but=before) is None:
+            pytest.fail("New Window opened nothing")
+        self.sight("a second window")
+        walker.key("ctrl+w")
+        walker.until(lambda: reader.ask("windows") == before, "the second window closes")
 
     def sight(self, where: str) -> None:
         """Look at every window that shows."""
         self.seen.add(where)
         for top in self.walker.reader.ask("tree", SETTLE_S):
             self.look(top, where)
+            self.cut += [f"{where}: {line}" for line in beyond(top)]
+            self.grey += [f"{where} > {name}" for name in unreasoned(top)]
 
     # --- the tree and its tabs ---
     def places(self) -> None:
@@ -190,7 +207,9 @@ class Gallery:
             pytest.fail(f"{where} > {label} opened nothing")
         for page in range(8):
             self._settle()
-            if not self._next(self._sight_of_dialog(f"{where} > {label} {page}")):
+            shown = self._sight_of_dialog(f"{where} > {label} {page}")
+            self.file_chooser(shown, f"{where} > {label}")
+            if not self._next(shown):
                 break
         for _ in range(3):
             if reader.ask("windows") == before:
@@ -209,8 +228,25 @@ class Gallery:
         self.seen.add(where)
         top: Node = self.walker.reader.ask("tree", SETTLE_S)[-1]
         self.look(top, where)
+        self.cut += [f"{where}: {line}" for line in beyond(top)]
         self.grey += [f"{where} > {name}" for name in unreasoned(top)]
         return top
+
+    def file_chooser(self, dialog: Node, where: str) -> None:
+        """What Browse opens: Qt's own dialog, whose words are names of files."""
+        found = [each for each in walk(dialog) if each["role"] == "push button" and each["name"] == "Browse..."]
+        if not found:
+            return
+        reader = self.walker.reader
+        before = reader.ask("windows")
+        self.walker.click(found[0])
+        if reader.ask("windows", SETTLE_S, but=before) is None:
+            pytest.fail(f"{where} > Browse... opened nothing")
+        top = reader.ask("tree", SETTLE_S)[-1]
+        self.seen.add(f"{where} > Browse...")
+        self.cut += [f"{where} > Browse...: {line}" for line in (*beyond(top), *nameless(top))]
+        self.walker.key("Escape")
+        self.walker.until(lambda: reader.ask("windows") == before, "the file chooser closes")
 
     def _next(self, dialog: Node) -> bool:
         """To the next page of a wizard, when there is one."""

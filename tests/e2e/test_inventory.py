@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e import display as displays
 from tests.e2e.display import Display
 from tests.e2e.gallery import Gallery
 from tests.e2e.inventory import complaints
@@ -15,6 +16,19 @@ from tests.e2e.walker import Node, Walker, walking
 
 AT_LEAST = 60
 """Sights that a walk has at least; fewer mean that it has gone blind."""
+
+
+ROOM = {"1": "1280x720", "2": "2560x1440"}
+"""Scale -> the screen on which a window has 1280x720 points."""
+
+
+@pytest.fixture
+def display(everything_there: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Display]:
+    """A screen that is no larger than it must be; `scale` is Qt's."""
+    scale = request.param
+    with displays.opened(tmp_path / "display", ROOM[scale]) as opened:
+        opened.environment["QT_SCALE_FACTOR"] = scale
+        yield opened
 
 
 @pytest.fixture
@@ -37,11 +51,13 @@ def walk(walker: Walker) -> None:
     walker.find(("tree", ""), ("table cell", "StorageAgent"))
     gallery.all()
     assert [f"{places[line]}: {line}" for line in found] == []
+    assert gallery.cut == []
     assert gallery.grey == []
     assert len(gallery.seen) >= AT_LEAST, sorted(gallery.seen)
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("display", ["1"], indirect=True)
 def test_the_lab(display: Display, folder: Path) -> None:
     with walking(display, folder) as walker:
         walk(walker)
@@ -71,7 +87,8 @@ def troubled(display: Display, folder: Path) -> Iterator[Walker]:
         yield walker
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("display", ["2"], indirect=True)
 def test_a_lab_in_trouble(troubled: Walker) -> None:
     groups = {each["name"]: each["state"] for each in troubled.vx_json("vxdg", "list")}
     assert groups["away"] != groups["dg1"]
