@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtTest import QAbstractItemModelTester
+from pytestqt.qtbot import QtBot
 
-from engine.config import Config
+from engine.config import Config, natural
+from engine.events import Upsert
 from engine.records import Kind, Ref
 from tests.gui import sample_lab
 from tests.gui.random_lab import RandomLab
 from tests.gui.sample_lab import GROUP, HOST, ref
 from vea_gui import health, tree_shape
 from vea_gui.mirror import Mirror
+from vea_gui.models import table as table_module
 from vea_gui.models.table import RecordTable, Source, everything
 from vea_gui.models.tree import Node, ObjectTree
 from vea_gui.views import object_tabs
@@ -150,3 +153,29 @@ def test_refs_are_found_by_role(qapp: object, mirror: Mirror) -> None:
     table = RecordTable(mirror, everything(Kind.VOLUME))
     found: Ref = table.index(0, 0).data(REF_ROLE)
     assert mirror.config.volume(found).name == "ev"
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_a_long_filter_finds_in_slices_what_one_look_would(
+    qtbot: QtBot, mirror: Mirror, seed: int, descending: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While rows come, change and go between the slices; the order is that of a table made anew."""
+    monkeypatch.setattr(table_module, "READ_AT_ONCE", 3)
+    monkeypatch.setattr(table_module, "FIRST_READ_S", 0.0)
+    monkeypatch.setattr(table_module, "READ_S", 0.0)
+    mirror.fold([Upsert(sample_lab.volume(500 + number, f"long{number % 7}-{number}", 1)) for number in range(60)])
+    table = RecordTable(mirror, everything(Kind.VOLUME))
+    tester = watched(table)
+    table.sort(0, Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder)
+    lab = RandomLab(mirror.config, seed)
+    table.set_filter("long3")
+    assert table.rowCount() < 8
+    for _ in range(5):
+        table.apply(mirror.fold(lab.events(lab.random.randrange(12))))
+        table._read_on()
+    qtbot.waitUntil(lambda: not table._unread)
+    table.resort()
+    wanted = [each.ref for each in mirror.config.every(Kind.VOLUME) if table._belongs(each.ref)]
+    wanted.sort(key=lambda each: (natural(mirror.config.volume(each).name), each.id), reverse=descending)
+    assert table.refs() == wanted
+    assert tester.model() is table
