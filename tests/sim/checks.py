@@ -1,0 +1,68 @@
+"""What must hold of an engine whose work is done, looked at on its LUNs and not through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.records import Disk, Kind, PlexLayout, Volume
+from engine.states import COMPLETE
+from tests.sim import media
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.records import Plex, Ref
+    from tests.sim.machine import Machine
+
+
+def plex_bytes(machine: Machine, config: Config, plex: Plex, size: int) -> bytes:
+    """What stands on the LUNs under a plex, in the order of the volume's bytes."""
+    columns = [bytearray() for _ in range(plex.columns)]
+    for subdisk in config.subdisks_of(plex.ref):
+        if subdisk.replaces is None:
+            part = bytearray(subdisk.length)
+            media.read(machine.media[path_of(config, subdisk.disk)].current, subdisk.disk_offset, memoryview(part))
+            columns[subdisk.column] += part
+    if plex.columns == 1:
+        return bytes(columns[0][:size])
+    unit, found = plex.stripe_unit, bytearray()
+    for row in range(-(-size // (unit * plex.columns))):
+        for column in columns:
+            found += column[row * unit : (row + 1) * unit]
+    return bytes(found[:size])
+
+
+def path_of(config: Config, disk: Ref) -> str:
+    """The LUN of a disk that is present."""
+    return config.disk(disk).lun
+
+
+def check_mirrors(machine: Machine, config: Config) -> None:
+    """Complete plexes of a volume in no doubt are equal, byte for byte."""
+    for volume in config.all(Kind.VOLUME, Volume):
+        if volume.source is not None or volume.fenced:
+            continue
+        plexes = [
+            plex
+            for plex in config.plexes_of(volume.ref)
+            if plex.state in COMPLETE and plex.layout in (PlexLayout.CONCAT, PlexLayout.STRIPE)
+        ]
+        plexes = [plex for plex in plexes if _reachable(config, plex)]
+        contents = [plex_bytes(machine, config, plex, volume.size) for plex in plexes]
+        for plex, content in zip(plexes[1:], contents[1:], strict=True):
+            if content != contents[0]:
+                at = next(at for at in range(volume.size) if content[at] != contents[0][at])
+                raise AssertionError(f"{plexes[0].name} and {plex.name} of {volume.name} differ from byte {at} on")
+
+
+def check_space(config: Config) -> None:
+    """No two subdisks share a byte, and each lies inside of its disk's public region."""
+    for disk in config.all(Kind.DISK, Disk):
+        end = disk.public_offset
+        for subdisk in sorted(config.subdisks_on(disk.ref), key=lambda subdisk: subdisk.disk_offset):
+            assert subdisk.disk_offset >= end, f"{subdisk.name} overlaps what lies before it on {disk.name}"
+            end = subdisk.disk_offset + subdisk.length
+        assert end <= disk.public_offset + disk.public_length, f"{disk.name} is overfull"
+
+
+def _reachable(config: Config, plex: Plex) -> bool:
+    return all(config.disk(subdisk.disk).present for subdisk in config.subdisks_of(plex.ref))

@@ -1,0 +1,157 @@
+"""A host and its LUNs, which outlive any number of lives of its engine."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from engine.engine import Engine
+from engine.errors import DeviceError
+from engine.host_state import HostState
+from engine.units import MIB
+from tests.sim.journal import Journal
+from tests.sim.lun import SimLun, Troubles
+from tests.sim.media import Image, Media, settle
+from tests.sim.patches import Now
+from tests.sim.runtime import SimRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LUN_SIZE = 48 * MIB
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All LUNs and the host's own files at one instant, power still on."""
+
+    luns: dict[str, Image]
+    files: dict[str, bytes]
+    clock: float
+
+
+def _unheard(lun: str, what: str) -> None:
+    """Nobody listens."""
+
+
+class Machine:
+    """Call `moment` with (LUN, what) to hear of each change of any LUN while it is half done."""
+
+    def __init__(self, seed: int, journal: Journal | None = None) -> None:
+        self.dice = Random(seed)
+        self.journal = journal or Journal()
+        self.moment: Callable[[str, str], None] = _unheard
+        self.media: dict[str, Media] = {}
+        self.troubles: dict[str, Troubles] = {}
+        self.enclosures: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
+        self.clock = 1000.0
+        self.eager = 0.1
+        self.engine: Engine
+        self.runtime: SimRuntime
+        self.state: HostState | None = None
+        self._folder = Path(".")
+
+    def add_luns(self, count: int = 6, size: int = LUN_SIZE, enclosures: int = 2) -> None:
+        """New LUNs, dealt out to enclosures in turn."""
+        for number in range(len(self.media), len(self.media) + count):
+            path = f"/sim/lun{number}"
+            self.media[path], self.troubles[path] = Media(size), Troubles()
+            self.enclosures[path] = f"array{number % enclosures}"
+
+    # --- lives ---
+    def live(self, main: Callable[[], None]) -> bool:
+        """One life: an engine is started, `main` runs, the engine is closed in order.
+
+        False when the power went off before that, by `cut` or by `moment`; the LUNs are as they were then.
+        """
+        self.runtime = Now.runtime = SimRuntime(self.dice.getrandbits(48), eager=self.eager, clock=self.clock)
+        with self._host_folder() as folder:
+            try:
+                self.runtime.run(lambda: self._whole(folder, main))
+            finally:
+                _let_go(self.state)
+                self.files = _files_in(folder)
+                self.clock = self.runtime.clock + 1.0
+                gc.unfreeze()  # what the engine's start has frozen is garbage after its life
+        return not self.runtime.halted
+
+    def _whole(self, folder: Path, main: Callable[[], None]) -> None:
+        self.state = state = HostState(folder)
+        luns = [(path, self.enclosures[path]) for path in self.media]
+        self.engine = Engine(state, luns=luns, runtime=self.runtime, opener=self.open)
+        self.engine.start()
+        main()
+        self.engine.close()
+
+    def open(self, path: str) -> SimLun:
+        """What stands at a path, for the engine of this life."""
+        if path not in self.media or self.troubles[path].pulled:
+            raise DeviceError(errno.ENOENT, path, "Opening")
+        media, troubles = self.media[path], self.troubles[path]
+        return SimLun(
+            path, media, troubles, self.runtime, self.dice, self.journal, lambda lun, what: self.moment(lun, what)
+        )
+
+    def cut(self) -> None:
+        """The power goes off; called inside of a life, and never comes back."""
+        self.journal.note(f"{self.runtime.clock:.6f}", "power cut")
+        self.runtime.halt()
+
+    def power_on(self, keep: float | None = None) -> None:
+        """After a cut: what the caches held is gone, as far as the dice say."""
+        for media in self.media.values():
+            pages = settle(media.image(), self.dice, self.dice.random() if keep is None else keep)
+            media.stable, media.current, media.extents = pages, dict(pages), []
+
+    # --- snapshots ---
+    def snapshot(self) -> Snapshot:
+        """Everything that outlives the engine, now."""
+        luns = {path: media.image() for path, media in self.media.items()}
+        return Snapshot(luns, _files_in(self._folder), self.runtime.clock)
+
+    @classmethod
+    def after(cls, snapshot: Snapshot, seed: int, keep: float, journal: Journal | None = None) -> Machine:
+        """The machine as it is when the power comes back after a cut at that instant."""
+        machine = cls(seed, journal)
+        for number, (path, image) in enumerate(snapshot.luns.items()):
+            pages = settle(image, machine.dice, keep)
+            machine.media[path] = Media(image.size, pages, dict(pages), [], set(image.bad))
+            machine.troubles[path] = Troubles()
+            machine.enclosures[path] = f"array{number % 2}"
+        machine.files, machine.clock = dict(snapshot.files), snapshot.clock + 1.0
+        return machine
+
+    @contextlib.contextmanager
+    def _host_folder(self) -> Iterator[Path]:
+        """The host's state folder: in memory, where bringing a file to stable storage takes no time."""
+        folder = tempfile.mkdtemp(prefix="vea-sim-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        self._folder = Path(folder)
+        for name, content in self.files.items():
+            (self._folder / name).write_bytes(content)
+        try:
+            yield self._folder
+        finally:
+            shutil.rmtree(folder)
+
+
+def _let_go(state: HostState | None) -> None:
+    """The lock on the state folder ends with the process, whatever that had still wanted to write."""
+    if state is not None and state._lock >= 0:
+        os.close(state._lock)
+        state._lock = -1
+
+
+def _files_in(folder: Path) -> dict[str, bytes]:
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_file() and entry.name != "lock")
+    return {name: (folder / name).read_bytes() for name in names}

@@ -1,0 +1,193 @@
+"""What an operator may ask for next, drawn from what the configuration offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine import commands
+from engine.records import TASK_ENDED, Disk, Kind, PlexState, Subdisk, Volume
+from engine.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from engine.commands import Command
+    from engine.config import Config
+    from engine.records import Plex, Ref, Task
+
+SIZES = (1 * MIB, 2 * MIB, 3 * MIB, 4 * MIB)
+
+LAYOUTS: dict[str, dict[str, object]] = {
+    "concat": {},
+    "stripe": {"striped": True, "columns": 3, "stripe_unit": 64 << 10},
+    "mirror": {"mirrors": 2},
+    "mirror of 3": {"mirrors": 3},
+    "mirrored stripe": {"striped": True, "columns": 2, "stripe_unit": 64 << 10, "mirrors": 2},
+}
+if "raid5" in commands.CreateVolume.__struct_fields__:
+    LAYOUTS["raid5"] = {"raid5": True, "columns": 3, "stripe_unit": 64 << 10}
+
+
+def create(config: Config, group: Ref, dice: Random) -> Command | None:
+    layout = dice.choice(list(LAYOUTS))
+    return commands.CreateVolume(group=group, size=dice.choice(SIZES), **LAYOUTS[layout])  # type: ignore[arg-type]
+
+
+def delete(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.DeleteVolumes(volumes=(volume.ref,)) if volume and config.count(Kind.VOLUME) > 2 else None
+
+
+def grow(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    if volume is None or volume.size > 8 * MIB:
+        return None
+    return commands.GrowVolume(volume=volume.ref, size=volume.size + dice.choice((512, MIB, 2 * MIB)))
+
+
+def move(config: Config, group: Ref, dice: Random) -> Command | None:
+    subdisk = _subdisk(config, group, dice)
+    if subdisk is None:
+        return None
+    return commands.MoveSubdisks(moves=(commands.Move(subdisk.ref),))
+
+
+def evacuate(config: Config, group: Ref, dice: Random) -> Command | None:
+    disk = dice.choice(config.disks_of(group))
+    return commands.EvacuateDisk(disk=disk.ref) if config.subdisks_on(disk.ref) else None
+
+
+def add_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    if volume is None or len(config.plexes_of(volume.ref)) > 2:
+        return None
+    return commands.AddMirrors(volume=volume.ref, count=dice.choice((1, 1, 2)))
+
+
+def remove_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    return commands.RemoveMirrors(plexes=(plex.ref,)) if plex else None
+
+
+def break_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    return commands.BreakMirror(plex=plex.ref) if plex else None
+
+
+def detach(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    return commands.DetachPlex(plex=plex.ref) if plex else None
+
+
+def attach(config: Config, group: Ref, dice: Random) -> Command | None:
+    volumes = config.volumes_of(group)
+    out = [plex for volume in volumes for plex in config.plexes_of(volume.ref) if plex.state in _LEFT_OUT]
+    return commands.AttachPlex(plex=dice.choice(out).ref) if out else None
+
+
+_LEFT_OUT = (PlexState.OFFLINE, PlexState.STALE, PlexState.IOFAIL)
+
+
+def split(config: Config, group: Ref, dice: Random) -> Command | None:
+    subdisk = _subdisk(config, group, dice)
+    if subdisk is None or subdisk.length < 2 * MIB:
+        return None
+    return commands.SplitSubdisk(subdisk=subdisk.ref, size=MIB)
+
+
+def join(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    subdisks = sorted(config.subdisks_of(plex.ref), key=lambda sd: (sd.column, sd.plex_offset)) if plex else []
+    pairs = list(zip(subdisks, subdisks[1:], strict=False))
+    if not pairs:
+        return None
+    first, second = dice.choice(pairs)
+    return commands.JoinSubdisks(first=first.ref, second=second.ref)
+
+
+def resync(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.ResyncVolume(volume=volume.ref) if volume else None
+
+
+def verify(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.VerifyVolume(volume=volume.ref) if volume else None
+
+
+def prefer(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    return commands.SetVolumeUsage(volume=plex.volume, preferred=plex.ref) if plex else None
+
+
+def stop(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.StopVolumes(volumes=(volume.ref,)) if volume and volume.started else None
+
+
+def start(config: Config, group: Ref, dice: Random) -> Command | None:
+    stopped = [volume for volume in config.volumes_of(group) if not volume.started]
+    return commands.StartVolumes(volumes=(dice.choice(stopped).ref,)) if stopped else None
+
+
+def deport(config: Config, group: Ref, dice: Random) -> Command | None:
+    return commands.DeportGroup(group=group)
+
+
+def rescan(config: Config, group: Ref, dice: Random) -> Command | None:
+    return commands.Rescan()
+
+
+def pause(config: Config, group: Ref, dice: Random) -> Command | None:
+    task = _task(config, group, dice)
+    return commands.PauseTask(task=task.ref) if task else None
+
+
+def resume(config: Config, group: Ref, dice: Random) -> Command | None:
+    task = _task(config, group, dice)
+    return commands.ResumeTask(task=task.ref) if task else None
+
+
+def abort(config: Config, group: Ref, dice: Random) -> Command | None:
+    task = _task(config, group, dice)
+    return commands.AbortTask(task=task.ref) if task else None
+
+
+Proposal = "Callable[[Config, Ref, Random], Command | None]"
+
+OPERATIONS: dict[str, Callable[[Config, Ref, Random], Command | None]] = {
+    function.__name__: function
+    for function in (
+        create, delete, grow, move, evacuate, add_mirror, remove_mirror, break_mirror, detach, attach, split, join,
+        resync, verify, prefer, stop, start, deport, rescan, pause, resume, abort,
+    )
+}  # fmt: skip
+
+
+def _volume(config: Config, group: Ref, dice: Random) -> Volume | None:
+    volumes = config.volumes_of(group)
+    return dice.choice(volumes) if volumes else None
+
+
+def _plex(config: Config, group: Ref, dice: Random) -> Plex | None:
+    volume = _volume(config, group, dice)
+    plexes = config.plexes_of(volume.ref) if volume else ()
+    return dice.choice(plexes) if plexes else None
+
+
+def _subdisk(config: Config, group: Ref, dice: Random) -> Subdisk | None:
+    plex = _plex(config, group, dice)
+    subdisks = config.subdisks_of(plex.ref) if plex else ()
+    return dice.choice(subdisks) if subdisks else None
+
+
+def _task(config: Config, group: Ref, dice: Random) -> Task | None:
+    tasks = [task for task in config.tasks_of(group) if task.state not in TASK_ENDED]
+    return dice.choice(tasks) if tasks else None
+
+
+def disks_named(config: Config, count: int) -> tuple[Ref, ...]:
+    """The first disks by name."""
+    disks = sorted(config.all(Kind.DISK, Disk), key=lambda disk: (len(disk.name), disk.name))
+    return tuple(disk.ref for disk in disks[:count])

@@ -1,0 +1,116 @@
+"""What of the engine is put under the simulator from outside: switch points in plain attribute accesses of the data
+plane, locks of LUNs, and who uses one."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import engine.claims
+import engine.commit
+import engine.dataplane.gate
+import engine.dataplane.volume_io
+import engine.disks
+import engine.engine
+import engine.groups
+import engine.host_state
+import engine.luns
+import engine.records.base
+import engine.scanner
+import engine.task_host
+import engine.volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.dataplane.table import Table
+    from tests.sim.lun import SimLun
+    from tests.sim.runtime import SimRuntime
+
+
+class Now:
+    """The runtime of the life that is being lived."""
+
+    runtime: SimRuntime
+
+
+class SimSlot(engine.dataplane.gate.Slot):
+    """A slot whose table is set in two steps."""
+
+    __slots__ = ("_table",)
+
+    @property  # type: ignore[override]
+    def table(self) -> Table | None:
+        return self._table
+
+    @table.setter
+    def table(self, table: Table | None) -> None:
+        Now.runtime.point()
+        self._table = table
+
+
+class Written(set[Any]):
+    """The devices that a volume has written."""
+
+    def add(self, device: Any) -> None:
+        Now.runtime.point()
+        super().add(device)
+
+
+class SimLunLock:
+    """The lock on one LUN; no other process competes for it here."""
+
+    def __init__(self, device: SimLun) -> None:
+        self.device = device
+        self.held = False
+
+    def take(self) -> None:
+        self.held = True
+
+    def give_up(self) -> None:
+        self.held = False
+
+
+_plain_init = engine.dataplane.volume_io.VolumeIo.__init__
+
+
+def _volume_io_init(self: Any, *args: Any, **kwargs: Any) -> None:
+    _plain_init(self, *args, **kwargs)
+    self.written = Written(self.written)
+
+
+_CLOCK = SimpleNamespace(time=lambda: Now.runtime.time())
+_SECRETS = SimpleNamespace(
+    token_hex=lambda length: Now.runtime.token(length).hex(), token_bytes=lambda length: Now.runtime.token(length)
+)
+_THREADING = SimpleNamespace(RLock=lambda: Now.runtime.rlock(), Condition=lambda lock: Now.runtime.condition(lock))
+
+PATCHES: tuple[tuple[Any, str, Any], ...] = (
+    (engine.dataplane.gate, "Slot", SimSlot),
+    (engine.dataplane.volume_io.VolumeIo, "__init__", _volume_io_init),
+    (engine.luns, "DeviceLock", SimLunLock),
+    (engine.luns, "_same", lambda lun, device: lun.path == device.path),
+    (engine.claims, "user_of", lambda path, descriptor=-1: ""),
+    (engine.commit, "threading", _THREADING),
+    (engine.commit, "time", _CLOCK),
+    (engine.disks, "time", _CLOCK),
+    (engine.engine, "time", _CLOCK),
+    (engine.groups, "time", _CLOCK),
+    (engine.groups, "secrets", _SECRETS),
+    (engine.host_state, "secrets", _SECRETS),
+    (engine.records.base, "secrets", _SECRETS),
+    (engine.scanner, "time", _CLOCK),
+    (engine.task_host, "time", _CLOCK),
+    (engine.volumes, "time", _CLOCK),
+)
+
+
+@contextmanager
+def simulated() -> Iterator[None]:
+    """While this lasts, engines of this process live in `Now.runtime`."""
+    with ExitStack() as stack:
+        for holder, name, stand_in in PATCHES:
+            stack.enter_context(mock.patch.object(holder, name, stand_in))
+        yield
