@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import enum
+
 from engine.commands.base import Command
 from engine.records import Ref
+
+
+class LogType(enum.StrEnum):
+    """Which log a volume gets. DEFAULT is what its layout has: `drl` for mirrors, `raid5` for RAID-5."""
+
+    DEFAULT = "default"
+    DRL = "drl"
+    RAID5 = "raid5"
+    NONE = "none"
 
 
 class CreateVolume(Command, frozen=True, kw_only=True, tag=True):
@@ -13,12 +24,14 @@ class CreateVolume(Command, frozen=True, kw_only=True, tag=True):
     size: int
     name: str = ""
     striped: bool = False
-    columns: int = 0  # 0: 2 when striped, else 1
-    stripe_unit: int = 0  # 0: 64 KiB when striped
+    raid5: bool = False  # then not `striped`, and one plex only
+    columns: int = 0  # parity included; 0: 2 when striped, 3 of RAID-5, else 1
+    stripe_unit: int = 0  # 0: 64 KiB when striped, 16 KiB of RAID-5
     mirrors: int = 1  # plexes in all, 1 to 32
     disks: tuple[Ref, ...] = ()  # () lets the engine choose
     across_enclosures: bool = False  # each mirror in an enclosure of its own
     force: bool = False  # two plexes or two columns may share a disk
+    log: LogType = LogType.DEFAULT
 
 
 class DeleteVolumes(Command, frozen=True, kw_only=True, tag=True):
@@ -36,6 +49,7 @@ class GrowVolume(Command, frozen=True, kw_only=True, tag=True):
 
 class StartVolumes(Command, frozen=True, kw_only=True, tag=True):
     volumes: tuple[Ref, ...]
+    force: bool = False  # RAID-5 that lacks a column and whose parity may be wrong: what cannot be known is guessed
 
 
 class StopVolumes(Command, frozen=True, kw_only=True, tag=True):
@@ -51,6 +65,20 @@ class ResyncVolume(Command, frozen=True, kw_only=True, tag=True):
 
 class VerifyVolume(Command, frozen=True, kw_only=True, tag=True):
     """Compare all plexes byte by byte; changes nothing."""
+
+    volume: Ref
+
+
+class AddLog(Command, frozen=True, kw_only=True, tag=True):
+    """A log for a volume that has none, or one copy more of it. DEFAULT: the one that its layout has."""
+
+    volume: Ref
+    log: LogType = LogType.DEFAULT
+    disks: tuple[Ref, ...] = ()  # () lets the engine choose
+
+
+class RemoveLog(Command, frozen=True, kw_only=True, tag=True):
+    """A volume without its log: after a crash all of its redundancy is made anew."""
 
     volume: Ref
 
