@@ -18,6 +18,8 @@ from tests.bench.place import Place
 from tests.bench.product import LUN_OVERHEAD, Product
 from tests.bench.rows import Pair
 
+FREED_S = 30.0
+
 ROWS = ["cold", "resync", "resync-dd", "move", "move-dd", "beside-resync"]
 
 
@@ -37,12 +39,10 @@ class Copies:
         self.target.touch()
         os.truncate(self.target, options.size)
         self.qemu = peers.qemu_nbd(place, self.source)
-        self._prepared = False
 
     def resync(self) -> float:
         """MiB/s of filling a new mirror."""
-        self._prepare()
-        _settle(self.product.lun_files())
+        self._settle_luns()
         start = time.perf_counter()
         self.product.add_mirror(self.volume, self.second)
         took = time.perf_counter() - start
@@ -51,19 +51,16 @@ class Copies:
 
     def move(self) -> float:
         """MiB/s of moving the volume's subdisk to the other LUN; back again is not counted."""
-        self._prepare()
         took = self._move()
         self._move()
         return self._speed(took)
 
     def dd(self) -> float:
-        self._prepare()
-        _settle([self.source, self.target])
+        self._settle_files()
         return self._speed(peers.dd(self.source, self.target))
 
     def mirror_job(self) -> float:
-        self._prepare()
-        _settle([self.source, self.target])
+        self._settle_files()
         return self._speed(peers.mirror_job(self._place, self.source, self.target))
 
     def beside_resync(self) -> float:
@@ -83,16 +80,24 @@ class Copies:
 
         return turn
 
-    def _prepare(self) -> None:
-        """Targets that have their blocks, so that nobody's first turn allocates."""
-        if not self._prepared:
-            self._prepared = True
-            self._move()
-            self._move()
-            peers.dd(self.source, self.target)
+    def _settle_luns(self) -> None:
+        """Freed space goes back to the host beside the commands: a turn begins when the target is a hole again."""
+        luns = self.product.lun_files()
+        deadline = time.monotonic() + FREED_S
+        while sum(path.stat().st_blocks for path in luns) * 512 > self._options.size + 2 * LUN_OVERHEAD:
+            if time.monotonic() > deadline:
+                raise TimeoutError("Freed space was not given back to the host.")
+            time.sleep(0.01)
+        _settle(luns)
+
+    def _settle_files(self) -> None:
+        """The peers' target has as little to begin with as the engine's: both allocate what they write."""
+        os.truncate(self.target, 0)
+        os.truncate(self.target, self._options.size)
+        _settle([self.source, self.target])
 
     def _move(self) -> float:
-        _settle(self.product.lun_files())
+        self._settle_luns()
         (subdisk,) = (found for found in self.product.of(self.volume) if isinstance(found, Subdisk))
         other = self.second if subdisk.disk == self.first.ref else self.first
         start = time.perf_counter()
