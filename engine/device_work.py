@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine import commands
 from engine.disks import nothing
+from engine.records import Settings
 from engine.serving import export_name
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from engine.config import Edit
     from engine.export.server import NbdServer
     from engine.groups import GroupKeeper
+    from engine.host_state import HostState
     from engine.plans import Plan
     from engine.records import Ref
     from engine.scanner import Scanner
@@ -36,12 +38,14 @@ class DeviceWork:
         scanner: Scanner,
         runner: TaskRunner,
         nbd: NbdServer | None,
+        state: HostState,
     ) -> None:
         self._committer = committer
         self._groups = groups
         self._scanner = scanner
         self._runner = runner
         self._nbd = nbd
+        self._state = state
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
             commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
@@ -53,6 +57,7 @@ class DeviceWork:
             commands.StartVolumes: groups.volumes.believe,
             commands.StopVolumes: self._stop_volumes,
             commands.DestroyGroup: groups.destroyed,
+            commands.ChangeSettings: self._change_settings,
         }
         self._failed: dict[type[Command], Callable[..., None]] = {
             commands.CreateGroup: groups.not_created,
@@ -107,6 +112,14 @@ class DeviceWork:
             case commands.ThrottleTask():
                 self._runner.set_iodelay(command.task, command.iodelay_ms)
         return command.task  # type: ignore[attr-defined,no-any-return]
+
+    # --- the host ---
+    def _change_settings(self, command: commands.ChangeSettings, plan: Plan) -> Callable[[Edit], None]:
+        """They are durable before they hold."""
+        for record in plan.puts:
+            if isinstance(record, Settings):
+                self._state.change_settings(record)
+        return nothing
 
     # --- volumes ---
     def _exports_of(self, command: Command) -> Iterable[str]:

@@ -89,7 +89,7 @@ class Engine:
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
         self.committer.task_failed = self._groups.volumes.copy_failed
         self._scanner = Scanner(self.committer, state, self._luns, self._groups, self.runtime)
-        self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd)
+        self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd, state)
         self._traffic: TrafficSampler | None = None
         self._first_luns = tuple(luns)
         self._closed = False
@@ -319,6 +319,7 @@ class Engine:
                 process_id=os.getpid(),
             )
         )
+        edit.put(self.state.settings)
 
 
 def _has_ended(config: Config, task: Ref) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 
 from engine.errors import EngineBusy, EngineError
 from engine.host_log import HostLog
+from engine.records import Settings, settings_ref
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ class _Saved(msgspec.Struct):
     name: str
     luns: list[KnownLun] = []
     next_number: int = 1  # of tasks and alerts: never used twice, also after a crash
+    settings: Settings | None = None  # None: as they come
 
 
 class HostState:
@@ -73,6 +75,23 @@ class HostState:
         if luns != self._saved.luns:
             self._saved.luns = luns
             self._try_save()
+
+    @property
+    def settings(self) -> Settings:
+        """What the operator has set for this host."""
+        return self._saved.settings or Settings(ref=settings_ref(self.host_id), name="Settings")
+
+    def change_settings(self, settings: Settings) -> None:
+        """Replace the settings, durably. EngineError, with nothing changed, when that cannot be written."""
+        before, self._saved.settings = self._saved.settings, settings
+        try:
+            self.save()
+        except OSError as error:
+            self._saved.settings = before
+            raise EngineError(
+                f"{self._path} cannot be written ({error.strerror or error}). Make room in its file system, or "
+                "correct its mode."
+            ) from error
 
     def number(self) -> int:
         """The next number for a task or an alert. A block of numbers is reserved on disk before one is used.

@@ -1,10 +1,11 @@
-"""Once a second: what went through each volume and each disk, as samples for whoever listens."""
+"""At each monitoring interval: what went through each volume and each disk, as samples for whoever listens."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.events import Sample
+from engine.records import Kind, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from engine.runtime import Runtime
 
 INTERVAL_S = 1.0
+"""As often it is looked whether the interval that the operator has set is over."""
 
 
 class Counters(NamedTuple):
@@ -61,9 +63,15 @@ class TrafficSampler:
         last = self._runtime.now()
         while not self._wait():
             now = self._runtime.now()
+            if now - last < self._interval_s() - INTERVAL_S / 2:
+                continue
             samples = list(self._samples(self._runtime.time(), now - last))
             last = now
             self._committer.publish(samples)
+
+    def _interval_s(self) -> int:
+        settings = self._committer.config.all(Kind.SETTINGS, Settings)
+        return settings[0].monitoring_interval_s if settings else 1
 
     def _wait(self) -> bool:
         with self._ending:

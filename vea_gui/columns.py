@@ -381,6 +381,14 @@ ALERT = (
     Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )
 
+SETTINGS: tuple[Column, ...] = (
+    Column("name", "Name", lambda _, s: s.name, width=16),
+    Column("relocation", "Hot Relocation", lambda _, s: s.hot_relocation.value.capitalize(), width=16),
+    number("wait", "Wait before Hot Relocation (s)", lambda _, s: s.relocation_wait_s),
+    number("interval", "Monitoring Interval (s)", lambda _, s: s.monitoring_interval_s),
+    number("backups", "Configuration Backups Kept", lambda _, s: s.backups_kept),
+)
+
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.HOST: HOST,
     Kind.ENCLOSURE: ENCLOSURE,
@@ -392,6 +400,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.TASK: TASK,
     Kind.CONNECTION: CONNECTION,
     Kind.ALERT: ALERT,
+    Kind.SETTINGS: SETTINGS,
 }
 
 

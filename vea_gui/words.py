@@ -128,6 +128,7 @@ KIND_NAMES: dict[Kind, tuple[str, str]] = {
     Kind.TASK: ("task", "tasks"),
     Kind.CONNECTION: ("client", "clients"),
     Kind.ALERT: ("alert", "alerts"),
+    Kind.SETTINGS: ("setting", "settings"),
 }
 KIND_ICONS = {kind: kind.value for kind in Kind}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from engine import commands
 from engine.commands import Command
 from engine.config import Config
-from engine.planners import disks, groups, grow, mirrors, moves, naming, plexes, subdisks, tasks, volumes
+from engine.planners import disks, groups, grow, mirrors, moves, naming, plexes, settings, subdisks, tasks, volumes
 from engine.planners.draft import Ids
 from engine.planners.known import unknown_object
 from engine.plans import Plan, refused
@@ -49,6 +49,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.ThrottleTask: tasks.throttle,
     commands.ClearTasks: tasks.clear,
     commands.AcknowledgeAlerts: tasks.acknowledge,
+    commands.ChangeSettings: settings.change,
 }
 
 

@@ -19,6 +19,7 @@ from engine.records import (
     PlexLayout,
     Record,
     Ref,
+    Settings,
     Subdisk,
     Task,
     TaskParams,
@@ -163,8 +164,13 @@ class Draft:
             group=self.group,
             params=params,
             bytes_total=bytes_total,
+            iodelay_ms=self._delay_of(type_),
             undo=undo,
         )
+
+    def _delay_of(self, type_: TaskType) -> int:
+        """The rest that the host's settings give to new tasks of a type."""
+        return next((settings.delay_of(type_) for settings in self.base.all(Kind.SETTINGS, Settings)), 0)
 
     def plan(
         self,

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.commands import AcknowledgeAlerts, AddMirrors, ClearTasks, Command, CreateVolume, EvacuateDisk, GrowVolume
+from engine.commands import (
+    AcknowledgeAlerts,
+    AddMirrors,
+    ChangeSettings,
+    ClearTasks,
+    Command,
+    CreateVolume,
+    EvacuateDisk,
+    GrowVolume,
+)
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Ref
@@ -29,7 +38,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "alerts": frozenset({Kind.ALERT}),
     "object": frozenset(Kind),
 }
-_MAY_BE_EMPTY = (CreateVolume, GrowVolume, AddMirrors, EvacuateDisk, ClearTasks, AcknowledgeAlerts)
+_MAY_BE_EMPTY = (CreateVolume, GrowVolume, AddMirrors, EvacuateDisk, ClearTasks, AcknowledgeAlerts, ChangeSettings)
 """Commands for which no object at all has a meaning: the engine chooses, or all of them."""
 _WORDS = {Kind.GROUP: "disk group", Kind.PLEX: "mirror"}
 

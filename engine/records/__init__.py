@@ -9,8 +9,9 @@ from __future__ import annotations
 from engine.records.base import Kind, Record, Ref, new_ref
 from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
 from engine.records.groups import Group, GroupState
-from engine.records.hosts import Alert, Connection, Host, Severity
+from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
 from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, Subdisk
+from engine.records.settings import Notification, RelocationMode, Settings, TaskDelay, settings_ref
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
 from engine.records.tasks import TASK_ENDED, Task, TaskParams, TaskState, TaskType
 from engine.records.volumes import DirtyLog, LogPlace, Volume, VolumeLayout, VolumeStatus
@@ -34,6 +35,7 @@ __all__ = [
     "Host",
     "Kind",
     "LogPlace",
+    "Notification",
     "Origin",
     "PieceState",
     "Plex",
@@ -41,9 +43,13 @@ __all__ = [
     "PlexState",
     "Record",
     "Ref",
+    "RelocationMode",
+    "Remedy",
+    "Settings",
     "Severity",
     "Subdisk",
     "Task",
+    "TaskDelay",
     "TaskParams",
     "TaskState",
     "TaskType",
@@ -51,4 +57,5 @@ __all__ = [
     "VolumeLayout",
     "VolumeStatus",
     "new_ref",
+    "settings_ref",
 ]

@@ -21,6 +21,7 @@ class Kind(enum.StrEnum):
     TASK = "task"
     CONNECTION = "connection"
     ALERT = "alert"
+    SETTINGS = "settings"
 
 
 class Ref(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, cache_hash=True):

@@ -15,6 +15,25 @@ class Severity(enum.StrEnum):
     ERROR = "Error"
 
 
+class Remedy(enum.StrEnum):
+    """The action that helps most against what an alert tells of. The text is the console's id of it."""
+
+    RESCAN = "rescan"
+    REPLACE_DISK = "replace-disk"
+    REACTIVATE_DISK = "reactivate-disk"
+    EVACUATE_DISK = "evacuate-disk"
+    REMOVE_LUN = "remove-lun"
+    UNDO_RELOCATION = "undo-relocation"
+    REPAIR_VOLUME = "repair-volume"
+    RESYNC_VOLUME = "resync-volume"
+    VERIFY_VOLUME = "verify-volume"
+    START_VOLUME = "start-volume"
+    STOP_VOLUME = "stop-volume"
+    ADD_MIRROR = "add-mirror"
+    IMPORT_GROUP = "import-group"
+    EVENT_NOTIFICATION = "event-notification"
+
+
 class Host(Record, frozen=True, kw_only=True, tag="host"):
     """A host that runs an engine. `ref.id` is its host id, made on first use of its state folder."""
 
@@ -41,6 +60,8 @@ class Alert(Record, frozen=True, kw_only=True, tag="alert"):
     object: Ref | None = None
     cause: str = ""
     remedy: str = ""
+    action: Remedy | None = None  # what of the remedy the operator can begin from here
+    action_on: Ref | None = None  # what it acts on, where that is not `object`
     acknowledged: bool = False  # taken off the list of open ones; the alert log still shows it
 
     @property

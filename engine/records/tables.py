@@ -9,10 +9,11 @@ from engine.records.disks import Disk, Enclosure
 from engine.records.groups import Group
 from engine.records.hosts import Alert, Connection, Host
 from engine.records.plexes import Plex, Subdisk
+from engine.records.settings import Settings
 from engine.records.tasks import Task
 from engine.records.volumes import Volume
 
-AnyRecord: TypeAlias = Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert
+AnyRecord: TypeAlias = Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert | Settings
 
 
 RECORD_TYPES: dict[Kind, type[Record]] = {
@@ -26,6 +27,7 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
     Kind.TASK: Task,
     Kind.CONNECTION: Connection,
     Kind.ALERT: Alert,
+    Kind.SETTINGS: Settings,
 }
 
 

@@ -11,13 +11,26 @@ from engine import commands
 from engine.commands import Move, Target
 from engine.planners import PLANNERS, plan
 from engine.plans import Plan
-from engine.records import DiskUsage, Kind, PlexState, Ref
+from engine.records import (
+    DiskUsage,
+    Kind,
+    Notification,
+    PlexState,
+    Ref,
+    RelocationMode,
+    Settings,
+    Severity,
+    TaskDelay,
+    TaskType,
+    settings_ref,
+)
 from engine.units import GIB, KIB, MIB
-from tests.engine.builders import Ids, Site, assert_sound, complete, placement
+from tests.engine.builders import HOST, Ids, Site, assert_sound, complete, placement
 
 LUN = 160 * MIB
 NAMES = st.sampled_from(["a", "b", "ev", "Volume1", "Volume1-01", "Harddisk0-01", "", "a/b", "x" * 40])
 SIZES = st.sampled_from([0, 1, MIB, 3 * MIB, 7 * MIB, 20 * MIB + 1, 50 * MIB, 90 * MIB, 5 * GIB, -1, 1 << 63])
+DELAYS = st.sampled_from([None, (), (TaskDelay(TaskType.RESYNC, 3),), (TaskDelay(TaskType.RESYNC, -3),)])
 UNITS = st.sampled_from([0, 4 * KIB, 64 * KIB, 2 * MIB, 3 * KIB])
 
 
@@ -65,12 +78,22 @@ class Drawer:
             "mirrors": st.sampled_from([1, 2, 3, 0]),
             "count": st.sampled_from([1, 2, 0, 40]),
             "usage": st.sampled_from(DiskUsage),
-            "iodelay_ms": st.sampled_from([-1, 0, 5]),
+            "iodelay_ms": st.sampled_from([-1, 0, 5]) if kind is not commands.ChangeSettings else DELAYS,
             "paths": st.just(("/x/lun",)),
-            "striped": st.booleans(),
+            "striped": st.booleans() if kind is not commands.AddMirrors else st.sampled_from([None, False, True]),
             "across_enclosures": st.booleans(),
             "force": st.just(False),
             "clear": st.booleans(),
+            "raid5": st.just(False),
+            "log": st.just(commands.volumes.LogType.DEFAULT),
+            "hot_relocation": st.sampled_from([None, *RelocationMode]),
+            "relocation_wait_s": st.sampled_from([None, 0, 60, -1]),
+            "monitoring_interval_s": st.sampled_from([None, 1, 0]),
+            "notifications": st.sampled_from([None, (), (Notification(Severity.ERROR, mail="a@example.org"),)]),
+            "mail_server": st.sampled_from([None, "localhost", ""]),
+            "mail_port": st.sampled_from([None, 25, 0]),
+            "mail_from": st.sampled_from([None, "", "a b"]),
+            "backups_kept": st.sampled_from([None, 3, 0]),
         }
         if name in fixed:
             return self._data.draw(fixed[name])
@@ -93,6 +116,7 @@ GONE = Ref(Kind.TASK, "999")
 
 def start_site() -> Site:
     site = Site(5, sizes=(LUN,), groups=("dg1",), spare_luns=2)
+    site.edit(Settings(ref=settings_ref(HOST), name="Settings"))
     site.do(commands.CreateVolume(group=site.group(), size=24 * MIB, name="ev", mirrors=2))
     site.do(commands.CreateVolume(group=site.group(), size=9 * MIB, name="st", striped=True))
     return site

@@ -1,0 +1,20 @@
+"""What is set for the host."""
+
+from __future__ import annotations
+
+from engine.commands.base import Command
+from engine.records import Notification, RelocationMode, TaskDelay
+
+
+class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
+    """Set what is not None; the rest stays as it is. Lists replace those that there are."""
+
+    hot_relocation: RelocationMode | None = None
+    relocation_wait_s: int | None = None
+    iodelay_ms: tuple[TaskDelay, ...] | None = None
+    monitoring_interval_s: int | None = None
+    notifications: tuple[Notification, ...] | None = None
+    mail_server: str | None = None
+    mail_port: int | None = None
+    mail_from: str | None = None
+    backups_kept: int | None = None
