@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from engine.events import Event, Listener
     from engine.host_state import HostState
     from engine.luns import HostDevice, LunTable
+    from engine.records import Remedy
     from engine.runtime import Runtime
     from engine.store.group_store import GroupStore
 
@@ -73,6 +74,7 @@ class Committer:
         self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
         self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
         self.task_failed: Callable[[Task], None] = lambda task: None  # set by whoever can do something about it
+        self.alerted: Callable[[Alert], None] = lambda alert: None  # set by whoever passes alerts on; returns at once
 
     # --- listeners ---
     def attach(self, listener: Listener) -> tuple[int, Config]:
@@ -155,9 +157,20 @@ class Committer:
                 self.task_failed(task)
 
     def alert(
-        self, severity: Severity, text: str, *, about: Ref | None = None, cause: str = "", remedy: str = ""
+        self,
+        severity: Severity,
+        text: str,
+        *,
+        about: Ref | None = None,
+        cause: str = "",
+        remedy: str = "",
+        action: Remedy | None = None,
+        action_on: Ref | None = None,
     ) -> None:
-        """Record something that the operator should know; the alert log keeps it."""
+        """Record something that the operator should know; the alert log keeps it.
+
+        `action` begins the remedy, on `action_on` where that is another object than the alert is about.
+        """
         try:
             number = self._state.number()
         except EngineError as error:
@@ -165,9 +178,18 @@ class Committer:
             return
         ref = Ref(Kind.ALERT, str(number), self._state.host_id)
         record = Alert(
-            ref=ref, name=text, severity=severity, time=time.time(), object=about, cause=cause, remedy=remedy
+            ref=ref,
+            name=text,
+            severity=severity,
+            time=time.time(),
+            object=about,
+            cause=cause,
+            remedy=remedy,
+            action=action,
+            action_on=action_on,
         )
         self._state.log.add_alert(record)
+        self.alerted(record)
 
         def change(edit: Edit) -> None:
             edit.put(record)
