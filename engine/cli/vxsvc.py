@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import sys
@@ -19,6 +20,7 @@ SERVING = (
     SOCKET,
     Option("--nbd", "Unix socket of the NBD server (default: nbd.sock beside the control socket).", takes="PATH"),
 )
+_DESCRIPTORS = 65_536
 _LISTEN = Option("--listen", "Serve other hosts.", takes="HOST:PORT")
 
 
@@ -31,6 +33,7 @@ def _serve(words: Words) -> int:
         output.complain("Other hosts can't be served by this release. Leave --listen away and use the local socket.")
         return REFUSED
     told = _end_signals()
+    _allow_many_clients()
     given: dict[str, Any] = {name: words.options.get(f"--{name}") for name in ("lab", "state", "socket", "nbd")}
     try:
         host = start_host(**given)
@@ -55,6 +58,14 @@ def _end_signals() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # only the descriptor matters
     return told
+
+
+def _allow_many_clients() -> None:
+    """As many descriptors as the system lets this user have: each client and each LUN takes one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 TOOL = Tool(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 MOST_NEGOTIATING = 64
 """Connections that have not chosen an export yet; one more pushes out the oldest of them."""
 
-MOST_CLIENTS = 512
+MOST_CLIENTS = 2048
+"""Clients that have an export open; fewer where the process may not have twice as many descriptors."""
+
 STOP_PATIENCE_S = 5.0
 _RETRY_S = 0.1
 
@@ -96,15 +99,19 @@ class NbdServer:
     def _accept(self) -> None:
         assert self._endpoint is not None
         listening = self._endpoint.socket
+        resting = False
         while True:
             try:
                 link, _ = listening.accept()
             except OSError as error:
                 if self._stopping:
                     return
-                log.warning("A client could not be let in: %s.", error.strerror)
+                if not resting:  # told once, however long it lasts
+                    log.warning("A client could not be let in: %s.", error.strerror)
+                resting = True
                 self._runtime.sleep(_RETRY_S)  # out of descriptors: until somebody leaves
                 continue
+            resting = False
             try:
                 self._admit(link)
             except RuntimeError as error:  # no thread to be had
@@ -114,7 +121,7 @@ class NbdServer:
     def _admit(self, link: socket.socket) -> None:
         self._reap()
         with self._changed:
-            if self._stopping or len(self._connections) >= MOST_CLIENTS + MOST_NEGOTIATING:
+            if self._stopping or len(self._connections) >= _most_clients() + MOST_NEGOTIATING:
                 link.close()
                 return
             self._push_out_oldest()
@@ -145,7 +152,7 @@ class NbdServer:
     def open_for(self, connection: Connection, client: ClientInfo) -> Opened | None:
         """Open an export and note who has it. Raises Refusal when there is no room for one more client."""
         with self._changed:
-            if sum(other.info is not None for other in self._connections.values()) >= MOST_CLIENTS:
+            if sum(other.info is not None for other in self._connections.values()) >= _most_clients():
                 raise Refusal(OptionReply.ERR_POLICY, "too many clients are connected")
             connection.info = client
         opened = None
@@ -162,3 +169,9 @@ class NbdServer:
             del self._connections[connection.number]
             self._ended.append(connection)
             self._changed.notify_all()
+
+
+def _most_clients() -> int:
+    """How many clients there may be so that half of the process's descriptors stay free for LUNs and files."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CLIENTS if allowed == resource.RLIM_INFINITY else min(MOST_CLIENTS, allowed // 2)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 WAITING_MAX = 100_000
 """Events that may wait for a client: some 20 seconds of 5,000 changes a second."""
 
+MESSAGES_MAX = 4096
+"""Messages that may wait before a client's next request is read: whoever asks has to listen, too."""
+
 _SEND_AT_ONCE = 64
 _TOO_SLOW = (
     f"More than {WAITING_MAX:,} changes waited for this program, which does not take them fast enough. "
@@ -50,6 +53,11 @@ class Outbox:
         """A part of this outbox that holds back until it is opened."""
         return Stream(self)
 
+    def wait_for_room(self) -> None:
+        """Until so few messages wait that one more request may be read, or nothing will be sent any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < MESSAGES_MAX or self._finished)
+
     def run(self) -> None:
         """Send until finished, or until the client is gone."""
         with contextlib.suppress(OSError):
@@ -58,6 +66,7 @@ class Outbox:
         with self._changed:
             self._finished = True
             self._waiting.clear()
+            self._changed.notify_all()
         with contextlib.suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)  # whoever still reads from it shall stop
 
@@ -70,13 +79,14 @@ class Outbox:
             self._finished = True
             message = wire.Goodbye(reason=_TOO_SLOW)
         self._waiting.append((message, weight))
-        self._changed.notify()
+        self._changed.notify_all()
 
     def _take(self) -> list[wire.Message]:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting) or self._finished)
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _SEND_AT_ONCE))]
             self._weight -= sum(weight for _, weight in taken)
+            self._changed.notify_all()
             return [message for message, _ in taken]
 
 

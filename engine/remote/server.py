@@ -64,15 +64,19 @@ class ControlServer:
 
     def _accept(self) -> None:
         assert self._endpoint is not None
+        resting = False
         while True:
             try:
                 link, _ = self._endpoint.socket.accept()
             except OSError as error:
                 if self._closing:
                     return
-                log.warning("A client of the control socket could not be let in: %s.", error.strerror)
+                if not resting:  # told once, however long it lasts
+                    log.warning("A client of the control socket could not be let in: %s.", error.strerror)
+                resting = True
                 self._runtime.sleep(0.1)  # out of descriptors: wait until somebody leaves
                 continue
+            resting = False
             self._admit(link)
 
     def _admit(self, link: socket.socket) -> None:
@@ -89,6 +93,10 @@ class ControlServer:
             link.close()
             return
         session = Session(link, process, self._api, self._runtime, self._show)
+        try:
+            session.start()
+        except RuntimeError as error:  # no thread to be had
+            log.warning("A client of the control socket could not be let in: %s.", error)
+            return
         with self._lock:
             self._sessions.append(session)
-        session.start()

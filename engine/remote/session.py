@@ -52,12 +52,19 @@ class Session:
         }
 
     def start(self) -> None:
-        """Begin to serve, on threads of its own."""
+        """Begin to serve, on threads of its own. RuntimeError, the socket closed: there are none to be had."""
         self._link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _SECONDS.pack(SEND_PATIENCE_S, 0))
         with contextlib.suppress(OSError):
             wire.send_hello(self._link)  # eight bytes find room in a new socket
-        self._sender = self._runtime.thread(f"control-send-{self._process}", self._outbox.run)
-        self._server = self._runtime.thread(f"control-serve-{self._process}", self._run)
+        try:
+            self._sender = self._runtime.thread(f"control-send-{self._process}", self._outbox.run)
+            self._server = self._runtime.thread(f"control-serve-{self._process}", self._run)
+        except RuntimeError:
+            self._outbox.finish(wire.Goodbye(reason="The engine has no thread left to serve another program."))
+            if self._sender is not None:
+                self._sender.join()
+            self._link.close()
+            raise
 
     def end(self, reason: str) -> None:
         """Tell the client why, and read no more of it."""
@@ -106,6 +113,7 @@ class Session:
             answer = self._answer(request)
             if answer is not None:
                 self._outbox.put(answer)
+            self._outbox.wait_for_room()
 
     def _answer(self, request: wire.Request) -> wire.Message | None:
         try:
