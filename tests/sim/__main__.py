@@ -1,4 +1,4 @@
-"""`python -m tests.sim --seed N` shows one seed; `--seeds N` runs so many new ones and prints how each failure is met."""
+"""`python -m tests.sim --seed N` shows one seed; `--seeds N` runs many, and prints what shows each that fails."""
 
 from __future__ import annotations
 

@@ -43,6 +43,11 @@ class Troubles:
             return errno.EIO
         return self._count_down(verb) or self._count_down("any")
 
+    def heal(self) -> None:
+        """Nothing is wrong any more; a loss that nobody has heard of yet will still be told."""
+        self.pulled = self.dead = self.full = False
+        self.errors.clear()
+
     def _count_down(self, verb: str) -> int:
         left, number, for_good = self.errors.get(verb, (0, 0, False))
         if left == 1:

@@ -102,6 +102,9 @@ class Machine:
             path, media, troubles, self.runtime, self.dice, self.journal, lambda lun, what: self.moment(lun, what)
         )
 
+    def _tell(self, lun: str, what: str) -> None:
+        self.moment(lun, what)
+
     def cut(self) -> None:
         """The power goes off; called inside of a life, and never comes back."""
         self.journal.note(f"{self.runtime.clock:.6f}", "power cut")

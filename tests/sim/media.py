@@ -134,6 +134,13 @@ class Media:
         self.stable = settle(self.image(), dice)
         self._forget(len(self.extents))
 
+    def drop(self, dice: Random) -> bool:
+        """The LUN went away with what was on its way there. Whether that was anything."""
+        lost = any(not extent.durable for extent in self.extents)
+        self.lose(dice)
+        self.current = dict(self.stable)
+        return lost
+
     def image(self) -> Image:
         return Image(self.size, dict(self.stable), tuple(self.extents), frozenset(self.bad))
 

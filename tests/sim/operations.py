@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from engine import commands
@@ -99,7 +100,7 @@ def split(config: Config, group: Ref, dice: Random) -> Command | None:
 def join(config: Config, group: Ref, dice: Random) -> Command | None:
     plex = _plex(config, group, dice)
     subdisks = sorted(config.subdisks_of(plex.ref), key=lambda sd: (sd.column, sd.plex_offset)) if plex else []
-    pairs = list(zip(subdisks, subdisks[1:], strict=False))
+    pairs = list(itertools.pairwise(subdisks))
     if not pairs:
         return None
     first, second = dice.choice(pairs)

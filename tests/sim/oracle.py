@@ -34,6 +34,7 @@ class Write:
     ended: int = -1
     acknowledged: bool = False
     sure: bool = True  # False: it may also have done nothing (a discard)
+    shaken: bool = False  # the only LUN that had it has lost its cache: only a flush can still vouch for it
     stable: bool = False
 
 
@@ -46,6 +47,8 @@ class VolumeOracle:
     _next: int = 1
     _cells: dict[int, list[Write]] = field(default_factory=dict)
     _unstable: dict[Write, tuple[int, int]] = field(default_factory=dict)
+    _reads: set[int] = field(default_factory=set)
+    _past: dict[int, list[Write]] = field(default_factory=dict)
     base: Write = field(default_factory=lambda: Write(ZERO, 0, 0, acknowledged=True, stable=True))
 
     def tick(self) -> int:
@@ -85,6 +88,11 @@ class VolumeOracle:
         for write in writes:
             self._settle(write)
 
+    def shake(self) -> None:
+        """Nothing but a flush vouches any more for what was written since the last one."""
+        for write in self._unstable:
+            write.shaken = True
+
     def resize(self, size: int) -> None:
         """From now on the volume has so many bytes; what lay behind them is gone."""
         if size < self.size:
@@ -110,6 +118,18 @@ class VolumeOracle:
         cell = self._cells.get(sector)
         return {ZERO} if cell is None else {write.number for write in self._live(cell)}
 
+    def read_begins(self) -> int:
+        """A read that begins now may still see what is replaced, and made stable, before it ends."""
+        begun = self.tick()
+        self._reads.add(begun)
+        return begun
+
+    def read_ends(self, begun: int) -> None:
+        """It has been checked, or has failed."""
+        self._reads.discard(begun)
+        if not self._reads:
+            self._past.clear()
+
     def check(self, offset: int, data: bytes | bytearray, begun: int | None = None) -> None:
         """Bytes that a client was given by a read that began at the tick `begun`. WrongBytes says what is wrong."""
         begun = self.clock if begun is None else begun
@@ -126,8 +146,6 @@ class VolumeOracle:
                 raise WrongBytes(self._sentence(sector, found, data, 0))
             if settle and sector in self._cells:
                 self._hold(sector, found)
-        if settle:
-            self._unstable.clear()
 
     def _told(self, first: int, numbers: list[int]) -> list[tuple[int, int]]:
         """The sectors of a run that may differ from zeros, and those that do."""
@@ -140,10 +158,14 @@ class VolumeOracle:
         return [(sector, numbers[sector - first]) for sector in sorted(told)]
 
     def crash(self) -> None:
-        """Requests under way were never answered; whatever they did may be there, or not, for ever."""
+        """Whatever was not stable may be there, or not: no flush can vouch for it any more."""
         for write in self._unstable:
+            write.acknowledged = False
             if write.ended < 0:
                 write.ended = self.tick()
+        self._unstable.clear()
+        self._reads.clear()
+        self._past.clear()
 
     # --- helpers ---
     def _live(self, cell: list[Write]) -> list[Write]:
@@ -151,10 +173,8 @@ class VolumeOracle:
 
     def _may_be(self, sector: int, number: int, begun: int) -> bool:
         """Whether a read that began then may see this: nothing acknowledged before it began took its place."""
-        cell = self._cells.get(sector)
-        if cell is None:
-            return number == ZERO
-        later = [write for write in cell if write.acknowledged and write.sure and write.ended <= begun]
+        cell = self._cells.get(sector, [self.base]) + self._past.get(sector, [])
+        later = [write for write in cell if write.acknowledged and 0 <= write.ended <= begun]
         return any(write.number == number and not any(_replaces(other, write) for other in later) for write in cell)
 
     def _settle(self, write: Write) -> None:
@@ -162,11 +182,13 @@ class VolumeOracle:
         span = self._unstable.pop(write, None)
         if span is None or not write.sure:
             return
-        write.stable = True
+        write.stable, write.shaken = True, False
         for sector in range(*span):
             cell = self._cells.get(sector)
             if cell is not None:
                 self._cells[sector] = [other for other in cell if other is write or not _replaces(write, other)]
+                if self._reads:
+                    self._past.setdefault(sector, []).extend(other for other in cell if _replaces(write, other))
 
     def _hold(self, sector: int, number: int) -> None:
         if number == ZERO:
@@ -186,7 +208,7 @@ class VolumeOracle:
 
 def _replaces(later: Write, earlier: Write) -> bool:
     """Whether an acknowledged write began when the other one had come to its end."""
-    return later.acknowledged and later.sure and 0 <= earlier.ended < later.started
+    return later.acknowledged and later.sure and not later.shaken and 0 <= earlier.ended < later.started
 
 
 def content(number: int, sector: int) -> bytes:

@@ -119,10 +119,11 @@ class SimVolume:
 
     def read(self, connection: Connection, offset: int, length: int) -> int:
         buffer = bytearray(length)
-        begun = self.oracle.clock
+        begun = self.oracle.read_begins()
         (error,) = connection.run([Request(Op.READ, offset, length, memoryview(buffer))])
         if not error:
             self.oracle.check(offset, buffer, begun)
+        self.oracle.read_ends(begun)
         return error
 
     def all_bytes(self, connection: Connection) -> bytearray:

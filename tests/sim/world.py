@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from engine.commands import BreakMirror, CreateGroup, CreateVolume, DeleteVolumes, DeportGroup, ImportGroup
+from engine.commands import BreakMirror, CreateGroup, CreateVolume, DeleteVolumes, DeportGroup, ImportGroup, PauseTask
 from engine.errors import CommandRejected, EngineError, GroupFrozen
 from engine.records import TASK_ENDED, Group, GroupState, Kind, Task, TaskState, Volume, VolumeStatus
 from tests.sim import operations
@@ -16,6 +16,7 @@ from tests.sim.client import Client
 from tests.sim.journal import Journal
 from tests.sim.machine import Machine
 from tests.sim.oracle import VolumeOracle, WrongBytes
+from tests.sim.trouble import KINDS, Trouble
 from tests.sim.volume import Connection, SimVolume
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Mix:
     eager: float
     durable: float
     hot_sectors: int
+    slow: float  # how much slower some LUNs are than others
+    faults: tuple[str, ...]
     layouts: tuple[str, ...]
     verbs: tuple[str, ...]
 
@@ -56,6 +59,8 @@ class Mix:
             eager=dice.choice((0.0, 0.05, 0.2, 0.5)),
             durable=dice.choice((0.0, 0.1, 0.5)),
             hot_sectors=dice.choice((8, 64, 2048)),
+            slow=dice.choice((1.0, 1.0, 30.0, 300.0)),
+            faults=tuple(dice.sample(sorted(KINDS), dice.randint(1, 3))) if dice.random() < 0.6 else (),
             layouts=tuple(dice.sample(sorted(operations.LAYOUTS), 2)),
             verbs=tuple(dice.sample(verbs, dice.randint(4, len(verbs)))),
         )
@@ -70,6 +75,9 @@ class World:
         self.machine = Machine(self.dice.getrandbits(48), journal)
         self.machine.eager = self.mix.eager
         self.machine.add_luns()
+        for path in self.dice.sample(sorted(self.machine.media), 2):
+            self.machine.troubles[path].slow = self.mix.slow
+        self.trouble = Trouble(self, self.mix.faults)
         self.volumes: dict[Ref, SimVolume] = {}
         self.coming: dict[str, VolumeOracle] = {}  # by name: volumes of commands that may not have become true
         self.going: set[Ref] = set()
@@ -97,7 +105,7 @@ class World:
             self.machine.power_on()
             for volume in self.volumes.values():
                 volume.oracle.crash()
-        else:
+        elif not self.trouble.suspects:
             for volume in self.volumes.values():
                 volume.oracle.flushed(volume.oracle.flush_begins())
 
@@ -127,12 +135,14 @@ class World:
         ]
         threads = [runtime.thread(f"client {number}", client.run) for number, client in enumerate(clients)]
         threads.append(runtime.thread("operator", self._operate))
+        threads.append(runtime.thread("trouble", self.trouble.run))
         for thread in threads:
             thread.join()
 
     def _settle(self) -> None:
         """The last life: everything comes to rest, and is what it should be."""
         self._arrive()
+        self.trouble.mend()
         self.rest()
         self._adopt()
         self.check_volumes()
@@ -148,7 +158,9 @@ class World:
         if self.group.state is not GroupState.IMPORTED:
             self.submit(ImportGroup(group=self.group.ref))
         self._adopt()
-        self.check_volumes(after_crash=self.crashed)
+        self.check_volumes(after_crash=self.crashed or bool(self.trouble.suspects))
+        if self.dice.random() < 0.5:
+            self.trouble.mend()
         check_space(self.config)
         self.crashed = False
 
@@ -186,9 +198,12 @@ class World:
             try:
                 found = volume.all_bytes(connection)
                 if after_crash:
-                    volume.oracle.survivors(found)
+                    volume.oracle.survivors(found, settle=not self.mix.faults)
                 else:
                     volume.oracle.check(0, found)
+            except OSError as error:
+                if not self.excused(volume, error.errno or 0):
+                    raise AssertionError(f"{record.name} cannot be read: {error}") from error
             except WrongBytes as error:
                 raise WrongBytes(f"{record.name} ({record.layout}): {error}") from None
             finally:
@@ -197,7 +212,9 @@ class World:
     def excused(self, volume: SimVolume, error: int) -> bool:
         """Whether a client may be told of this error."""
         record = volume.record(self.machine)
-        return error == errno.ESHUTDOWN and (record is None or not record.serving or volume.held)
+        if error == errno.ESHUTDOWN:
+            return record is None or not record.serving or volume.held
+        return self.trouble.excuses(volume, error)
 
     def _adopt(self) -> None:
         """The volumes that are there are those that ought to be."""
@@ -272,7 +289,7 @@ class World:
         self._take_over()
         for volume in held:
             volume.held = False
-        if task is not None and wait:
+        if task is not None and wait and not isinstance(command, PauseTask):
             self.finish(task)
             self._take_over()
 
