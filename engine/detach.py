@@ -71,7 +71,7 @@ def believe_what_is_left(edit: Edit, volume: Ref) -> None:
 
 def beyond_reach(edit: Edit, volume: Ref) -> list[Disk]:
     """The disks of a volume that some of its pieces can't be reached on."""
-    subdisks = [sd for plex in edit.config.plexes_of(volume) for sd in edit.config.subdisks_of(plex.ref)]
+    subdisks = [sd for plex in edit.config.parts_of(volume) for sd in edit.config.subdisks_of(plex.ref)]
     missing = {sd.disk for sd in subdisks if not reaches(edit.config, sd)}
     return [edit.config.disk(ref) for ref in sorted(missing)]
 

@@ -206,7 +206,7 @@ def _members_of(config: Config, group: Ref) -> list[Ref]:
     """Everything that is shown of a group, children first."""
     found: list[Ref] = []
     for volume in config.volumes_of(group):
-        for plex in config.plexes_of(volume.ref):
+        for plex in config.parts_of(volume.ref):
             found += [subdisk.ref for subdisk in config.subdisks_of(plex.ref)]
             found.append(plex.ref)
         found.append(volume.ref)

@@ -476,7 +476,7 @@ def _doubt(edit: Edit, disk: Disk) -> None:
 
 def _forget_group(edit: Edit, group: Ref) -> None:
     for volume in edit.config.volumes_of(group):
-        for plex in edit.config.plexes_of(volume.ref):
+        for plex in edit.config.parts_of(volume.ref):
             for subdisk in edit.config.subdisks_of(plex.ref):
                 edit.drop(subdisk.ref)
             edit.drop(plex.ref)

@@ -14,6 +14,7 @@ from engine.records import (
     Group,
     GroupState,
     Kind,
+    PieceState,
     Plex,
     PlexLayout,
     PlexState,
@@ -27,7 +28,7 @@ from engine.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from engine.config import Config, Edit
 
@@ -68,6 +69,9 @@ def settle(edit: Edit) -> None:
         _settle_disk(edit, ref)
         if _differs(edit, ref, _disk_matters):
             plexes.update({sd.plex: None for sd in edit.config.subdisks_on(ref)})
+    for ref in touched:
+        if ref.kind is Kind.VOLUME and _differs(edit, ref, _parity_matters):
+            plexes.update({plex.ref: None for plex in edit.config.plexes_of(ref)})
     for ref in plexes:
         _settle_plex(edit, ref)
     volumes = _reached(edit, list(edit.touched) + list(plexes), Kind.VOLUME, {Kind.PLEX: "volume"})
@@ -92,6 +96,8 @@ def _check_transitions(edit: Edit, touched: Iterable[Ref]) -> None:
         edit.settled[ref] = after
         if not isinstance(before, Plex) or before.state is after.state or not _was_ours(edit, before):
             continue
+        if after.layout is PlexLayout.LOG:
+            continue  # holds nothing that lasts: whoever uses it again begins it anew
         if after.state not in PLEX_MAY_BECOME[before.state]:
             raise TransitionError(f"{after.name} is {before.state} and can't become {after.state}.")
 
@@ -110,6 +116,11 @@ def _differs(edit: Edit, ref: Ref, matters: Callable[[object], object]) -> bool:
 def _group_matters(record: object) -> object:
     """Not its transaction number, which every commit changes."""
     return record.state if isinstance(record, Group) else None
+
+
+def _parity_matters(record: object) -> object:
+    """What of a volume its plexes depend on."""
+    return record.parity_known if isinstance(record, Volume) else True
 
 
 def _volumes_of_tasks(edit: Edit, touched: Iterable[Ref]) -> dict[Ref, None]:
@@ -182,11 +193,10 @@ def _settle_plex(edit: Edit, ref: Ref) -> None:
     if not isinstance(plex, Plex):
         return
     subdisks = [sd for sd in edit.config.subdisks_of(ref) if sd.replaces is None]
-    present = all(reaches(edit.config, sd) for sd in subdisks)
     edit.put(
         msgspec.structs.replace(
             plex,
-            complete=plex.state in COMPLETE and present,
+            complete=plex.state in COMPLETE and has_every_byte(edit.config, plex),
             length=plex_length(plex, subdisks),
         )
     )
@@ -198,7 +208,36 @@ def plex_length(plex: Plex, subdisks: Iterable[Subdisk]) -> int:
     for subdisk in sorted(subdisks, key=lambda sd: (sd.column, sd.plex_offset)):
         if subdisk.column < plex.columns and subdisk.plex_offset == ends[subdisk.column]:
             ends[subdisk.column] += subdisk.length
-    return min(ends) * plex.columns
+    return min(ends) * (plex.columns - 1 if plex.layout is PlexLayout.RAID5 else plex.columns)
+
+
+def has_every_byte(config: Config, plex: Plex) -> bool:
+    """Whether a complete plex can answer for all of its volume: every piece can be reached, or of RAID-5 all but one
+    column of each row, with parity that is known to be right."""
+    if plex.layout is not PlexLayout.RAID5:
+        return is_whole(config, plex.ref)
+    out = pieces_out(config, plex)
+    volume = config.get(plex.volume)
+    return not out or (isinstance(volume, Volume) and volume.parity_known and not two_columns(out))
+
+
+def pieces_out(config: Config, plex: Plex) -> list[Subdisk]:
+    """The pieces of a RAID-5 plex that parity has to stand for: missing, out of date, or not rebuilt yet. None of
+    any other plex: that is left out as a whole."""
+    if plex.layout is not PlexLayout.RAID5:
+        return []
+    pieces = [sd for sd in config.subdisks_of(plex.ref) if sd.replaces is None]
+    return [sd for sd in pieces if sd.state is not PieceState.GOOD or not reaches(config, sd)]
+
+
+def two_columns(pieces: Iterable[Subdisk]) -> bool:
+    """Whether two of these pieces, of different columns, lie in the same rows: what both hold is lost."""
+    ends: dict[int, int] = {}  # of the rows that each column has pieces in
+    for piece in sorted(pieces, key=lambda sd: sd.plex_offset):
+        if any(end > piece.plex_offset for column, end in ends.items() if column != piece.column):
+            return True
+        ends[piece.column] = max(ends.get(piece.column, 0), piece.plex_offset + piece.length)
+    return False
 
 
 def reaches(config: Config, subdisk: Subdisk) -> bool:
@@ -238,6 +277,8 @@ def volume_layout(plexes: list[Plex]) -> VolumeLayout:
     """The layout of a volume with these plexes."""
     if not plexes:
         return VolumeLayout.CONCAT
+    if any(plex.layout is PlexLayout.RAID5 for plex in plexes):
+        return VolumeLayout.RAID5
     striped = any(plex.layout is PlexLayout.STRIPE for plex in plexes)
     return _LAYOUTS[PlexLayout.STRIPE if striped else PlexLayout.CONCAT, len(plexes) > 1]
 
@@ -251,12 +292,16 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
         plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes
     )
     lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in plexes)
+    out = [piece for plex in plexes for piece in pieces_out(config, plex)]
     rules = (
         (isinstance(group, Group) and group.state is not GroupState.IMPORTED, VolumeStatus.STOPPED),
         (volume.size == 0, VolumeStatus.INITIALIZING),
         (complete == 0 and _all_missing(config, plexes), VolumeStatus.MISSING),
         (complete == 0 or bool(volume.fenced), VolumeStatus.FAILED),
         (not volume.started, VolumeStatus.STOPPED),
+        (_is_rebuilt(config, volume, out), VolumeStatus.REBUILDING),
+        (bool(out) and _at_risk(config, plexes, out), VolumeStatus.DEGRADED_AT_RISK),
+        (bool(out) or not volume.parity_known, VolumeStatus.DEGRADED),
         (filling, VolumeStatus.RESYNCHING),
         (lost, VolumeStatus.FAILED_REDUNDANCY),
         (_at_risk(config, plexes), VolumeStatus.AT_RISK),
@@ -278,8 +323,19 @@ def _all_missing(config: Config, plexes: list[Plex]) -> bool:
     return all(not _present(config, sd) for plex in plexes for sd in config.subdisks_of(plex.ref))
 
 
-def _at_risk(config: Config, plexes: list[Plex]) -> bool:
-    disks = (config.get(sd.disk) for plex in plexes for sd in config.subdisks_of(plex.ref))
+def _is_rebuilt(config: Config, volume: Volume, out: list[Subdisk]) -> bool:
+    """Whether a task makes a column, or all parity, anew."""
+    if any(piece.state is PieceState.FILLING for piece in out):
+        return True
+    return not volume.parity_known and any(
+        task.type is TaskType.PARITY and task.params.volume == volume.ref and not task.ended
+        for task in config.tasks_of(volume.group)
+    )
+
+
+def _at_risk(config: Config, plexes: list[Plex], but: Collection[Subdisk] = ()) -> bool:
+    subdisks = (sd for plex in plexes for sd in config.subdisks_of(plex.ref) if sd not in but)
+    disks = (config.get(sd.disk) for sd in subdisks)
     return any(isinstance(disk, Disk) and disk.failing for disk in disks)
 
 

@@ -3,7 +3,8 @@
 from engine.allocate.create import Wish, place_plexes
 from engine.allocate.fill import Column
 from engine.allocate.grow import Growth, Tail, grow_columns, hidden_tails
-from engine.allocate.limits import max_grow, max_size
+from engine.allocate.limits import max_grow, max_size, wants_log
+from engine.allocate.logs import disks_of, log_disks, log_length, place_log, without
 from engine.allocate.move import place_on, place_piece
 from engine.allocate.shape import Shape, mirror_shape, shape_of
 from engine.allocate.space import Piece, Space, usable_disks
@@ -16,14 +17,20 @@ __all__ = [
     "Space",
     "Tail",
     "Wish",
+    "disks_of",
     "grow_columns",
     "hidden_tails",
+    "log_disks",
+    "log_length",
     "max_grow",
     "max_size",
     "mirror_shape",
+    "place_log",
     "place_on",
     "place_piece",
     "place_plexes",
     "shape_of",
     "usable_disks",
+    "wants_log",
+    "without",
 ]

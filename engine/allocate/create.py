@@ -48,7 +48,12 @@ def place_plexes(config: Config, space: Space, wish: Wish) -> list[PlexColumns] 
             placed = _shared(space, wish, taken)
     elif placed is None and wish.plexes == 1 and not taken.disks:
         placed = _anywhere(space, pool, wish, taken)
-    return placed
+    return placed if placed is not None and _on_edges(placed, wish.shape.edge) else None
+
+
+def _on_edges(placed: list[PlexColumns], edge: int) -> bool:
+    """Whether every piece has a length that its shape can use."""
+    return all(piece.length % edge == 0 for columns in placed for column in columns for piece in column)
 
 
 def taken_by(config: Config, volume: Ref | None, without: Ref | None = None) -> Taken:

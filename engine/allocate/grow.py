@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from engine.allocate.fill import Column, fill
+from engine.allocate.logs import log_disks
 from engine.allocate.shape import Shape
 from engine.allocate.space import Piece, Space
 from engine.config import Config
@@ -68,7 +69,7 @@ def grow_columns(config: Config, volume: Ref, size: int, space: Space) -> list[G
     pieces: list[list[Piece]] = [[] for _ in slots]
     for index, slot in enumerate(slots):
         _neighbour(space, slot, needs, pieces, index)
-    taken = {subdisk.disk for slot in slots for subdisk in slot.subdisks}
+    taken = {subdisk.disk for slot in slots for subdisk in slot.subdisks} | log_disks(config, volume)
     fresh = _ordered([disk for disk in space.disks if disk not in taken], space, slots, needs)
     for index, slot in enumerate(slots):
         _own_disks(space, slot, needs, pieces, index, whole=True)
@@ -77,13 +78,20 @@ def grow_columns(config: Config, volume: Ref, size: int, space: Space) -> list[G
         for index, slot in enumerate(slots):
             _own_disks(space, slot, needs, pieces, index, whole=False)
         placed = fill(space, fresh, needs)
-    if placed is None:
+    if placed is None or any(piece.length % edge for edge, piece in _edges(slots, pieces, placed)):
         return None
     return [
         Growth(slot.plex.ref, slot.column, slot.end, (*got, *more))
         for slot, got, more in zip(slots, pieces, placed, strict=True)
         if got or more
     ]
+
+
+def _edges(slots: list[_Slot], *found: Sequence[Sequence[Piece]]) -> Iterator[tuple[int, Piece]]:
+    """Each new piece, and what its length must be a multiple of."""
+    for pieces in found:
+        for slot, more in zip(slots, pieces, strict=True):
+            yield from ((Shape.of(slot.plex).edge, piece) for piece in more)
 
 
 def _slots(config: Config, volume: Ref) -> list[_Slot]:
@@ -101,6 +109,7 @@ def _neighbour(space: Space, slot: _Slot, needs: list[int], pieces: list[list[Pi
     last = slot.subdisks[-1]
     end = last.disk_offset + last.length
     part = min(needs[index], space.at(last.disk, end))
+    part -= part % Shape.of(slot.plex).edge
     if part:
         pieces[index].append(space.take_at(last.disk, end, part))
         needs[index] -= part

@@ -17,9 +17,12 @@ from engine.commands.settings import ChangeSettings
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
 from engine.commands.volumes import (
+    AddLog,
     CreateVolume,
     DeleteVolumes,
     GrowVolume,
+    LogType,
+    RemoveLog,
     ResyncVolume,
     SetVolumeUsage,
     StartVolumes,
@@ -34,6 +37,7 @@ __all__ = [
     "AddDisks",
     "AddLuns",
     "AddMirrors",
+    "AddLog",
     "AnyCommand",
     "AttachPlex",
     "BreakMirror",
@@ -53,11 +57,13 @@ __all__ = [
     "JoinSubdisks",
     "Move",
     "MoveSubdisks",
+    "LogType",
     "PauseTask",
     "Refresh",
     "RemoveDisks",
     "RemoveLuns",
     "RemoveMirrors",
+    "RemoveLog",
     "Rename",
     "Rescan",
     "ResumeTask",
@@ -78,7 +84,7 @@ AnyCommand: TypeAlias = (
     Rescan | Refresh | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
-    | SetVolumeUsage
+    | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts

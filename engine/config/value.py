@@ -135,6 +135,10 @@ class Config:
         found = cast("list[Plex]", self.children(volume, Kind.PLEX, "volume"))
         return by_name([plex for plex in found if plex.layout is PlexLayout.LOG])
 
+    def parts_of(self, volume: Ref) -> list[Plex]:
+        """Everything that belongs to a volume: its plexes, then its logs."""
+        return [*self.plexes_of(volume), *self.logs_of(volume)]
+
     def subdisks_of(self, plex: Ref) -> list[Subdisk]:
         """All subdisks of a plex, those being moved to included, by column and offset."""
         found = cast("list[Subdisk]", self.children(plex, Kind.SUBDISK, "plex"))

@@ -7,7 +7,22 @@ from collections.abc import Callable, Mapping
 from engine import commands
 from engine.commands import Command
 from engine.config import Config
-from engine.planners import disks, groups, grow, mirrors, moves, naming, plexes, settings, subdisks, tasks, volumes
+from engine.planners import (
+    disks,
+    groups,
+    grow,
+    logs,
+    mirrors,
+    moves,
+    naming,
+    plexes,
+    scrub,
+    settings,
+    shrink,
+    subdisks,
+    tasks,
+    volumes,
+)
 from engine.planners.draft import Ids
 from engine.planners.known import unknown_object
 from engine.plans import Plan, refused
@@ -36,6 +51,8 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.SetVolumeUsage: mirrors.set_usage,
     commands.AddMirrors: mirrors.add,
     commands.RemoveMirrors: mirrors.remove,
+    commands.AddLog: logs.add,
+    commands.RemoveLog: logs.remove,
     commands.BreakMirror: mirrors.break_off,
     commands.DetachPlex: plexes.detach,
     commands.AttachPlex: plexes.attach,

@@ -154,7 +154,7 @@ def _in_imported(config: Config, disk: Disk) -> Problem | None:
 
 def _forget_group(draft: Draft, group: Ref) -> None:
     for volume in draft.config.volumes_of(group):
-        for plex in draft.config.plexes_of(volume.ref):
+        for plex in draft.config.parts_of(volume.ref):
             draft.drop(*(subdisk.ref for subdisk in draft.config.subdisks_of(plex.ref)), plex.ref)
         draft.drop(volume.ref)
     draft.drop(*(task.ref for task in draft.config.tasks_of(group)), group)

@@ -77,7 +77,7 @@ class Draft:
     def _plexes(self, other: Volume, volume: Volume) -> list[Plex]:
         # Only names that begin with the volume's can be in the way.
         near = other.ref == volume.ref or other.name.startswith(volume.name) or volume.name.startswith(other.name)
-        return self.config.plexes_of(other.ref) if near else []
+        return self.config.parts_of(other.ref) if near else []
 
     def add_plexes(self, volume: Volume, template: Plex, placed: Sequence[Sequence[Column]]) -> TaskParams:
         """New plexes with their subdisks; the answer names them all."""
@@ -228,7 +228,9 @@ class Draft:
 
 
 def label(plex: Plex, column: int) -> str:
-    """What a range belongs to, in words: `ev-01`, or `ev-01, column 2`."""
+    """What a range belongs to, in words: `ev-01`, `ev-01, column 2`, or `ev-02, log`."""
+    if plex.layout is PlexLayout.LOG:
+        return f"{plex.name}, log"
     return plex.name if plex.layout is PlexLayout.CONCAT else f"{plex.name}, column {column + 1}"
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.commands import (
     AcknowledgeAlerts,
+    AddLog,
     AddMirrors,
     ChangeSettings,
     ClearTasks,
@@ -30,6 +31,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "plex": frozenset({Kind.PLEX}),
     "plexes": frozenset({Kind.PLEX}),
     "preferred": frozenset({Kind.PLEX}),
+    "source": frozenset({Kind.PLEX}),
     "subdisk": frozenset({Kind.SUBDISK}),
     "first": frozenset({Kind.SUBDISK}),
     "second": frozenset({Kind.SUBDISK}),
@@ -38,7 +40,16 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "alerts": frozenset({Kind.ALERT}),
     "object": frozenset(Kind),
 }
-_MAY_BE_EMPTY = (CreateVolume, GrowVolume, AddMirrors, EvacuateDisk, ClearTasks, AcknowledgeAlerts, ChangeSettings)
+_MAY_BE_EMPTY = (
+    AcknowledgeAlerts,
+    AddLog,
+    AddMirrors,
+    ChangeSettings,
+    ClearTasks,
+    CreateVolume,
+    EvacuateDisk,
+    GrowVolume,
+)
 """Commands for which no object at all has a meaning: the engine chooses, or all of them."""
 _WORDS = {Kind.GROUP: "disk group", Kind.PLEX: "mirror"}
 

@@ -48,8 +48,8 @@ def _problem(config: Config, command: Rename, record: Renamable, group: Ref | No
 
 def _followers(config: Config, record: Renamable, name: str) -> list[Plex] | list[Subdisk]:
     if isinstance(record, Volume):
-        taken = {plex.name for volume in config.volumes_of(record.group) for plex in config.plexes_of(volume.ref)}
-        return renamed(config.plexes_of(record.ref), record.name, name, taken)
+        taken = {plex.name for volume in config.volumes_of(record.group) for plex in config.parts_of(volume.ref)}
+        return renamed(config.parts_of(record.ref), record.name, name, taken)
     if isinstance(record, Disk):
         mates = config.disks_of(record.group) if record.group else []
         names = {subdisk.name for disk in mates for subdisk in config.subdisks_on(disk.ref)}

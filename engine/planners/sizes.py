@@ -9,12 +9,13 @@ from engine.config import Config
 from engine.planners.draft import Draft
 from engine.plans import Problem
 from engine.records import Disk, Ref
-from engine.units import ALLOCATION_UNIT, align_up, format_apart, format_exact, format_size
+from engine.units import ALLOCATION_UNIT, format_apart, format_exact, format_size
 
 
-def rounded(draft: Draft, size: int) -> int:
-    """The size in whole allocation units; a warning tells when that is more than was asked for."""
-    whole = align_up(size, ALLOCATION_UNIT)
+def rounded(draft: Draft, size: int, granule: int = ALLOCATION_UNIT) -> int:
+    """The size in whole allocation units, of RAID-5 in whole rows; a warning tells when that is more than was asked
+    for."""
+    whole = -(-size // granule) * granule
     if whole != size:
         draft.warn(f"The size is rounded up from {format_exact(size)} to {format_size(whole)}.")
     return whole

@@ -5,13 +5,14 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine import rules
+from engine.allocate import Shape
 from engine.commands import JoinSubdisks, SplitSubdisk
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import rounded
 from engine.plans import Plan
 from engine.records import Kind
-from engine.units import format_size
+from engine.units import ALLOCATION_UNIT, format_size
 
 
 def split(config: Config, command: SplitSubdisk, ids: Ids) -> Plan:
@@ -21,7 +22,7 @@ def split(config: Config, command: SplitSubdisk, ids: Ids) -> Plan:
     if blocked := refuse(title, rules.can_split(config, old, command.size)):
         return blocked
     draft = Draft(config, ids, config.volume_of(old).group)
-    size = rounded(draft, command.size)
+    size = rounded(draft, command.size, max(ALLOCATION_UNIT, Shape.of(config.plex(old.plex)).edge))
     if blocked := refuse(title, rules.can_split(config, old, size)):
         return blocked
     second = replace(

@@ -5,11 +5,24 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine import rules
-from engine.allocate import Space, Wish, max_size, place_plexes, shape_of, usable_disks
+from engine.allocate import (
+    Space,
+    Wish,
+    disks_of,
+    log_length,
+    max_size,
+    place_log,
+    place_plexes,
+    shape_of,
+    usable_disks,
+    wants_log,
+    without,
+)
 from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_made_together
+from engine.planners.logs import log_template, no_room_for_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -25,9 +38,9 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     if blocked := refuse(title, _create_problem(config, command, name)):
         return blocked
     draft = Draft(config, ids, command.group)
-    size = max_size(config, command) if command.size == MAX_SIZE else rounded(draft, command.size)
-    disks = usable_disks(config, command.group, command.disks)
     shape = shape_of(command)
+    size = max_size(config, command) if command.size == MAX_SIZE else rounded(draft, command.size, shape.granule)
+    disks = usable_disks(config, command.group, command.disks)
     wish = Wish(shape, command.mirrors, size, command.across_enclosures, command.force)
     placed = place_plexes(config, Space(config, disks), wish) if size else None
     if placed is None:
@@ -37,6 +50,12 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     draft.put(volume)
     plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
     params = replace(draft.add_plexes(volume, plex, placed), size=size)
+    if wants_log(command):
+        copies = place_log(without(Space(config, disks), placed), disks_of(placed), log_length(size))
+        if copies is None:
+            return refused(title, no_room_for_log(size))
+        logs = draft.add_plexes(volume, log_template(volume), [[(piece,)] for piece in copies])
+        params = replace(params, plexes=params.plexes + logs.plexes, subdisks=params.subdisks + logs.subdisks)
     warn_failing(draft, command.disks)
     warn_made_together(draft, volume, wish)
     total = draft.allocated()
@@ -48,8 +67,15 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
         task=draft.task(TaskType.CREATE_VOLUME, f"Create Volume {name}", volume.ref, params, total),
         undo=DeleteVolumes(volumes=(volume.ref,)),
         zeroes=total,
-        redundancy=f"{name} will have {counted(command.mirrors, 'copy')}.",
+        redundancy=_redundancy(command, name),
     )
+
+
+def _redundancy(command: CreateVolume, name: str) -> str:
+    if not command.raid5:
+        return f"{name} will have {counted(command.mirrors, 'copy')}."
+    log = "its log keeps parity true over a crash" if wants_log(command) else "after a crash all parity is made anew"
+    return f"{name} will survive the loss of one column; {log}."
 
 
 def _create_problem(config: Config, command: CreateVolume, name: str) -> Problem | None:
@@ -66,6 +92,10 @@ def _create_problem(config: Config, command: CreateVolume, name: str) -> Problem
 
 
 def _shape_problem(command: CreateVolume) -> Problem | None:
+    if blocked := rules.log_fits(command):
+        return blocked
+    if command.raid5:
+        return rules.parity_ok(command)
     if command.striped:
         return rules.stripes_ok(command.columns, command.stripe_unit)
     if command.columns not in (0, 1):
@@ -83,7 +113,7 @@ def delete(config: Config, command: DeleteVolumes, ids: Ids) -> Plan:
     draft = Draft(config, ids, volumes[0].group)
     clients = warn_clients(draft, [volume.ref for volume in volumes], command.force)
     for volume in volumes:
-        for plex in config.plexes_of(volume.ref):
+        for plex in config.parts_of(volume.ref):
             draft.drop_plex(plex.ref)
         draft.drop(volume.ref)
         for connection in config.connections_of(volume.ref):

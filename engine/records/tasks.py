@@ -20,6 +20,9 @@ class TaskType(enum.StrEnum):
     MOVE_SUBDISK = "Move Subdisk"
     EVACUATE_DISK = "Evacuate Disk"
     VERIFY = "Verify Volume"
+    SCRUB = "Verify and Repair"
+    REBUILD = "RAID-5 Rebuild"
+    PARITY = "RAID-5 Parity Resynchronization"
     RESCAN = "Rescan"
 
 
@@ -46,6 +49,7 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     size: int = 0  # the size to publish at the end (create, grow)
     disk: Ref | None = None  # evacuate
     groups: tuple[Ref, ...] = ()
+    ranges: tuple[tuple[int, int], ...] = ()  # (offset, length) in the volume: where its plexes were found to differ
 
 
 class Task(Record, frozen=True, kw_only=True, tag="task"):

@@ -7,6 +7,7 @@ configuration first and never raises for records that exist.
 from engine.rules.disks import disk_can_join, disk_empty, disk_present
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
 from engine.rules.names import NAME_MAX, name_free, name_ok, next_name
+from engine.rules.parity import no_column_out, not_log, not_parity, parity_known
 from engine.rules.plexes import (
     all_complete,
     has_source,
@@ -25,7 +26,9 @@ from engine.rules.shapes import (
     SIZE_MAX,
     STRIPE_UNIT_MAX,
     STRIPE_UNIT_MIN,
+    log_fits,
     mirrors_ok,
+    parity_ok,
     size_ok,
     stripes_ok,
 )
@@ -67,15 +70,21 @@ __all__ = [
     "in_use_by_clients",
     "keeps_a_mirror",
     "listed",
+    "log_fits",
     "mirrors_ok",
     "name_free",
     "name_ok",
     "needed_free",
     "needs_imported",
     "next_name",
+    "no_column_out",
     "no_running_task",
     "not_initializing",
+    "not_log",
+    "not_parity",
     "one_group",
+    "parity_known",
+    "parity_ok",
     "plex_can_attach",
     "plex_can_break",
     "plex_can_detach",

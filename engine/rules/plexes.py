@@ -8,6 +8,7 @@ from engine.config import Config
 from engine.plans import Problem
 from engine.records import Plex, PlexState, Ref
 from engine.rules.disks import disk_present
+from engine.rules.parity import no_column_out, not_log, parity_known
 from engine.rules.volumes import volume_ready
 from engine.rules.words import listed
 
@@ -27,8 +28,10 @@ def has_source(config: Config, volume: Ref) -> Problem | None:
 
 
 def all_complete(config: Config, volume: Ref) -> Problem | None:
-    """Every plex is complete and none in doubt."""
+    """Every plex is complete and none in doubt; of RAID-5 every column is there and parity is right."""
     good = {plex.ref for plex in trusted(config, volume)}
+    if blocked := no_column_out(config, volume) or parity_known(config, volume):
+        return blocked
     bad = [plex.name for plex in config.plexes_of(volume) if plex.ref not in good]
     if not bad:
         return None
@@ -68,7 +71,7 @@ def plex_present(config: Config, plex: Ref) -> Problem | None:
 def plex_can_attach(config: Config, plex: Ref) -> Problem | None:
     """A plex that was left out and can be filled again."""
     record = config.plex(plex)
-    if blocked := volume_ready(config, record.volume):
+    if blocked := volume_ready(config, record.volume) or not_log(config, plex, "is added or removed"):
         return blocked
     if record.state not in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE, PlexState.FILLING):
         return Problem(f"{record.name} is attached already.", "", plex)
@@ -78,7 +81,7 @@ def plex_can_attach(config: Config, plex: Ref) -> Problem | None:
 def plex_can_detach(config: Config, plex: Ref) -> Problem | None:
     """A plex that can be taken off, while another complete one stays."""
     record = config.plex(plex)
-    if blocked := volume_ready(config, record.volume):
+    if blocked := volume_ready(config, record.volume) or not_log(config, plex, "is added or removed"):
         return blocked
     if record.state is PlexState.OFFLINE:
         return Problem(f"{record.name} is detached already.", "", plex)
@@ -90,7 +93,7 @@ def plex_can_detach(config: Config, plex: Ref) -> Problem | None:
 def plex_can_break(config: Config, plex: Ref) -> Problem | None:
     """A complete plex that leaves another complete one behind."""
     volume = config.plex(plex).volume
-    if blocked := volume_ready(config, volume):
+    if blocked := volume_ready(config, volume) or not_log(config, plex, "has no content of its own"):
         return blocked
     return plex_complete(config, plex) or keeps_a_mirror(config, volume, [plex])
 
@@ -99,6 +102,9 @@ def plexes_can_go(config: Config, plexes: Sequence[Ref]) -> Problem | None:
     """Plexes that may be removed together, of one or more volumes."""
     for volume in dict.fromkeys(config.plex(ref).volume for ref in plexes):
         leaving = [ref for ref in plexes if config.plex(ref).volume == volume]
+        for ref in leaving:
+            if log := not_log(config, ref, "is removed by Remove Log"):
+                return log
         if blocked := volume_ready(config, volume) or keeps_a_mirror(config, volume, leaving):
             return blocked
     return None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from engine.commands import CreateVolume, LogType
 from engine.plans import Problem
 from engine.units import ALLOCATION_UNIT, KIB, MIB, format_exact, format_size
 
 SIZE_MAX = 1 << 60
 COLUMNS_MAX = 64
+PARITY_COLUMNS_MIN, PARITY_COLUMNS_MAX = 3, 32
 MIRRORS_MAX = 32
 STRIPE_UNIT_MIN, STRIPE_UNIT_MAX = 4 * KIB, 16 * MIB
 
@@ -30,6 +32,28 @@ def stripes_ok(columns: int, stripe_unit: int) -> Problem | None:
     if stripe_unit and not (power and STRIPE_UNIT_MIN <= stripe_unit <= STRIPE_UNIT_MAX):
         text = f"A stripe unit of {format_exact(stripe_unit)} is not possible."
         return Problem(text, "Give a power of two from 4 KiB to 16 MiB.", field="stripe_unit")
+    return None
+
+
+def parity_ok(command: CreateVolume) -> Problem | None:
+    """Columns and stripe unit of a RAID-5 volume, which is one plex."""
+    if command.columns and not PARITY_COLUMNS_MIN <= command.columns <= PARITY_COLUMNS_MAX:
+        text = f"{command.columns} {'column is' if command.columns == 1 else 'columns are'} not possible for RAID-5."
+        help_ = f"Give {PARITY_COLUMNS_MIN} to {PARITY_COLUMNS_MAX} columns, the one for parity included."
+        return Problem(text, help_, field="columns")
+    if command.striped:
+        return Problem("A RAID-5 volume is striped already.", "Choose one layout.", field="striped")
+    if command.mirrors != 1:
+        return Problem("A RAID-5 volume has no mirrors.", "Choose mirrors or RAID-5.", field="mirrors")
+    return stripes_ok(0, command.stripe_unit)
+
+
+def log_fits(command: CreateVolume) -> Problem | None:
+    """A log of the kind that the layout has."""
+    if command.log is LogType.RAID5 and not command.raid5:
+        return Problem("Only a RAID-5 volume has a RAID-5 log.", "Choose another log, or none.", field="log")
+    if command.log is LogType.DRL and (command.raid5 or command.mirrors < 2):
+        return Problem("Only mirrors have a dirty region log.", "Choose another log, or none.", field="log")
     return None
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import PlexState, Subdisk, Volume
+from engine.records import PlexLayout, PlexState, Subdisk, Volume
 from engine.tasks.steps import Begin, Commit, Flush, TaskFailed
 from engine.tasks.zeroing import disks_of, zero_subdisks
 
@@ -38,7 +38,7 @@ def undo(edit: Edit, task: Task) -> str:
     volume = edit.config.get(task.params.volume)
     if not isinstance(volume, Volume) or volume.size:
         return ""
-    for plex in edit.config.plexes_of(volume.ref):
+    for plex in edit.config.parts_of(volume.ref):
         for subdisk in edit.config.subdisks_of(plex.ref):
             edit.drop(subdisk.ref)
         edit.drop(plex.ref)
@@ -53,5 +53,6 @@ def _publish(edit: Edit, task: Task) -> None:
     if volume.size:
         return
     for ref in task.params.plexes:
-        edit.put(replace(edit.config.plex(ref), state=PlexState.CLEAN))
+        plex = edit.config.plex(ref)
+        edit.put(replace(plex, state=PlexState.ACTIVE if plex.layout is PlexLayout.LOG else PlexState.CLEAN))
     edit.put(replace(volume, size=task.params.size))

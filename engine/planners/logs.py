@@ -1,0 +1,104 @@
+"""The log of a RAID-5 volume: made, added, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec.structs import replace
+
+from engine import rules
+from engine.allocate import Space, log_disks, log_length, place_log, usable_disks
+from engine.commands import AddLog, RemoveLog
+from engine.config import Config
+from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.sizes import named_disks, warn_failing
+from engine.plans import Plan, Problem, refused
+from engine.records import Plex, PlexLayout, PlexState, Volume, VolumeLayout
+from engine.rules import counted
+from engine.units import format_size
+
+
+def log_template(volume: Volume) -> Plex:
+    """What a new copy of a RAID-5 volume's log is like before it has a place."""
+    return Plex(ref=volume.ref, name="", volume=volume.ref, layout=PlexLayout.LOG)
+
+
+def no_room_for_log(size: int) -> Problem:
+    """A log lies apart from the columns, or twice beside two of them."""
+    need = format_size(log_length(size))
+    text = f"There is no room for a log: {need} on a disk without a column of the volume, or on two with one."
+    return Problem(text, "Add a disk to the disk group, give a smaller size, or do without a log.", field="log")
+
+
+def add(config: Config, command: AddLog, ids: Ids) -> Plan:
+    """A log, or one copy more of it."""
+    return _ADD.get(config.volume(command.volume).layout, _no_log)(config, command, ids)
+
+
+def remove(config: Config, command: RemoveLog, ids: Ids) -> Plan:
+    """A volume does without its log from now on."""
+    return _REMOVE.get(config.volume(command.volume).layout, _no_log)(config, command, ids)
+
+
+def _no_log(config: Config, command: AddLog | RemoveLog, ids: Ids) -> Plan:
+    volume = config.volume(command.volume)
+    text = f"A {volume.layout.value.lower()} volume has no log."
+    return refused(f"Log of {volume.name}", Problem(text, "Only RAID-5 volumes and mirrors have one.", volume.ref))
+
+
+def _add_parity_log(config: Config, command: AddLog, ids: Ids) -> Plan:
+    """The new places are usable at once: the commit itself writes an empty log to them."""
+    volume = config.volume(command.volume)
+    title = f"Add Log to {volume.name}"
+    if blocked := refuse(title, _add_problem(config, command, volume)):
+        return blocked
+    draft = Draft(config, ids, volume.group)
+    space = Space(config, usable_disks(config, volume.group, command.disks))
+    columns = {sd.disk for plex in config.plexes_of(volume.ref) for sd in config.subdisks_of(plex.ref)}
+    placed = place_log(space, columns, log_length(volume.size), log_disks(config, volume.ref))
+    if placed is None:
+        return refused(title, no_room_for_log(volume.size))
+    draft.add_plexes(volume, replace(log_template(volume), state=PlexState.ACTIVE), [[(piece,)] for piece in placed])
+    warn_failing(draft, command.disks)
+    draft.allocation_steps(f"{volume.name} stays online")
+    draft.step(f"Write an empty log to {counted(len(placed), 'disk')}", "writes wait for an instant")
+    return draft.plan(
+        title,
+        undo=RemoveLog(volume=volume.ref) if not config.logs_of(volume.ref) else None,
+        redundancy=f"After a crash {volume.name} is put right from its log.",
+    )
+
+
+def _add_problem(config: Config, command: AddLog, volume: Volume) -> Problem | None:
+    return (
+        rules.volume_ready(config, volume.ref)
+        or rules.not_initializing(config, volume.ref)
+        or rules.parity_known(config, volume.ref)
+        or named_disks(config, volume.group, command.disks)
+    )
+
+
+def _remove_parity_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
+    volume = config.volume(command.volume)
+    title = f"Remove Log of {volume.name}"
+    logs = config.logs_of(volume.ref)
+    none = None if logs else Problem(f"{volume.name} has no log.", "There is nothing to remove.", volume.ref)
+    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or none):
+        return blocked
+    draft = Draft(config, ids, volume.group)
+    for log in logs:
+        draft.drop_plex(log.ref)
+    draft.step("Bring all data and parity to stable storage, then do without the log", "writes wait for an instant")
+    risk = f"After a crash all parity of {volume.name} is made anew; lacking a column then, it will not start."
+    draft.warn(risk)
+    return draft.plan(
+        title,
+        undo=AddLog(volume=volume.ref),
+        redundancy=f"{volume.name} still survives the loss of one column.",
+        confirm=f"Remove the log of {volume.name}? {risk}",
+        confirm_button="Remove Log",
+    )
+
+
+_ADD: Mapping[VolumeLayout, Callable[[Config, AddLog, Ids], Plan]] = {VolumeLayout.RAID5: _add_parity_log}
+_REMOVE: Mapping[VolumeLayout, Callable[[Config, RemoveLog, Ids], Plan]] = {VolumeLayout.RAID5: _remove_parity_log}

@@ -1,0 +1,44 @@
+"""What may be done to a RAID-5 volume."""
+
+from __future__ import annotations
+
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import PlexLayout, Ref, VolumeLayout
+from engine.rules.words import listed
+from engine.states import pieces_out
+
+
+def parity_known(config: Config, volume: Ref) -> Problem | None:
+    """The parity of a RAID-5 volume is known to be right; every other volume has none that could be wrong."""
+    record = config.volume(volume)
+    if record.parity_known:
+        return None
+    text = f"The parity of {record.name} is not known to be right."
+    return Problem(text, "Resynchronize the volume first.", volume)
+
+
+def no_column_out(config: Config, volume: Ref) -> Problem | None:
+    """Every column of a RAID-5 volume is there and up to date."""
+    out = [piece for plex in config.plexes_of(volume) for piece in pieces_out(config, plex)]
+    if not out:
+        return None
+    verb = "is" if len(out) == 1 else "are"
+    text = f"{listed([piece.name for piece in out])} of {config.volume(volume).name} {verb} missing or out of date."
+    return Problem(text, "Resynchronize the volume first.", volume)
+
+
+def not_parity(config: Config, volume: Ref, what: str) -> Problem | None:
+    """Something that a RAID-5 volume can't have or do; `what` is the sentence's end: `can't be mirrored`."""
+    record = config.volume(volume)
+    if record.layout is not VolumeLayout.RAID5:
+        return None
+    return Problem(f"{record.name} is a RAID-5 volume, which {what}.", "Its parity is its redundancy.", volume)
+
+
+def not_log(config: Config, plex: Ref, what: str) -> Problem | None:
+    """Something that can't be done to a log."""
+    record = config.plex(plex)
+    if record.layout is not PlexLayout.LOG:
+        return None
+    return Problem(f"{record.name} is a log, which {what}.", "Choose another object.", plex)
