@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -60,8 +58,9 @@ class Committer:
     def __init__(
         self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo], runtime: Runtime
     ) -> None:
-        self.lock = threading.RLock()
-        self._changed = threading.Condition(self.lock)
+        self.lock = runtime.rlock()
+        self.runtime = runtime
+        self._changed = runtime.condition(self.lock)
         self.config = Config()
         self.stores: dict[Ref, GroupStore] = {}
         self.ios: dict[Ref, VolumeIo] = {}
@@ -181,7 +180,7 @@ class Committer:
             ref=ref,
             name=text,
             severity=severity,
-            time=time.time(),
+            time=self.runtime.time(),
             object=about,
             cause=cause,
             remedy=remedy,

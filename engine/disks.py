@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from engine.claims import device_of, disk_of, unlock, unlock_all
@@ -34,7 +33,7 @@ class DiskKeeper:
         luns = self._claims.take(command.disks, force=command.force)
         try:
             for lun in luns:
-                make_disk(device_of(lun), disk_of(lun).id, time.time())
+                make_disk(device_of(lun), disk_of(lun).id, self._committer.runtime.time())
         finally:
             unlock_all(luns)
         return nothing

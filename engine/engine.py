@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import sys
-import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -200,7 +199,7 @@ class Engine:
         return make_plan(config, command, self._ids)
 
     def _ids(self, kind: Kind) -> Ref:
-        return new_ref(kind, self.state.host_id)
+        return new_ref(kind, self.state.host_id, self.runtime.token)
 
     def _carry_out(self, command: Command, plan: Plan) -> Ref:
         task = self._numbered(command, plan)
@@ -250,7 +249,7 @@ class Engine:
     def _numbered(self, command: Command, plan: Plan) -> Task:
         """The task with its number: the plan's own, or one that is completed at once."""
         ref = Ref(Kind.TASK, str(self.state.number()), self.state.host_id)
-        now = time.time()
+        now = self.runtime.time()
         if plan.task is not None:
             return msgspec.structs.replace(plan.task, ref=ref, started_at=now, undo=plan.undo)
         return Task(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,7 +53,8 @@ class GroupKeeper:
         self._claims = Claims(committer, state, luns)
         self.disks = DiskKeeper(committer, luns, self._claims)
         self.volumes = VolumeKeeper(committer, state, runner)
-        self._importer = Importer(state.host_id, state.host_name, time.time, lambda: secrets.token_bytes(16))
+        runtime = committer.runtime
+        self._importer = Importer(state.host_id, state.host_name, runtime.time, lambda: runtime.token(16))
 
     def create(self, command: commands.CreateGroup, plan: Plan) -> Callable[[Edit], None]:
         """Label the LUNs and write the group's first transaction."""

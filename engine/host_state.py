@@ -5,15 +5,18 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import secrets
-import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.errors import EngineBusy, EngineError
 from engine.host_log import HostLog
 from engine.records import Settings, settings_ref
+from engine.runtime import ThreadRuntime
+
+if TYPE_CHECKING:
+    from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +47,9 @@ class _Saved(msgspec.Struct):
 class HostState:
     """The state folder of one host, held by one engine at a time. Writes are atomic and durable."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, runtime: Runtime | None = None) -> None:
         self.folder = folder
+        self._runtime = runtime or ThreadRuntime()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _hold(folder / "lock")
         self._path = folder / "host.json"
@@ -152,7 +156,7 @@ class HostState:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=_Saved)
         except FileNotFoundError:
-            return _Saved(host_id=secrets.token_hex(16), name=socket.gethostname())
+            return _Saved(host_id=self._runtime.token(16).hex(), name=self._runtime.host_name())
         except msgspec.MsgspecError as error:
             raise EngineError(
                 f"{self._path} is damaged ({error}). Without it this host has no identity: restore it, or move it "

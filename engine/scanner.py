@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -140,7 +139,7 @@ class Scanner:
         def ended(edit: Edit) -> None:
             record = edit.config.get(task)
             if isinstance(record, Task):
-                edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=time.time()))
+                edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=self._runtime.time()))
 
         self._committer.commit(ended)
 
@@ -253,7 +252,7 @@ class Scanner:
                 self._luns.unbind(lun)
             copy = label is not None and claimed.get(label.disk, lun.path) != lun.path
             if lun.disk is None or self._luns.of(lun.disk) is not lun or (copy and label and lun.disk.id == label.disk):
-                self._luns.bind(lun, new_ref(Kind.DISK, self._state.host_id), lun.name)
+                self._luns.bind(lun, self._new_ref(Kind.DISK), lun.name)
         return claimed
 
     def _is_another(self, lun: Lun, label: Label | None, members: frozenset[str]) -> bool:
@@ -449,10 +448,13 @@ class Scanner:
         if known is not None:
             return known.ref
         record = Enclosure(
-            ref=new_ref(Kind.ENCLOSURE, self._state.host_id), name=name, vendor="", product="Image files"
+            ref=self._new_ref(Kind.ENCLOSURE), name=name, vendor="", product="Image files"
         )
         edit.put(record)
         return record.ref
+
+    def _new_ref(self, kind: Kind) -> Ref:
+        return new_ref(kind, self._state.host_id, self._runtime.token)
 
     def _name(self, config: Config, lun: Lun) -> str:
         taken = config.find(Kind.DISK, lun.name)

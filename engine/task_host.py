@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -80,4 +79,4 @@ class EngineTaskHost:
         return self._pulse.asked_at
 
     def wall(self) -> float:
-        return time.time()
+        return self.runtime.time()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -147,7 +146,7 @@ class VolumeKeeper:
             group=volume.group,
             params=TaskParams(volume=volume.ref, plexes=others),
             bytes_total=volume.size * len(others),
-            started_at=time.time(),
+            started_at=self._committer.runtime.time(),
         )
         self._committer.commit(lambda edit: edit.put(task))
         return task.ref

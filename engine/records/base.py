@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import enum
 import secrets
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Kind(enum.StrEnum):
@@ -32,9 +36,9 @@ class Ref(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, ca
     host: str = ""
 
 
-def new_ref(kind: Kind, host: str) -> Ref:
-    """A `Ref` nobody has had before."""
-    return Ref(kind, secrets.token_hex(16), host)
+def new_ref(kind: Kind, host: str, token: Callable[[int], bytes] = secrets.token_bytes) -> Ref:
+    """A `Ref` nobody has had before; `token` answers so many random bytes."""
+    return Ref(kind, token(16).hex(), host)
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):

@@ -305,7 +305,7 @@ def engine_model(
 ) -> Iterator[EngineModel]:
     """A model in an empty folder. New objects get their ids from the seed, so that the order of ties is the seed's."""
 
-    def seeded(kind: Kind, host: str) -> Ref:
+    def seeded(kind: Kind, host: str, token: object) -> Ref:
         return Ref(kind, f"{ids.getrandbits(128):032x}", host)
 
     ids = type(random)(random.getrandbits(64))

@@ -86,7 +86,7 @@ class Machine:
         return not self.runtime.halted
 
     def _whole(self, folder: Path, main: Callable[[], None]) -> None:
-        self.state = state = HostState(folder)
+        self.state = state = HostState(folder, self.runtime)
         luns = [(path, self.enclosures[path]) for path in self.media]
         self.engine = Engine(state, luns=luns, runtime=self.runtime, opener=self.open)
         self.engine.start()

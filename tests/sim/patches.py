@@ -4,23 +4,13 @@ plane, locks of LUNs, and who uses one."""
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import engine.claims
-import engine.commit
 import engine.dataplane.gate
 import engine.dataplane.volume_io
-import engine.disks
-import engine.engine
-import engine.groups
-import engine.host_state
 import engine.luns
-import engine.records.base
-import engine.scanner
-import engine.task_host
-import engine.volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,29 +71,12 @@ def _volume_io_init(self: Any, *args: Any, **kwargs: Any) -> None:
     self.written = Written(self.written)
 
 
-_CLOCK = SimpleNamespace(time=lambda: Now.runtime.time())
-_SECRETS = SimpleNamespace(
-    token_hex=lambda length: Now.runtime.token(length).hex(), token_bytes=lambda length: Now.runtime.token(length)
-)
-_THREADING = SimpleNamespace(RLock=lambda: Now.runtime.rlock(), Condition=lambda lock: Now.runtime.condition(lock))
-
 PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (engine.dataplane.gate, "Slot", SimSlot),
     (engine.dataplane.volume_io.VolumeIo, "__init__", _volume_io_init),
     (engine.luns, "DeviceLock", SimLunLock),
     (engine.luns, "_same", lambda lun, device: lun.path == device.path),
     (engine.claims, "user_of", lambda path, descriptor=-1: ""),
-    (engine.commit, "threading", _THREADING),
-    (engine.commit, "time", _CLOCK),
-    (engine.disks, "time", _CLOCK),
-    (engine.engine, "time", _CLOCK),
-    (engine.groups, "time", _CLOCK),
-    (engine.groups, "secrets", _SECRETS),
-    (engine.host_state, "secrets", _SECRETS),
-    (engine.records.base, "secrets", _SECRETS),
-    (engine.scanner, "time", _CLOCK),
-    (engine.task_host, "time", _CLOCK),
-    (engine.volumes, "time", _CLOCK),
 )
 
 
