@@ -47,6 +47,14 @@ class GrowVolume(Command, frozen=True, kw_only=True, tag=True):
     disks: tuple[Ref, ...] = ()
 
 
+class ShrinkVolume(Command, frozen=True, kw_only=True, tag=True):
+    """`size` is the new size in all: what lies behind it is lost."""
+
+    volume: Ref
+    size: int
+    force: bool = False  # disconnect clients, and cut off what a file system or partition table still claims
+
+
 class StartVolumes(Command, frozen=True, kw_only=True, tag=True):
     volumes: tuple[Ref, ...]
     force: bool = False  # RAID-5 that lacks a column and whose parity may be wrong: what cannot be known is guessed
@@ -64,9 +72,17 @@ class ResyncVolume(Command, frozen=True, kw_only=True, tag=True):
 
 
 class VerifyVolume(Command, frozen=True, kw_only=True, tag=True):
-    """Compare all plexes byte by byte; changes nothing."""
+    """Compare all plexes byte by byte, past the page cache; changes nothing."""
 
     volume: Ref
+
+
+class ScrubVolume(Command, frozen=True, kw_only=True, tag=True):
+    """Compare all plexes, and make them equal to `source` where they differ: in the places that the last verification
+    has found, or everywhere when there was none."""
+
+    volume: Ref
+    source: Ref
 
 
 class AddLog(Command, frozen=True, kw_only=True, tag=True):

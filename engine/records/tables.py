@@ -34,6 +34,7 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
 HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("lun", "enclosure", "block_size", "present", "failing", "content", "paths"),
     Kind.GROUP: ("owner", "frozen"),
+    Kind.VOLUME: ("content", "content_size"),
     Kind.TASK: (
         "state",
         "finished_at",

@@ -66,6 +66,9 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     dirty_log: DirtyLog | None = None  # None: not wanted, or not a mirror
     log_generation: str = ""  # RAID-5: entries of the log that carry another one never count
     parity_known: bool = True  # RAID-5: False until a parity resynchronization, after a crash without a log
+    # host
+    content: str = ""  # what stands on it, as last seen: "ext4 file system"
+    content_size: int = 0  # how many of its bytes that claims; 0 when that is not known
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT

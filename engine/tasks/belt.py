@@ -12,7 +12,7 @@ from engine.tasks.steps import Begin, Commit, Differences, Flush, Save, TaskFail
 
 if TYPE_CHECKING:
     from engine.runtime import Runtime
-    from engine.tasks.steps import Barrier, Bulk, Steps
+    from engine.tasks.steps import Barrier, Bulk, Ranges, Steps
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Belt:
                     return None
             return None
 
-    def give_back(self, ticket: Ticket, copied: int = 0, difference: int = -1) -> Report | None:
+    def give_back(self, ticket: Ticket, copied: int = 0, found: Ranges = ()) -> Report | None:
         """A step has been done. Answers a report when one is due."""
         with self._changed:
             self._release(ticket)
@@ -84,7 +84,7 @@ class Belt:
                     self._pace.worked(now, ticket.step.length)
                     self._progress.end(ticket.position, copied)
                     self._unflushed += copied
-                    self._note(difference)
+                    self._differences = self._differences.plus(found)
             return self._due_report(now)
 
     def fail(self, ticket: Ticket, failure: TaskFailed | StepFailed) -> None:
@@ -173,12 +173,6 @@ class Belt:
         elif isinstance(ticket.step, Save):
             self._saving = False
         self._changed.notify_all()
-
-    def _note(self, difference: int) -> None:
-        if difference >= 0:
-            found = self._differences
-            first = difference if found.first < 0 else min(found.first, difference)
-            self._differences = Differences(found.count + 1, first)
 
     def _due_report(self, now: float) -> Report | None:
         if now < self._report_at:

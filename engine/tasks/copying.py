@@ -6,12 +6,14 @@ their plex as `key`, and that of a subdisk that is being filled as `piece`.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 from engine.dataplane.fault import LEG_ERRORS
 from engine.dataplane.stripes import column_offset, volume_offset
+from engine.store.uncached import read_uncached
 from engine.tasks.failure import StepFailed
-from engine.tasks.steps import TaskFailed
+from engine.tasks.steps import TaskFailed, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
     from engine.dataplane.table import Leg, PlexMap, Segment, Table
     from engine.devices.base import BlockDevice
     from engine.records import Plex, Ref, Subdisk
-    from engine.tasks.steps import Compare, CopyPlex
+    from engine.tasks.steps import Compare, CopyPlex, Ranges
 
     WhichDisk = Callable[[BlockDevice], Ref | None]
     Told = Callable[[StepFailed], None]
     Writing = Callable[[BlockDevice], None]
+
+_DIRECT = 4096
+"""Reads past the page cache lie on such boundaries, and differences are told in such blocks."""
 
 
 class Copier:
@@ -67,16 +72,30 @@ class Copier:
             done = upto
         return done - start
 
-    def compare(self, table: Table, step: Compare, buffer: memoryview, other: memoryview) -> int:
-        """The first offset at which complete plexes differ, or -1."""
-        for segment, at, size in table.parts(step.offset, min(step.length, table.size - step.offset)):
-            first, *others = _readable(segment, None, ())
-            self._read_map(first, at, buffer[:size])
+    def compare(self, table: Table, step: Compare, buffer: memoryview, other: memoryview) -> tuple[int, Ranges]:
+        """Bytes copied, and where complete plexes differ. With a source, nothing differs there any more."""
+        copied, found = 0, []
+        for segment, at, size in table.parts(step.offset, max(min(step.length, table.size - step.offset), 0)):
+            ours, theirs = buffer[:size], other[:size]
+            first, *others = _in_order(segment, step.source)
+            self._read_map(first, at, ours, uncached=True)
             for plex in others:
-                self._read_map(plex, at, other[:size])
-                if bytes(buffer[:size]) != bytes(other[:size]):
-                    return at + _first_difference(buffer[:size], other[:size])
-        return -1
+                ranges = self._differing(plex, at, ours, theirs, repairs=step.source is not None)
+                found += [(at + start, length) for start, length in ranges]
+                for start, length in ranges if step.source is not None else ():
+                    self._write_plex(segment, plex.key, at + start, ours[start : start + length])  # type: ignore[arg-type]
+                    copied += length
+        return copied, joined(tuple(found))
+
+    def _differing(self, plex: PlexMap, at: int, ours: memoryview, theirs: memoryview, *, repairs: bool) -> Ranges:
+        """Where in a range a plex differs. What can't be read is all wrong to whoever is about to write it anew."""
+        try:
+            self._read_map(plex, at, theirs, uncached=True)
+        except StepFailed as failure:
+            if not repairs or failure.number != errno.EIO:
+                raise
+            return ((0, len(ours)),)
+        return () if bytes(ours) == bytes(theirs) else differing_blocks(ours, theirs)
 
     def read(self, segment: Segment, source: Ref | None, targets: tuple[Ref, ...], at: int, into: memoryview) -> None:
         """Read from `source`, or from the complete plexes in turn, each region from its own, until one answers."""
@@ -97,10 +116,13 @@ class Copier:
         if failure is not None:
             raise failure
 
-    def _read_map(self, plex: PlexMap, at: int, into: memoryview) -> None:
+    def _read_map(self, plex: PlexMap, at: int, into: memoryview, *, uncached: bool = False) -> None:
         for device, place, begin, count in plex.runs(at, len(into)):
             try:
-                device.read_into(place, into[begin : begin + count])
+                if uncached and not (place | count) % _DIRECT:
+                    into[begin : begin + count] = read_uncached(device, place, count)
+                else:
+                    device.read_into(place, into[begin : begin + count])
             except LEG_ERRORS as error:
                 raise StepFailed(error, self._which_disk(device), writing=False) from error
 
@@ -174,12 +196,16 @@ def _units(plex: Plex, column: int, start: int, length: int) -> Iterator[tuple[i
         at += count
 
 
-def _first_difference(one: memoryview, other: memoryview) -> int:
-    low, high = 0, len(one)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if bytes(one[low:middle]) != bytes(other[low:middle]):
-            high = middle
-        else:
-            low = middle
-    return low
+def differing_blocks(one: memoryview, other: memoryview) -> Ranges:
+    """(start, length) of the blocks of 4 KiB that differ in two ranges of the same length, neighbours as one."""
+    blocks = ((start, min(_DIRECT, len(one) - start)) for start in range(0, len(one), _DIRECT))
+    differ = ((at, size) for at, size in blocks if bytes(one[at : at + size]) != bytes(other[at : at + size]))
+    return joined(tuple(differ))
+
+
+def _in_order(segment: Segment, source: Ref | None) -> list[PlexMap]:
+    """Every complete plex, the one to believe first."""
+    found = _readable(segment, None, ())
+    if source is not None:
+        found = [*_readable(segment, source, ()), *(plex for plex in found if plex.key != source)]
+    return found

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from engine.tasks.belt import Ticket
     from engine.tasks.host import TaskHost
+    from engine.tasks.steps import Ranges
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +179,7 @@ class Job:
         return closing(Worker(self._host, name, self._ledger, self._tell))
 
     def _do(self, belt: Belt, worker: Worker, ticket: Ticket) -> None:
-        result = (0, -1)
+        result: tuple[int, Ranges] = (0, ())
         try:
             match ticket.step:
                 case Save(checkpoint=True):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.config import Config, Edit
 from engine.records import Task, TaskType
-from engine.tasks import create, grow, mirror, move, resync, verify
+from engine.tasks import create, grow, mirror, move, resync, scrub, verify
 from engine.tasks.steps import Steps
 
 
@@ -27,4 +27,5 @@ KINDS: Mapping[TaskType, TaskKind] = {
     TaskType.MOVE_SUBDISK: TaskKind(move.steps, move.undo, copies=True),
     TaskType.EVACUATE_DISK: TaskKind(move.steps, move.undo, copies=True),
     TaskType.VERIFY: TaskKind(verify.steps, verify.undo, copies=False),
+    TaskType.SCRUB: TaskKind(scrub.steps, scrub.undo, copies=False),
 }

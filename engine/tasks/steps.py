@@ -16,6 +16,10 @@ from engine.config import Edit
 from engine.records import Ref
 from engine.units import MIB
 
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+"""(offset, length) of places in a volume."""
+
+RANGES_MAX = 64
 COPY_BYTES = MIB
 ZERO_BYTES = 64 * MIB
 """Chunks of one step. Zeroing is an instant per step wherever the LUN knows how."""
@@ -69,11 +73,13 @@ class Zero(msgspec.Struct, frozen=True, gc=False):
 
 
 class Compare(msgspec.Struct, frozen=True, gc=False):
-    """Compare a range of a volume on every complete plex. Differences are sent back with the next step."""
+    """Compare a range of a volume on every complete plex, past the page cache. Differences are sent back with the next
+    step. With a `source` the other plexes get its bytes where they differ from it or can't be read."""
 
     volume: Ref
     offset: int
     length: int
+    source: Ref | None = None
 
     @property
     def weight(self) -> int:
@@ -101,16 +107,39 @@ class Save(msgspec.Struct, frozen=True, gc=False):
 
 
 class Differences(msgspec.Struct, frozen=True, gc=False):
-    """What the comparisons so far have found: how many steps differ, and the first offset. Complete after a barrier."""
+    """What the comparisons so far have found, complete after a barrier: ranges that cover every byte that differs, and
+    how many bytes of blocks that differ they were made of. Ascending and apart, `RANGES_MAX` at most: then the nearest
+    are made one."""
 
-    count: int = 0
-    first: int = -1
+    ranges: Ranges = ()
+    length: int = 0
+
+    def plus(self, found: Ranges) -> Differences:
+        """With some more."""
+        if not found:
+            return self
+        length = self.length + sum(length for _, length in found)
+        return Differences(joined((*self.ranges, *found)), length)
 
 
 Bulk: TypeAlias = CopyPlex | CopySubdisk | Zero | Compare
 Barrier: TypeAlias = Flush | Commit
 Step: TypeAlias = Begin | Bulk | Barrier
 Steps: TypeAlias = Generator[Step, Differences, None]
+
+
+def joined(found: Ranges) -> Ranges:
+    """The same places in order, neighbours as one. Where they are more than `RANGES_MAX`, across the smallest gaps."""
+    merged: list[tuple[int, int]] = []
+    for offset, length in sorted(found):
+        if merged and offset <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], offset + length))
+        else:
+            merged.append((offset, offset + length))
+    while len(merged) > RANGES_MAX:
+        at = min(range(1, len(merged)), key=lambda place: merged[place][0] - merged[place - 1][1])
+        merged[at - 1 : at + 1] = [(merged[at - 1][0], merged[at][1])]
+    return tuple((start, end - start) for start, end in merged)
 
 
 class TaskFailed(Exception):

@@ -1,8 +1,11 @@
-"""Verify Volume: read every plex and compare."""
+"""Verify Volume: read every plex, past the page cache, and compare."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from engine.records import Volume
 from engine.tasks.steps import COPY_BYTES, Begin, Commit, Compare, Flush, TaskFailed, chunks
@@ -11,29 +14,22 @@ from engine.units import format_size
 if TYPE_CHECKING:
     from engine.config import Config, Edit
     from engine.records import Task
-    from engine.tasks.steps import Steps
+    from engine.tasks.steps import Differences, Ranges, Steps
 
 
 def steps(config: Config, task: Task) -> Steps:
-    """Fails at the end, with the number of places, when plexes differ. A pause forgets nothing: it begins anew."""
-    volume = config.get(task.params.volume)
-    if not isinstance(volume, Volume):
-        raise TaskFailed("The volume was removed while it was being verified.")
-    if volume.source is not None:
-        raise TaskFailed(f"{volume.name} is being made equal after an unclean stop. Resynchronize it first.")
+    """Fails at the end when plexes differ, with the ranges in its record. A pause forgets nothing: it begins anew."""
+    volume = comparable(config, task)
     yield Begin(0, volume.size)
     for offset, length in chunks(0, volume.size, COPY_BYTES):
         yield Compare(volume.ref, offset, length)
     found = yield Flush(())
-    if found.count:
-        raise TaskFailed(
-            f"The plexes of {volume.name} differ in {found.count} of {-(-volume.size // COPY_BYTES)} regions, "
-            f"first at {format_size(found.first)} ({found.first} bytes). Detach the plex that you trust less and "
-            f"resynchronize it."
-        )
+    if found.ranges:
+        yield Commit(lambda edit: _record(edit, task, found.ranges), last=False)
+        raise TaskFailed(_sentence(volume, found))
     copies = len([plex for plex in config.plexes_of(volume.ref) if plex.complete])
     equal, readable = f"All {copies} plexes of {volume.name} are equal.", f"{volume.name} can be read throughout."
-    yield Commit(_nothing, result=equal if copies > 1 else readable)
+    yield Commit(partial(_record, task=task, ranges=()), result=equal if copies > 1 else readable)
 
 
 def undo(edit: Edit, task: Task) -> str:
@@ -41,5 +37,31 @@ def undo(edit: Edit, task: Task) -> str:
     return ""
 
 
-def _nothing(edit: Edit) -> None:
-    """The end of the task is the whole change."""
+def comparable(config: Config, task: Task) -> Volume:
+    """The task's volume, whose plexes should be equal. TaskFailed when it has gone, or nobody says that they are."""
+    volume = config.get(task.params.volume)
+    if not isinstance(volume, Volume):
+        raise TaskFailed("The volume was removed while it was being verified.")
+    if volume.source is not None:
+        raise TaskFailed(f"{volume.name} is being made equal after an unclean stop. Resynchronize it first.")
+    return volume
+
+
+def places(ranges: Ranges) -> str:
+    """`in 3 places, first at 1.5 MiB`."""
+    first = format_size(ranges[0][0])
+    return f"in one place, at {first}" if len(ranges) == 1 else f"in {len(ranges)} places, first at {first}"
+
+
+def _sentence(volume: Volume, found: Differences) -> str:
+    return (
+        f"The plexes of {volume.name} differ {places(found.ranges)} ({found.ranges[0][0]} bytes), by "
+        f"{format_size(found.length)} in all. Choose Verify and Repair, and the mirror to believe."
+    )
+
+
+def _record(edit: Edit, task: Task, ranges: Ranges) -> None:
+    """What was found stays with the task, for the repair."""
+    record = edit.config.get(task.ref)
+    if record is not None:
+        edit.put(replace(record, params=replace(task.params, ranges=ranges)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from engine.tasks.host import TaskHost
     from engine.tasks.ledger import Ledger
-    from engine.tasks.steps import Bulk
+    from engine.tasks.steps import Bulk, Ranges
 
 
 class VolumeClosed(Exception):
@@ -58,8 +58,8 @@ class Worker:
             volume.retire(slot)
         self._slots.clear()
 
-    def do(self, step: Bulk) -> tuple[int, int]:
-        """Execute a step. Answers the bytes copied, and the offset of the first difference that it found or -1.
+    def do(self, step: Bulk) -> tuple[int, Ranges]:
+        """Execute a step. Answers the bytes copied, and where it has found differences.
 
         Raises StepFailed, TaskFailed or VolumeClosed.
         """
@@ -70,20 +70,20 @@ class Worker:
             self._ledger.written(self._touched)
             self._tell()
 
-    def _do(self, step: Bulk) -> tuple[int, int]:
+    def _do(self, step: Bulk) -> tuple[int, Ranges]:
         match step:
             case CopyPlex():
                 with self._inside(step.volume, step.offset, step.length) as table:
-                    return self._copier.copy_plex(table, step, self._view), -1
+                    return self._copier.copy_plex(table, step, self._view), ()
             case CopySubdisk():
-                return self._copy_subdisk(step), -1
+                return self._copy_subdisk(step), ()
             case Zero():
                 self._zero(step)
-                return 0, -1
+                return 0, ()
             case Compare():
                 with self._inside(step.volume, step.offset, step.length) as table:
                     first, second = self._view[:COPY_BYTES], self._view[COPY_BYTES:]
-                    return 0, self._copier.compare(table, step, first, second)
+                    return self._copier.compare(table, step, first, second)
 
     @contextmanager
     def _inside(self, ref: Ref, offset: int, length: int) -> Iterator[Table]:

@@ -265,7 +265,8 @@ class VolumeModel:
                 assert found == self.expected, f"{plex.key} differs"
         if not self.fillings:
             with self._inside(0, self.size) as table:
-                assert self.copier.compare(table, SimpleNamespace(offset=0, length=self.size), *self.buffers) == -1
+                step = SimpleNamespace(offset=0, length=self.size, source=None)
+                assert self.copier.compare(table, step, *self.buffers) == (0, ())
 
     def run(self, steps: int) -> None:
         """So many random steps, mostly I/O."""
