@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.export.server import NbdServer
     from engine.groups import GroupKeeper
     from engine.host_state import HostState
+    from engine.notify import Notifier
     from engine.plans import Plan
     from engine.records import Ref
     from engine.scanner import Scanner
@@ -39,6 +40,7 @@ class DeviceWork:
         runner: TaskRunner,
         nbd: NbdServer | None,
         state: HostState,
+        notifier: Notifier,
     ) -> None:
         self._committer = committer
         self._groups = groups
@@ -46,6 +48,7 @@ class DeviceWork:
         self._runner = runner
         self._nbd = nbd
         self._state = state
+        self._notifier = notifier
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
             commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
@@ -73,7 +76,9 @@ class DeviceWork:
         }
 
     def prepare(self, command: Command) -> None:
-        """Disconnect the clients of what is forced to stop; waits until they are gone."""
+        """Disconnect the clients of what is forced to stop, send what is to be tested; waits until that is done."""
+        if isinstance(command, commands.SendTestNotification):
+            self._notifier.test(command)
         if self._nbd is None or not getattr(command, "force", False):
             return
         for name in list(self._exports_of(command)):

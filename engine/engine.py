@@ -26,6 +26,7 @@ from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
 from engine.groups import GroupKeeper
 from engine.luns import LunTable
+from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.plans import Problem
 from engine.records import Host, Kind, Ref, Severity, Task, TaskState, TaskType, new_ref
@@ -56,7 +57,7 @@ VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
 _PLANS_REMEMBERED = 256
 _TASKS_MAX = 1000
-_HOUSEKEEPING = (commands.Refresh, commands.ClearTasks, commands.AcknowledgeAlerts)
+_HOUSEKEEPING = (commands.Refresh, commands.ClearTasks, commands.AcknowledgeAlerts, commands.SendTestNotification)
 _CONTROL = (commands.PauseTask, commands.ResumeTask, commands.AbortTask, commands.ThrottleTask)
 
 
@@ -88,7 +89,11 @@ class Engine:
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
         self.committer.task_failed = self._groups.volumes.copy_failed
         self._scanner = Scanner(self.committer, state, self._luns, self._groups, self.runtime)
-        self._work = DeviceWork(self.committer, self._groups, self._scanner, self._runner, self._nbd, state)
+        self._notifier = Notifier(self.committer, self.runtime)
+        self.committer.alerted = self._notifier.tell
+        self._work = DeviceWork(
+            self.committer, self._groups, self._scanner, self._runner, self._nbd, state, self._notifier
+        )
         self._traffic: TrafficSampler | None = None
         self._first_luns = tuple(luns)
         self._closed = False
@@ -171,6 +176,7 @@ class Engine:
             self.committer.freed.close,
             self._stop_all,
             self._faults.close,
+            self._notifier.close,
             self._close_volumes,
             self._flusher.close,
             self._pool.close,

@@ -13,7 +13,7 @@ from engine.commands.base import MAX_SIZE, Command
 from engine.commands.disks import AddLuns, InitDisks, Refresh, RemoveLuns, Rename, Rescan, SetDiskUsage
 from engine.commands.groups import AddDisks, CreateGroup, DeportGroup, DestroyGroup, ImportGroup, RemoveDisks
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
-from engine.commands.settings import ChangeSettings
+from engine.commands.settings import ChangeSettings, SendTestNotification
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
 from engine.commands.volumes import (
@@ -68,6 +68,8 @@ __all__ = [
     "Rescan",
     "ResumeTask",
     "ResyncVolume",
+    "ScrubVolume",
+    "SendTestNotification",
     "SetDiskUsage",
     "SetVolumeUsage",
     "SplitSubdisk",
@@ -88,7 +90,7 @@ AnyCommand: TypeAlias = (
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
-    | ChangeSettings
+    | ChangeSettings | SendTestNotification
 )  # fmt: skip
 
 

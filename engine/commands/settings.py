@@ -18,3 +18,12 @@ class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
     mail_port: int | None = None
     mail_from: str | None = None
     backups_kept: int | None = None
+
+
+class SendTestNotification(Command, frozen=True, kw_only=True, tag=True):
+    """Send one notice as a rule says, by this mail server, whatever is set; an error says why it did not arrive."""
+
+    notification: Notification
+    mail_server: str
+    mail_port: int
+    mail_from: str = ""

@@ -67,6 +67,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.ClearTasks: tasks.clear,
     commands.AcknowledgeAlerts: tasks.acknowledge,
     commands.ChangeSettings: settings.change,
+    commands.SendTestNotification: settings.send_test,
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from engine import rules
-from engine.commands import ChangeSettings
+from engine.commands import ChangeSettings, SendTestNotification
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
@@ -52,6 +52,20 @@ def change(config: Config, command: ChangeSettings, ids: Ids) -> Plan:
     draft.put(msgspec.structs.replace(settings, **{name: wanted[name] for name in changed}))
     draft.step(f"Set {rules.listed([_WORDS[name] for name in changed])}", "what runs already goes on as it does")
     return draft.plan(title, undo=ChangeSettings(**{name: before[name] for name in changed}))
+
+
+def send_test(config: Config, command: SendTestNotification, ids: Ids) -> Plan:
+    """One notice goes out now; nothing changes."""
+    title, rule = "Send Test Notification", command.notification
+    fields = ("mail_server", "mail_port", "mail_from") if rule.mail else ()
+    wanted: dict[str, object] = {name: getattr(command, name) for name in fields}
+    blocked = refuse(title, *_problems({**wanted, "notifications": (rule,)}))
+    if blocked:
+        return blocked
+    draft = Draft(config, ids)
+    way = f"Send a mail to {rule.mail} by {command.mail_server}" if rule.mail else f"Run {rule.program[0]}"
+    draft.step(way, "nothing changes")
+    return draft.plan(title)
 
 
 def refuse_nothing(title: str) -> Plan:

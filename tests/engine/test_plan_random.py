@@ -93,6 +93,9 @@ class Drawer:
             "mail_server": st.sampled_from([None, "localhost", ""]),
             "mail_port": st.sampled_from([None, 25, 0]),
             "mail_from": st.sampled_from([None, "", "a b"]),
+            "notification": st.sampled_from(
+                [Notification(Severity.ERROR, mail="a@example.org"), Notification(Severity.ERROR)]
+            ),
             "backups_kept": st.sampled_from([None, 3, 0]),
         }
         if name in fixed:
