@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from engine.dataplane.raid5_fold import fold_raid5
 from engine.dataplane.stripes import column_offset, volume_offset
 from engine.dataplane.table import Leg, PlexMap, Segment, Table
 from engine.errors import RangeError
@@ -36,13 +37,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class PlexLayout:
-    """A plex: `columns` columns that take turns every `unit` bytes (one column needs no unit)."""
+    """A plex: `columns` columns that take turns every `unit` bytes (one column needs no unit).
+
+    With `raid5` one of the columns holds parity in each row; such a plex has no fellow. A column without a readable
+    piece is out there: the others and the parity stand for it.
+    """
 
     key: Hashable
     columns: int
     unit: int
     pieces: tuple[Piece, ...]
     readable: bool = True
+    raid5: bool = False
 
 
 def fold(
@@ -55,10 +61,15 @@ def fold(
 ) -> Table:
     """The table of a volume of `size` bytes. All reads go to the plex `prefer` where that is complete.
 
-    RangeError when a layout makes no sense: no columns, a column out of range, a stripe without a unit.
+    RangeError when a layout makes no sense: no columns, a column out of range, a stripe without a unit, RAID-5 with a
+    fellow or with broken units.
     """
     for plex in plexes:
         _check(plex)
+    if any(plex.raid5 for plex in plexes):
+        if len(plexes) > 1:
+            raise RangeError("A RAID-5 plex has no fellow.")
+        return Table(fold_raid5(plexes[0], size), size, transaction, writable=writable)
     edges = {0, size}
     for plex in plexes:
         edges.update(edge for edge in _edges(plex) if 0 < edge < size)

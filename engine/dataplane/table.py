@@ -10,6 +10,8 @@ from engine.dataplane.stripes import column_offset
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator
 
+    from engine.dataplane.raid5 import Geometry
+    from engine.dataplane.raid5_map import Raid5Map
     from engine.devices.base import BlockDevice
 
 REGION_SHIFT = 20
@@ -104,19 +106,34 @@ class Segment:
     """A volume range `start <= x < end` in which each column of each plex lies in one subdisk.
 
     `ports` is there for the short path: when every reader has one column it holds (try_read, delta, reader) of each,
-    else it is empty. `shared` says that a write touches more than one leg of the same bytes.
+    else it is empty. `shared` says that a write touches more than one leg of the same bytes. A segment of a RAID-5
+    volume has `parity` and none of the others.
     """
 
-    __slots__ = ("discards", "end", "ports", "readers", "shared", "start", "writers")
+    __slots__ = ("discards", "end", "parity", "ports", "readers", "shared", "start", "writers")
 
-    def __init__(self, start: int, end: int, readers: tuple[PlexMap, ...], writers: tuple[PlexMap, ...]) -> None:
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        readers: tuple[PlexMap, ...],
+        writers: tuple[PlexMap, ...],
+        parity: Raid5Map | None = None,
+    ) -> None:
         self.start = start
         self.end = end
         self.readers = readers
         self.writers = writers
-        self.shared = len(writers) > 1
-        self.discards = all(device.discard_zeroes for writer in writers for device in writer.devices())
+        self.parity = parity
+        self.shared = parity is not None or len(writers) > 1
+        self.discards = all(device.discard_zeroes for device in self.devices())
         self.ports = _ports(readers)
+
+    def devices(self) -> Iterator[BlockDevice]:
+        """Every device that is read or written here; one may come more than once."""
+        if self.parity is not None:
+            return self.parity.devices()
+        return (device for writer in self.writers for device in writer.devices())
 
     def reader(self, offset: int) -> PlexMap:
         """The map that the region of `offset` is read from; IndexError never, as `readers` is checked before."""
@@ -134,10 +151,11 @@ class Table:
     """All segments of a volume, in order and without gaps. Never changed; swapped as a whole.
 
     `transaction` is the configuration's number that made it. While `writable` is False the record on disk still says
-    that all plexes are equal and clean: writes are parked until that has been changed.
+    that all plexes are equal and clean: writes are parked until that has been changed. `raid5` is the geometry of a
+    RAID-5 volume.
     """
 
-    __slots__ = ("segments", "size", "starts", "transaction", "writable")
+    __slots__ = ("raid5", "segments", "size", "starts", "transaction", "writable")
 
     def __init__(
         self, segments: tuple[Segment, ...], size: int, transaction: int = 0, *, writable: bool = True
@@ -147,6 +165,8 @@ class Table:
         self.size = size
         self.transaction = transaction
         self.writable = writable
+        parity = segments[0].parity if segments else None
+        self.raid5: Geometry | None = parity.geometry if parity is not None else None
 
     def find(self, offset: int) -> Segment:
         """The segment of the byte at `offset`, which must lie inside of the volume."""
@@ -168,4 +188,4 @@ class Table:
 
     def devices(self) -> set[BlockDevice]:
         """Every device that any segment reads or writes."""
-        return {device for segment in self.segments for plex in segment.writers for device in plex.devices()}
+        return {device for segment in self.segments for device in segment.devices()}
