@@ -96,7 +96,7 @@ def lost(life: Life) -> Iterator[Case]:
 
 
 def misdirected(life: Life, *, everywhere: bool) -> Iterator[Case]:
-    """Each page, of each disk, written over another page: over each one in use and at the edges of each area, or all."""
+    """Each page, of each disk, written over another page: each one in use and the edges of each area, or all."""
     targets = set(life.used()) | {LABEL_OFFSET // PAGE - 1}
     for span in areas(4 * MIB).values():
         first, after = FIRST + span.offset // PAGE, FIRST + (span.offset + span.length) // PAGE
@@ -104,7 +104,7 @@ def misdirected(life: Life, *, everywhere: bool) -> Iterator[Case]:
     if everywhere:
         targets |= set(range(FIRST, LAST))
     for name in sorted(life.now):
-        for source in life.used() if everywhere else life.live(8):
+        for source in life.used() if everywhere else life.live(4):
             content = life.now[name].get(source, ZERO)
             for target in sorted(targets):
                 if name != VICTIM or source != target:
