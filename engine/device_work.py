@@ -132,6 +132,8 @@ class DeviceWork:
         match command:
             case commands.StopVolumes() | commands.DeleteVolumes():
                 volumes = [config.volume(ref) for ref in command.volumes if ref in config]
+            case commands.ShrinkVolume():
+                volumes = [config.volume(command.volume)] if command.volume in config else []
             case commands.DeportGroup():
                 volumes = config.volumes_of(command.group)
             case _:

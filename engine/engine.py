@@ -16,6 +16,7 @@ import msgspec
 from engine import commands
 from engine.api import Snapshot
 from engine.commit import Committer
+from engine.contents import look_at_content
 from engine.dataplane.flusher import Flusher
 from engine.dataplane.pool import Pool
 from engine.dataplane.pulse import Pulse
@@ -136,11 +137,13 @@ class Engine:
         self.committer.detach(listener)
 
     def plan(self, command: Command) -> Plan:
+        look_at_content(self.committer, command)
         plan = self._plan(self.committer.config, command)
         self._remember_shown(command, plan)
         return plan
 
     def submit(self, command: Command, basis: int | None = None) -> Ref:
+        look_at_content(self.committer, command)
         self._check(command, self._plan(self.committer.config, command), basis)
         if isinstance(command, _CONTROL):
             self._note_wish(command, basis)

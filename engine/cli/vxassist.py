@@ -119,6 +119,26 @@ def _grow(session: Session, words: Words, *, by: bool) -> int:
     return session.carry_out(GrowVolume(volume=volume.ref, size=wanted, disks=_alloc(session, words)))
 
 
+def _shrink_to(session: Session, words: Words) -> int:
+    return _shrink(session, words, by=False)
+
+
+def _shrink_by(session: Session, words: Words) -> int:
+    return _shrink(session, words, by=True)
+
+
+def _shrink(session: Session, words: Words, *, by: bool) -> int:
+    from engine.commands import ShrinkVolume
+
+    wanted = size(words["SIZE"])
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    if by and wanted >= volume.size:
+        have = format_size(volume.size)
+        raise EngineError(f"{volume.name} has {have}: it can't become smaller by {format_size(wanted)}. Give less.")
+    target = volume.size - wanted if by else wanted
+    return session.carry_out(ShrinkVolume(volume=volume.ref, size=target, force=words.has("-f")))
+
+
 def _mirror(session: Session, words: Words) -> int:
     from engine.commands import AddMirrors
 
@@ -203,6 +223,19 @@ TOOL = Tool(
             _grow_by,
             settings=_ALLOC,
             examples=("vxassist -g dg1 growby ev 256m",),
+        ),
+        Form(
+            "shrinkto VOLUME SIZE",
+            "Make a volume as small as SIZE; what lies behind it is lost. -f in spite of clients and file systems.",
+            _shrink_to,
+            options=(FORCE,),
+        ),
+        Form(
+            "shrinkby VOLUME SIZE",
+            "Make a volume smaller by SIZE; what lies there is lost.",
+            _shrink_by,
+            options=(FORCE,),
+            examples=("vxassist -g dg1 shrinkby ev 256m --plan",),
         ),
         Form(
             "mirror VOLUME",

@@ -56,6 +56,15 @@ def _verify(session: Session, words: Words) -> int:
     return session.carry_out(VerifyVolume(volume=_volumes(session, words)[0]))
 
 
+def _repair(session: Session, words: Words) -> int:
+    from engine.commands import ScrubVolume
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    within = resolve.group(session.config, session.config.group(volume.group).name)
+    source = resolve.plex(session.config, words["PLEX"], within)
+    return session.carry_out(ScrubVolume(volume=volume.ref, source=source.ref))
+
+
 def _rename(session: Session, words: Words) -> int:
     from engine.commands import Rename
 
@@ -77,6 +86,12 @@ TOOL = Tool(
         ),
         Form("resync VOLUME", "Make every mirror equal to the good one.", _resync),
         Form("verify VOLUME", "Compare all mirrors byte by byte.", _verify),
+        Form(
+            "repair VOLUME PLEX",
+            "Make all mirrors equal to PLEX where they differ; after a verify only in the places that it has found.",
+            _repair,
+            examples=("vxvol -g dg1 verify ev", "vxvol -g dg1 repair ev ev-01 --plan"),
+        ),
         Form("rename VOLUME NEW", "Give a volume another name.", _rename),
     ),
     (GROUP, *COMMON),

@@ -13,6 +13,7 @@ from engine.commands.base import MAX_SIZE, Command
 from engine.commands.disks import AddLuns, InitDisks, Refresh, RemoveLuns, Rename, Rescan, SetDiskUsage
 from engine.commands.groups import AddDisks, CreateGroup, DeportGroup, DestroyGroup, ImportGroup, RemoveDisks
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
+from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
 from engine.commands.settings import ChangeSettings, SendTestNotification
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
@@ -24,7 +25,9 @@ from engine.commands.volumes import (
     LogType,
     RemoveLog,
     ResyncVolume,
+    ScrubVolume,
     SetVolumeUsage,
+    ShrinkVolume,
     StartVolumes,
     StopVolumes,
     VerifyVolume,
@@ -35,9 +38,9 @@ __all__ = [
     "AbortTask",
     "AcknowledgeAlerts",
     "AddDisks",
+    "AddLog",
     "AddLuns",
     "AddMirrors",
-    "AddLog",
     "AnyCommand",
     "AttachPlex",
     "BreakMirror",
@@ -55,16 +58,19 @@ __all__ = [
     "ImportGroup",
     "InitDisks",
     "JoinSubdisks",
+    "LogType",
     "Move",
     "MoveSubdisks",
-    "LogType",
     "PauseTask",
+    "ReactivateDisk",
     "Refresh",
     "RemoveDisks",
+    "RemoveLog",
     "RemoveLuns",
     "RemoveMirrors",
-    "RemoveLog",
     "Rename",
+    "RepairVolumes",
+    "ReplaceDisk",
     "Rescan",
     "ResumeTask",
     "ResyncVolume",
@@ -72,11 +78,13 @@ __all__ = [
     "SendTestNotification",
     "SetDiskUsage",
     "SetVolumeUsage",
+    "ShrinkVolume",
     "SplitSubdisk",
     "StartVolumes",
     "StopVolumes",
     "Target",
     "ThrottleTask",
+    "UndoRelocation",
     "VerifyVolume",
     "decode",
     "encode",
@@ -90,6 +98,7 @@ AnyCommand: TypeAlias = (
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
+    | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import rules
 from engine.allocate import Growth, Space, grow_columns, hidden_tails, max_grow, usable_disks
-from engine.commands import MAX_SIZE, GrowVolume
+from engine.commands import MAX_SIZE, GrowVolume, ShrinkVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
@@ -30,6 +30,7 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
         return refused(title, no_space(config, disks, 1, size, largest if largest > volume.size else 0))
     subdisks = _put(draft, growths)
     warn_failing(draft, command.disks)
+    _warn_connected(draft, volume)
     total = draft.allocated() + sum(tail.length for tail in hidden_tails(config, volume.ref))
     title = f"Expand Volume {volume.name} to {format_size(size)}"
     draft.allocation_steps(f"{volume.name} stays online")
@@ -43,7 +44,7 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
         ),
         zeroes=total,
         redundancy=f"{volume.name} keeps {rules.counted(volume.copies, 'copy')} throughout.",
-        irreversible=f"{volume.name} can't be made smaller again.",
+        undo=ShrinkVolume(volume=volume.ref, size=volume.size),
     )
 
 
@@ -53,6 +54,16 @@ def _put(draft: Draft, growths: list[Growth]) -> tuple[Ref, ...]:
         plex = draft.config.plex(growth.plex)
         subdisks += draft.add_subdisks(plex, growth.column, growth.end, growth.pieces)
     return tuple(subdisk.ref for subdisk in subdisks)
+
+
+def _warn_connected(draft: Draft, volume: Volume) -> None:
+    """What happens to clients, and to what stands on the volume."""
+    names = [record.name for record in draft.base.connections_of(volume.ref)]
+    if names:
+        verb = "sees" if len(names) == 1 else "see"
+        draft.warn(f"{rules.listed(names)} {verb} the new size only after connecting again.")
+    if volume.content:
+        draft.warn(f"The {volume.content} on {volume.name} stays as large as it is until its own tool expands it.")
 
 
 def _problem(config: Config, command: GrowVolume, volume: Volume) -> Problem | None:
@@ -74,4 +85,4 @@ def _larger(volume: Volume, size: int, command: GrowVolume) -> Problem | None:
             text, "Add disks to the disk group, or free space on the disks that it uses.", volume.ref, "disks"
         )
     text = f"{volume.name} has {format_size(volume.size)} already."
-    return Problem(text, "Give a larger size; a volume can't be made smaller.", volume.ref, "size")
+    return Problem(text, "Give a larger size, or shrink the volume.", volume.ref, "size")
