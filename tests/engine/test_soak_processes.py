@@ -5,20 +5,17 @@ The short slice of CI and the long run of the soak are the same program; a faili
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from engine.units import MIB
+from tests.engine.service import Service, needs
 
 SLICE_S = 20
 SOAK_S = 1200
@@ -29,47 +26,6 @@ VOLUMES = {
     "w3": (),
 }
 BLOCKS = 24  # of 1 MiB, in each volume
-PROGRAMS = Path(sys.executable).parent
-
-
-class Service:
-    """`vxsvc` on a lab, and the programs that talk to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = dict(os.environ, VEA_SOCKET=str(folder / "c"))
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        words = [str(PROGRAMS / "vxsvc"), "--lab", "lab", "--state", "state", "--socket", "c", "--nbd", "n"]
-        self.process = subprocess.Popen(words, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.send_signal(number)
-        status = self.process.wait(60)
-        self.process.stdout.close()
-        return status
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(PROGRAMS / words[0]), *words[1:]],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def group(self) -> dict[str, Any]:
-        groups: list[dict[str, Any]] = json.loads(self.run("vxprint", "--json").stdout)["groups"]
-        return next(group for group in groups if group["name"] == "dg1")
-
-    def uri(self, volume: str) -> str:
-        return f"nbd+unix:///dg1/{volume}?socket={self.folder / 'n'}"
 
 
 class Writer:
@@ -136,16 +92,12 @@ def check(service: Service, volume: str, known: dict[int, set[int]], folder: Pat
 
 @pytest.mark.timeout(SOAK_S * 2)
 def test_kills_and_operators_cost_no_acknowledged_byte(tmp_path: Path, seed: int) -> None:
-    for tool in ("qemu-io", "nbdcopy"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+    needs("qemu-io", "nbdcopy")
     rng = random.Random(seed)
     service = Service(tmp_path)
-    assert service.run("vea-lab", "create", "lab", "--lun-size", "192m").returncode == 0
-    service.start()
+    service.create()
     for name, layout in VOLUMES.items():
-        made = service.run("vxassist", "-g", "dg1", "make", name, f"{BLOCKS}m", *layout)
-        assert made.returncode == 0, made.stderr
+        service.make(name, f"{BLOCKS}m", *layout)
     known: dict[str, dict[int, set[int]]] = {name: {} for name in VOLUMES}
     until = time.monotonic() + (SOAK_S if os.environ.get("VEA_SOAK") else SLICE_S)
     kills = rounds = 0
