@@ -30,7 +30,7 @@ from engine.luns import LunTable
 from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.plans import Problem
-from engine.records import Host, Kind, Ref, Severity, Task, TaskState, TaskType, new_ref
+from engine.records import Host, Kind, PlexState, Ref, Severity, Task, TaskState, TaskType, new_ref
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -300,6 +300,8 @@ class Engine:
             self.runtime,
             self._pulse,
         )
+        if any(plex.state is PlexState.ACTIVE for plex in self.committer.config.plexes_of(ref)):
+            io.written.update(table.devices())  # what a process that died, or another volume, wrote may not be stable
         if volume.fenced:
             io.fence()
         return io

@@ -186,6 +186,11 @@ class Table:
             yield segment, offset, size
             offset += size
 
+    @property
+    def served(self) -> bool:
+        """Whether every byte can be read from somewhere."""
+        return all(segment.readers or segment.parity is not None for segment in self.segments)
+
     def devices(self) -> set[BlockDevice]:
         """Every device that any segment reads or writes."""
         return {device for segment in self.segments for device in segment.devices()}

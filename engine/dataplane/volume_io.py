@@ -167,7 +167,8 @@ class VolumeIo:
         devices = table.devices()
         self._flusher.register(self, devices)
         self.gate.swap(table)
-        self._parking.acquit(devices)
+        if table.served:  # else what left with unflushed writes may have been the only place of them
+            self._parking.acquit(devices)
         self.release()
 
     def hold(self) -> AbstractContextManager[None]:
@@ -255,7 +256,8 @@ class VolumeIo:
 
     def suspect(self, device: BlockDevice, number: int) -> None:
         """The flusher says that what this volume had written to `device` is in doubt."""
-        self._parking.suspect(device, number, used=device in self.gate.latest.devices())
+        latest = self.gate.latest
+        self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
 
     def flushed(self, requests: Sequence[Request], sink: Sink) -> None:
         """The flusher has done what `requests` asked for; a device may have become suspect by it."""

@@ -124,6 +124,7 @@ class Trouble:
                 if volume.fenced:
                     self._do(commands.StopVolumes(volumes=(volume.ref,)))
                     self._do(commands.StartVolumes(volumes=(volume.ref,)))
+                    world.volumes[volume.ref].oracle.crash()  # what was not stable the operator has given up
                 self._do(commands.ResyncVolume(volume=volume.ref))
             for plex in world.config.all(Kind.PLEX, Plex):
                 if plex.state not in COMPLETE:

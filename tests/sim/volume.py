@@ -61,7 +61,15 @@ class Connection:
         batch = Batch(self._machine, len(requests))
         io.execute(requests, self._slot, batch)
         batch.wait()
-        return [batch.errors[id(request)] for request in requests]
+        errors = [batch.errors[id(request)] for request in requests]
+        for request, error in zip(requests, errors, strict=True):
+            self._note(request, error)
+        return errors
+
+    def _note(self, request: Request, error: int) -> None:
+        machine = self._machine
+        words = (self._volume.id[:4], request.op.name, request.offset, request.length, errno.errorcode.get(error, "ok"))
+        machine.journal.note(f"{machine.runtime.clock:.6f}", "client", *words)
 
     def close(self) -> None:
         if self._io is not None and self._slot is not None:

@@ -105,8 +105,15 @@ class World:
             self.machine.power_on()
             for volume in self.volumes.values():
                 volume.oracle.crash()
-        elif not self.trouble.suspects:
-            for volume in self.volumes.values():
+        else:
+            self._ended_in_order()
+
+    def _ended_in_order(self) -> None:
+        """What an orderly end of service has made of writes that nobody has flushed."""
+        for volume in self.volumes.values():
+            if self.trouble.suspects:
+                volume.oracle.crash()
+            else:
                 volume.oracle.flushed(volume.oracle.flush_begins())
 
     def _moment(self, lun: str, what: str) -> None:
@@ -222,7 +229,7 @@ class World:
         for ref in sorted(here - set(self.volumes)):
             self._welcome(ref)
         for ref in sorted(set(self.volumes) - here):
-            assert ref in self.going, f"{self.volumes[ref].ref} is lost"
+            assert ref in self.going or not self.volumes[ref].oracle.size, f"{ref} is lost"
             del self.volumes[ref]
         self.coming.clear()
         self.going.clear()
@@ -285,6 +292,7 @@ class World:
         held = self._hold_for(command)
         task = self.submit(command)
         if isinstance(command, DeportGroup) and task is not None:
+            self._ended_in_order()
             self.submit(ImportGroup(group=command.group))
         self._take_over()
         for volume in held:
@@ -312,9 +320,10 @@ class World:
         here = {volume.ref for volume in self.config.all(Kind.VOLUME, Volume)}
         for ref in sorted(here - set(self.volumes)):
             self._welcome(ref)
-        for ref in sorted(self.going - here):
-            self.volumes.pop(ref, None)
-            self.going.discard(ref)
+        for ref in sorted(set(self.volumes) - here):
+            if ref in self.going or not self.volumes[ref].oracle.size:
+                del self.volumes[ref]
+        self.going &= here
 
 
 @dataclass(frozen=True)
