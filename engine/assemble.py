@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.columns import parity_plex
 from engine.dataplane.fold import Piece, PlexLayout, fold
-from engine.records import PlexState
+from engine.dataplane.raid5_log_format import LogCopy
+from engine.records import PieceState, PlexState
 from engine.states import COMPLETE
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from engine.config import Config
     from engine.dataplane.table import Table
     from engine.devices.base import BlockDevice
-    from engine.records import Plex, Ref, Volume
+    from engine.records import Plex, Ref, Subdisk, Volume
 
 WRITTEN = COMPLETE | {PlexState.FILLING}
 """States of a plex that takes client writes."""
@@ -26,6 +29,9 @@ def assemble(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDev
     A plex that is not whole takes no part: what it would miss is nowhere on record yet. While another one could go on
     without it nothing is writable until it is. A concatenation without a fellow serves what is left of it.
     """
+    parity = parity_plex(config, volume.ref)
+    if parity is not None:
+        return _assemble_columns(config, volume, parity, device_of)
     plexes = [plex for plex in config.plexes_of(volume.ref) if plex.state in WRITTEN]
     pieces = {plex.ref: _pieces(config, plex, device_of) for plex in plexes}
     whole = [plex for plex in plexes if _is_whole(config, plex, pieces[plex.ref])]
@@ -50,6 +56,48 @@ def assemble(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDev
     )
 
 
+def _assemble_columns(
+    config: Config, volume: Volume, plex: Plex, device_of: Callable[[Ref], BlockDevice | None]
+) -> Table:
+    """RAID-5: a piece that is out of date takes no part, one that is being rebuilt takes writes only."""
+    pieces = []
+    reached = True
+    for subdisk in config.subdisks_of(plex.ref):
+        if subdisk.state is PieceState.STALE:
+            continue
+        piece = _piece(subdisk, device_of)
+        if piece is None:
+            reached = False
+        else:
+            pieces.append(replace(piece, readable=piece.readable and subdisk.state is PieceState.GOOD))
+    logs = [subdisk for log in config.logs_of(volume.ref) if log.state in COMPLETE for subdisk in _parts(config, log)]
+    reached = reached and all(_piece(subdisk, device_of) is not None for subdisk in logs)
+    layout = PlexLayout(plex.ref, plex.columns, plex.stripe_unit, tuple(pieces), raid5=True)
+    return fold(
+        [layout] if plex.state in WRITTEN else [],
+        volume.size,
+        transaction=config.group(volume.group).transaction,
+        writable=plex.state is not PlexState.CLEAN and reached,
+    )
+
+
+def log_copies(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDevice | None]) -> list[LogCopy]:
+    """The copies of a RAID-5 volume's log that are in use and can be reached."""
+    copies = []
+    for log in config.logs_of(volume.ref):
+        for subdisk in _parts(config, log) if log.state in COMPLETE else ():
+            piece = _piece(subdisk, device_of)
+            if piece is not None:
+                disk, group = bytes.fromhex(subdisk.disk.id), bytes.fromhex(volume.group.id)
+                copies.append(LogCopy(log.ref, piece.device, piece.device_offset, piece.length, disk, group))
+    return copies
+
+
+def _parts(config: Config, plex: Plex) -> list[Subdisk]:
+    """The pieces of a plex; where one of them is moving to is none."""
+    return [subdisk for subdisk in config.subdisks_of(plex.ref) if subdisk.replaces is None]
+
+
 def _unrecorded(config: Config, plexes: list[Plex], whole: list[Plex], pieces: dict[Ref, list[Piece]]) -> bool:
     """Whether something would miss writes of which the record on disk says that it gets them all."""
     spare = any(plex.state in COMPLETE for plex in whole)
@@ -66,19 +114,21 @@ def _is_whole(config: Config, plex: Plex, pieces: list[Piece]) -> bool:
 
 
 def _pieces(config: Config, plex: Plex, device_of: Callable[[Ref], BlockDevice | None]) -> list[Piece]:
-    pieces = []
-    for subdisk in config.subdisks_of(plex.ref):
-        device = device_of(subdisk.disk)
-        if device is not None and subdisk.disk_offset + subdisk.length <= device.size:
-            pieces.append(
-                Piece(
-                    column=subdisk.column,
-                    column_offset=subdisk.plex_offset,
-                    length=subdisk.length,
-                    device=device,
-                    device_offset=subdisk.disk_offset,
-                    readable=subdisk.replaces is None,
-                    key=subdisk.ref,
-                )
-            )
-    return pieces
+    pieces = (_piece(subdisk, device_of) for subdisk in config.subdisks_of(plex.ref))
+    return [piece for piece in pieces if piece is not None]
+
+
+def _piece(subdisk: Subdisk, device_of: Callable[[Ref], BlockDevice | None]) -> Piece | None:
+    """None when its disk is missing, or has become too short for it."""
+    device = device_of(subdisk.disk)
+    if device is None or subdisk.disk_offset + subdisk.length > device.size:
+        return None
+    return Piece(
+        column=subdisk.column,
+        column_offset=subdisk.plex_offset,
+        length=subdisk.length,
+        device=device,
+        device_offset=subdisk.disk_offset,
+        readable=subdisk.replaces is None,
+        key=subdisk.ref,
+    )

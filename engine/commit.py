@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from engine.detach import fail_disk
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
+from engine.log_renewal import LogRenewal, parity_volumes
 from engine.records import (
     PERSISTED_KINDS,
     Alert,
@@ -30,8 +32,9 @@ from engine.records import (
 from engine.store.rows import persistent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MakeIo = Callable[["Volume", "Table", "Raid5Log | None"], "VolumeIo"]
 Change = dict[Ref, Record | None]
 _ALERTS_MAX = 500
 
@@ -55,9 +59,7 @@ class Committer:
     the configuration, and nobody else tells listeners.
     """
 
-    def __init__(
-        self, state: HostState, luns: LunTable, make_io: Callable[[Volume, Table], VolumeIo], runtime: Runtime
-    ) -> None:
+    def __init__(self, state: HostState, luns: LunTable, make_io: MakeIo, runtime: Runtime) -> None:
         self.lock = runtime.rlock()
         self.runtime = runtime
         self._changed = runtime.condition(self.lock)
@@ -114,13 +116,17 @@ class Committer:
         with self.lock:
             edit = Edit(self.config)
             change(edit)
-            ended = self._persist_all(edit, owed)
+            return self._carry_through(edit, owed)
+
+    def _carry_through(self, edit: Edit, owed: Iterable[Ref]) -> Config:
+        with LogRenewal(self.config, self.ios, self._device, self.runtime) as renewal:
+            ended = self._persist_all(edit, owed, renewal)
             new, touched = edit.result()
             old, self.config = self.config, new
             given, freed = given_and_freed(old, new, touched)
             self.freed.withdraw(given)
             self.freed.withdraw_disks(gone_disks(old, new, touched))
-            self._swap_tables(old, new, touched)
+            self._swap_tables(old, new, touched, renewal)
             self.freed.take((part for part in freed if self._is_ours(part.disk)), _done_now(old, new, touched))
             self.publish(
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
@@ -240,21 +246,27 @@ class Committer:
                 changes.setdefault(was_in, {})[ref] = None
         return changes
 
-    def _persist_all(self, edit: Edit, owed: Iterable[Ref]) -> list[tuple[Ref, str]]:
+    def _persist_all(self, edit: Edit, owed: Iterable[Ref], renewal: LogRenewal) -> list[tuple[Ref, str]]:
         """Group by group; when one of them cannot take its part, none has. Answers tasks that end, and why."""
         changes = self._persisted_changes(*edit.result())
         groups = sorted({*changes, *owed})
         ended: list[tuple[Ref, str]] = []
         for number, group in enumerate(groups):
             try:
-                ended += self._persist(edit, group, changes.get(group, {}))
+                ended += self._persist(edit, group, changes.get(group, {}), renewal)
             except EngineError:
                 for written in groups[:number]:
+        self._renew_logs(edit, renewal)
                     self._take_back(written)
                 raise
-        return ended
+        return ended + renewal.ended
 
-    def _persist(self, edit: Edit, group: Ref, changes: Change) -> list[tuple[Ref, str]]:
+    def _renew_logs(self, edit: Edit, renewal: LogRenewal) -> None:
+        """What a log's entries stand for changes in the transaction that draws its new generation."""
+        ours = (ref for ref in parity_volumes(edit) if edit.config.volume(ref).group in self.stores)
+        renewal.cover(edit, list(ours))
+
+    def _persist(self, edit: Edit, group: Ref, changes: Change, renewal: LogRenewal) -> list[tuple[Ref, str]]:
         """Make changes durable; disks that fail on the way lose their plexes in a transaction that follows."""
         store = self.stores[group]
         ended: list[tuple[Ref, str]] = []
@@ -279,6 +291,7 @@ class Committer:
         store.distrust()
         outcome = store.commit({}, store.transaction + 1, self.config)
         record = self.config.get(group)
+            self._renew_logs(edit, renewal)
         if isinstance(record, Group):
             edit = Edit(self.config)
             edit.put(msgspec.structs.replace(record, transaction=outcome.transaction, frozen=outcome.reason))
@@ -303,7 +316,7 @@ class Committer:
         self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
 
     # --- swap ---
-    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
+    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref], renewal: LogRenewal) -> None:
         for ref in sorted(_volumes_reached(old, new, touched)):
             volume = new.get(ref)
             if not isinstance(volume, Volume) or volume.group not in self.stores:
@@ -313,9 +326,9 @@ class Committer:
                 continue
             table = assemble(new, volume, lambda disk: self._device(new, disk))
             if ref in self.ios:
-                self.ios[ref].swap(table)
+                renewal.take_over(ref, volume, self.ios[ref], table)
             else:
-                self.ios[ref] = self._make_io(volume, table)
+                self.ios[ref] = self._make_io(volume, table, renewal.log_of(ref))
 
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)

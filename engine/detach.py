@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.records import Disk, PlexState, Subdisk
+from engine.columns import leave_out_log, leave_out_piece
+from engine.records import Disk, PieceState, PlexLayout, PlexState, Subdisk
 from engine.states import COMPLETE, is_whole, reaches
 
 if TYPE_CHECKING:
@@ -32,12 +33,27 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
         if subdisk.replaces is not None:
             ended += _fillers(edit.config, subdisk.ref)
             edit.drop(subdisk.ref)
+        elif plex.layout is PlexLayout.LOG:
+            leave_out_log(edit, plex, state)
+        elif plex.layout is PlexLayout.RAID5:
+            ended += _without_piece(edit, subdisk)
         elif plex.state is PlexState.FILLING:
             ended += _fillers(edit.config, plex.ref)
             edit.put(msgspec.structs.replace(plex, state=state))
         elif plex.state in COMPLETE:
             leave_out(edit, plex, state)
     return list(dict.fromkeys(ended))
+
+
+def _without_piece(edit: Edit, piece: Subdisk) -> list[Ref]:
+    """A column does without this piece where parity can stand for it; what fills it, or moves it, ends."""
+    if piece.state is PieceState.STALE or not leave_out_piece(edit, piece):
+        return []
+    ended = _fillers(edit.config, piece.ref)
+    for target in edit.config.replacements_of(piece.ref):
+        ended += _fillers(edit.config, target.ref)
+        edit.drop(target.ref)
+    return ended
 
 
 def leave_out(edit: Edit, plex: Plex, state: PlexState) -> bool:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from engine.commands import Command
     from engine.config import Config, Edit
+    from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.table import Table
     from engine.events import Listener
     from engine.host_state import HostState
@@ -289,7 +290,7 @@ class Engine:
                 self._shown.popitem(last=False)
 
     # --- parts ---
-    def _make_io(self, volume: Volume, table: Table) -> VolumeIo:
+    def _make_io(self, volume: Volume, table: Table, log: Raid5Log | None) -> VolumeIo:
         ref = volume.ref
         io = VolumeIo(
             volume.name,

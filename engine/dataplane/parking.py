@@ -42,6 +42,12 @@ class Parking:
         """Whether any device is suspect."""
         return bool(self._suspects)
 
+    @property
+    def suspects(self) -> frozenset[BlockDevice]:
+        """The devices whose last flush cannot be believed."""
+        with self._lock:
+            return frozenset(self._suspects)
+
     def park(self, request: Request, sink: Sink, fault: Fault, still: Callable[[], bool]) -> bool:
         """Keep the request and tell the fault. False, and nothing kept, unless `still` says that what it met is so."""
         with self._lock:

@@ -106,6 +106,11 @@ class VolumeIo:
 
     def settle_writes(self) -> bool:
         """While the gate is held: bring everything written to stable storage. False when that is in doubt."""
+    @property
+    def suspects(self) -> frozenset[BlockDevice]:
+        """The devices that are used and whose last flush has failed."""
+        return self._parking.suspects
+
         return self._flusher.settle(self)
 
     # What a connection does.

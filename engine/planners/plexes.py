@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from engine import rules
 from engine.commands import AttachPlex, DetachPlex, ResyncVolume, VerifyVolume
 from engine.config import Config
+from engine.planners import parity
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import Plex, PlexState, Ref, TaskParams, TaskType, Volume
+from engine.records import Plex, PlexState, Ref, TaskParams, TaskType, Volume, VolumeLayout
 from engine.rules import counted, listed
 from engine.states import COMPLETE
 from engine.units import format_size
@@ -54,6 +55,8 @@ def resync(config: Config, command: ResyncVolume, ids: Ids) -> Plan:
     """All plexes that are left out are filled; when there is none, all are made equal to one source."""
     volume = config.volume(command.volume)
     title = f"Resynchronize {volume.name}"
+    if volume.layout is VolumeLayout.RAID5:
+        return parity.resync(config, volume, ids)
     if blocked := refuse(title, _resync_problem(config, volume)):
         return blocked
     plexes = config.plexes_of(volume.ref)

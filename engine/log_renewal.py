@@ -1,0 +1,211 @@
+"""Draws a new generation of a RAID-5 log in the very transaction that changes what its entries stand for.
+
+Entries of an old generation never count. So before such a transaction is written the volume is held, everything that it
+has written is brought to stable storage, and an empty log of the new generation is written beside the old one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from engine.assemble import log_copies
+from engine.columns import leave_out_log, parity_plex, pieces_of
+from engine.dataplane.raid5_log import LogFailed, Raid5Log
+from engine.detach import fail_disk
+from engine.devices.base import NO_SPACE
+from engine.records import PieceState, Plex, PlexState, Ref, Subdisk, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from engine.config import Config, Edit
+    from engine.dataplane.raid5_log_format import LogCopy
+    from engine.dataplane.table import Table
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
+    from engine.runtime import Runtime
+
+IN_DOUBT = "What it had written could not be brought to stable storage on a second disk. Its log still has it."
+
+
+class _Facts(NamedTuple):
+    """What the entries of a log depend on."""
+
+    size: int
+    active: PlexState
+    doubt: tuple[bool, bool]
+    pieces: frozenset[tuple[object, ...]]
+    logs: frozenset[tuple[object, ...]]
+
+
+class LogRenewal:
+    """The logs that one commit begins anew. A context: the volumes concerned are held from `cover` to its end."""
+
+    def __init__(
+        self,
+        base: Config,
+        ios: Mapping[Ref, VolumeIo],
+        device_of: Callable[[Config, Ref], BlockDevice | None],
+        runtime: Runtime,
+    ) -> None:
+        self._base = base
+        self._ios = ios
+        self._device_of = device_of
+        self._runtime = runtime
+        self._held = contextlib.ExitStack()
+        self._covered: dict[Ref, _Facts] = {}
+        self._generations: dict[Ref, str] = {}  # that stand on disk
+        self._fresh: dict[Ref, Raid5Log | None] = {}
+        self.ended: list[tuple[Ref, str]] = []  # tasks that end because a disk failed under a log
+
+    def __enter__(self) -> LogRenewal:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._held.close()
+
+    def cover(self, edit: Edit, volumes: Iterable[Ref]) -> None:
+        """Before a transaction is written: every log whose meaning `edit` changes is of a new generation in it."""
+        for ref in sorted(volumes):
+            facts = _facts(edit.config, ref)
+            if facts is None or self._is_covered(ref, facts):
+                continue
+            self._renew(edit, ref)
+            renewed = _facts(edit.config, ref)
+            if renewed is not None:
+                self._covered[ref] = renewed
+
+    def take_over(self, ref: Ref, volume: Volume, io: VolumeIo, table: Table) -> None:
+        """The transaction is durable: a volume that goes on runs on its new table from now on, with its new log."""
+        if table.raid5 is None:
+            io.swap(table)
+            return
+        if io.raid5 is None:
+            io.swap(table)
+        assert io.raid5 is not None
+        before = self._base.get(ref)
+        if volume.parity_known:
+            io.raid5.parity_known_to = sys.maxsize
+        elif isinstance(before, Volume) and before.parity_known:
+            io.raid5.parity_known_to = 0
+        if ref in self._fresh:
+            io.raid5.use_log(self._fresh[ref])
+        if volume.fenced and not io.fenced:
+            io.fence()
+        io.swap(table)
+
+    def log_of(self, ref: Ref) -> Raid5Log | None:
+        """The log that a volume begins its service with."""
+        return self._fresh.get(ref)
+
+    def _is_covered(self, ref: Ref, facts: _Facts) -> bool:
+        known = self._covered.get(ref)
+        if known is not None:
+            return known == facts
+        return ref in self._ios and _facts(self._base, ref) == facts
+
+    def _renew(self, edit: Edit, ref: Ref) -> None:
+        if not self._settle(edit, ref):
+            return
+        volume = edit.config.volume(ref)
+        if volume.fenced:
+            return  # its log is what puts it right at its next start
+        self._fresh[ref] = log = self._begin(edit, ref)
+        generation = log.owner.generation.hex() if log is not None else ""
+        edit.put(replace(edit.config.volume(ref), log_generation=generation))
+
+    def _settle(self, edit: Edit, ref: Ref) -> bool:
+        """Hold the volume, and bring what it has written to stable storage on everything that stays. False, and the
+        volume fenced, when that is in doubt: then its log keeps its generation."""
+        io = self._ios.get(ref)
+        volume = edit.config.volume(ref)
+        if io is None:
+            return True
+        if ref not in self._covered:
+            self._held.enter_context(io.hold())
+        if volume.fenced:
+            return False
+        broken = io.raid5 is not None and bool(io.raid5.broken) and not self._restarts(ref)
+        settled = io.settle_writes()
+        if not broken and (settled or self._staying(edit.config, ref).isdisjoint(io.suspects)):
+            return True
+        edit.put(replace(volume, fenced=IN_DOUBT))
+        return False
+
+    def _restarts(self, ref: Ref) -> bool:
+        """Whether a volume that was fenced has just been put right from its log."""
+        before = self._base.get(ref)
+        return isinstance(before, Volume) and bool(before.fenced)
+
+    def _staying(self, config: Config, ref: Ref) -> set[BlockDevice]:
+        """The devices of the pieces that are relied on from now on."""
+        plex = parity_plex(config, ref)
+        pieces = pieces_of(config, plex.ref) if plex is not None else []
+        good = (piece for piece in pieces if piece.state is PieceState.GOOD)
+        devices = (self._device_of(config, piece.disk) for piece in good)
+        return {device for device in devices if device is not None}
+
+    def _begin(self, edit: Edit, ref: Ref) -> Raid5Log | None:
+        """An empty log of a new generation; copies that fail are left out. None when there is none to be written."""
+        old = self._generations.setdefault(ref, edit.config.volume(ref).log_generation)
+        while True:
+            volume = edit.config.volume(ref)
+            copies = log_copies(edit.config, volume, lambda disk: self._device_of(edit.config, disk))
+            if not copies or not volume.size:
+                return None
+            try:
+                return self._written(ref, copies, old)
+            except LogFailed as failure:
+                self._leave_out(edit, failure)
+
+    def _written(self, ref: Ref, copies: list[LogCopy], old: str) -> Raid5Log:
+        previous = bytes.fromhex(old) if old else None
+        fresh = self._runtime.token(16)
+        return Raid5Log(copies, bytes.fromhex(ref.id), fresh, self._runtime, previous=previous)
+
+    def _leave_out(self, edit: Edit, failure: LogFailed) -> None:
+        key = failure.copy.key
+        if not isinstance(key, Ref) or key not in edit.config:
+            return
+        leave_out_log(edit, edit.config.plex(key), PlexState.IOFAIL)
+        if failure.number not in NO_SPACE:
+            for subdisk in edit.config.subdisks_of(key):
+                name = edit.config.disk(subdisk.disk).name
+                self.ended += [(task, f"{name} failed.") for task in fail_disk(edit, subdisk.disk)]
+
+
+def _facts(config: Config, ref: Ref) -> _Facts | None:
+    """None for what is no RAID-5 volume (any more)."""
+    volume = config.get(ref)
+    plex = parity_plex(config, ref) if isinstance(volume, Volume) else None
+    if not isinstance(volume, Volume) or plex is None:
+        return None
+    pieces = frozenset(
+        (sd.ref, sd.disk, sd.disk_offset, sd.plex_offset, sd.length, sd.column, sd.state)
+        for sd in pieces_of(config, plex.ref)
+    )
+    logs = frozenset(
+        (log.ref, log.state, sd.disk, sd.disk_offset, sd.length)
+        for log in config.logs_of(ref)
+        for sd in pieces_of(config, log.ref)
+    )
+    return _Facts(volume.size, plex.state, (bool(volume.fenced), volume.parity_known), pieces, logs)
+
+
+def parity_volumes(edit: Edit) -> set[Ref]:
+    """The RAID-5 volumes that an edit reaches so far."""
+    found: set[Ref] = set()
+    for ref in edit.touched:
+        for config in (edit.base, edit.config):
+            record = config.get(ref)
+            if isinstance(record, Subdisk):
+                record = config.get(record.plex)
+            if isinstance(record, Plex):
+                found.add(record.volume)
+            elif isinstance(record, Volume):
+                found.add(ref)
+    return {ref for ref in found if ref in edit.config and parity_plex(edit.config, ref) is not None}
