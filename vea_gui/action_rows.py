@@ -38,9 +38,12 @@ class Action:
     plural: str = ""  # the label for several objects, `{}` for how many; empty: for one object only
     checked: Callable[[Console], bool] | None = None  # an entry with a check mark
     section: int = 0  # a line is drawn where it changes
+    names: Callable[[Selection], str] | None = None  # the label where it depends on what is picked
 
     def label(self, selection: Selection) -> str:
         """What the menu entry reads for what is picked."""
+        if self.names is not None and (name := self.names(selection)):
+            return name
         return self.plural.format(selection.count) if self.plural and selection.count > 1 else self.text
 
     def reason(self, selection: Selection) -> str:
@@ -64,6 +67,9 @@ class ActionBook:
 
     def row(self, action_id: str) -> Action:
         return self._by_id[action_id]
+
+    def get(self, action_id: str) -> Action | None:
+        return self._by_id.get(action_id)
 
     def for_menu(self, menu: str) -> list[Action]:
         """The rows of one fixed menu."""

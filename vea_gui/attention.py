@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.config import Config, natural
-from engine.records import Disk, DiskStatus, Group, Kind, Record, Ref, Volume, VolumeStatus
+from engine.records import Disk, DiskStatus, Group, Kind, Record, Ref, Remedy, Volume, VolumeLayout, VolumeStatus
 from engine.rules import listed
 from engine.units import format_size
 from vea_gui.mirror import Mirror
 from vea_gui.words import Tone, status_text, tone_of
 
-BRING_BACK = "Bring {disks} back and choose Rescan, then Resynchronize on the volume."
+BRING_BACK = "Bring {disks} back and choose Rescan: what it missed is copied. Gone for good: choose Repair Volume."
 BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: there is no other copy of the data."
 UNUSED_HELP = "Bring its LUN back and choose Rescan, or take it off the list."
 DISK_HELP = {
-    DiskStatus.MISSING: "Bring its LUN back and choose Rescan. Gone for good: remove its mirrors and add others.",
-    DiskStatus.FAILING: "Choose Evacuate Disk, or replace the LUN and choose Resynchronize on its volumes.",
+    DiskStatus.MISSING: "Bring its LUN back and choose Rescan. Gone for good: choose Replace Disk.",
+    DiskStatus.FAILING: "Once the cause is gone choose Reactivate Disk; else choose Replace Disk.",
 }
+DISK_ACTIONS = {
+    DiskStatus.MISSING: (Remedy.REPLACE_DISK, Remedy.RESCAN),
+    DiskStatus.FAILING: (Remedy.REACTIVATE_DISK, Remedy.REPLACE_DISK, Remedy.EVACUATE_DISK),
+}
+AT_RISK_HELP = "Once the cause is gone choose Reactivate Disk on {disks}; else choose Replace Disk there."
+REPAIR_HELP = "Choose Repair Volume: what is out of date is made anew."
+RISKY_REPAIR_HELP = "Choose Repair Volume, then Reactivate Disk or Replace Disk on {disks}."
 VOLUME_HELP = {
-    VolumeStatus.AT_RISK: "Choose Evacuate Disk on the failing disk.",
-    VolumeStatus.FAILED_REDUNDANCY: "Choose Resynchronize, or remove the mirror that is out of date and add another.",
+    VolumeStatus.AT_RISK: AT_RISK_HELP,
+    VolumeStatus.FAILED_REDUNDANCY: REPAIR_HELP,
+    VolumeStatus.FAILED_REDUNDANCY_AT_RISK: RISKY_REPAIR_HELP,
+    VolumeStatus.DEGRADED: REPAIR_HELP,
+    VolumeStatus.DEGRADED_AT_RISK: RISKY_REPAIR_HELP,
     VolumeStatus.FAILED: "Stop the volume, check its disks and its data, then start it again.",
     VolumeStatus.MISSING: "Bring its disks back and choose Rescan.",
 }
+REPAIRABLE = frozenset(
+    {
+        VolumeStatus.FAILED_REDUNDANCY,
+        VolumeStatus.FAILED_REDUNDANCY_AT_RISK,
+        VolumeStatus.DEGRADED,
+        VolumeStatus.DEGRADED_AT_RISK,
+    }
+)
 ORDER = (Kind.GROUP, Kind.DISK, Kind.VOLUME)
 FENCED_HELP = "Stop the volume, check its disk and its data, then start it again."
 FROZEN_HELP = "Bring the group's disks back and choose Rescan: no change is possible before."
@@ -39,6 +58,7 @@ class Trouble:
     tone: Tone
     what: str  # its state, and what that touches
     help: str  # what to do
+    ways: tuple[tuple[Remedy, Ref], ...] = ()  # what can be begun against it and on what, the best first
 
 
 def troubles(mirror: Mirror) -> list[Trouble]:
@@ -52,16 +72,44 @@ def troubles(mirror: Mirror) -> list[Trouble]:
 def trouble_of(mirror: Mirror, record: Record) -> Trouble:
     """What is wrong with an object whose tone is a warning or worse."""
     state = status_text(mirror, record)
+    ways: tuple[tuple[Remedy, Ref], ...] = ()
     match record:
         case Disk():
             what, helps = _of_disk(mirror.config, record, state)
+            ways = tuple((action, record.ref) for action in _disk_actions(record))
         case Group():
             what, helps = f"{state}: {record.frozen}", FROZEN_HELP
+            ways = ((Remedy.RESCAN, record.ref),)
         case Volume():
             what, helps = _of_volume(mirror.config, record, state)
+            ways = tuple(_volume_ways(mirror.config, record))
         case _:
             what, helps = state, ""
-    return Trouble(record.ref, record.name, tone_of(record), what, helps)
+    return Trouble(record.ref, record.name, tone_of(record), what, helps, ways)
+
+
+def _disk_actions(disk: Disk) -> tuple[Remedy, ...]:
+    if disk.group is None and not disk.present:
+        return Remedy.RESCAN, Remedy.REMOVE_LUN
+    return DISK_ACTIONS.get(disk.status, ())
+
+
+def _volume_ways(config: Config, volume: Volume) -> Iterator[tuple[Remedy, Ref]]:
+    if volume.fenced or volume.status is VolumeStatus.FAILED:
+        yield Remedy.START_VOLUME, volume.ref
+        yield Remedy.STOP_VOLUME, volume.ref
+    elif volume.status in REPAIRABLE:
+        yield Remedy.REPAIR_VOLUME, volume.ref
+        if volume.layout is not VolumeLayout.RAID5:
+            yield Remedy.RESYNC_VOLUME, volume.ref
+    for disk in _disks_of(config, volume):
+        yield from ((action, disk.ref) for action in _disk_actions(disk))
+
+
+def _disks_of(config: Config, volume: Volume) -> list[Disk]:
+    """The disks that a volume lies on, each once, by name."""
+    disks = {sd.disk for plex in config.plexes_of(volume.ref) for sd in config.subdisks_of(plex.ref)}
+    return sorted((config.disk(ref) for ref in disks), key=lambda disk: natural(disk.name))
 
 
 def _of_disk(config: Config, disk: Disk, state: str) -> tuple[str, str]:
@@ -74,14 +122,20 @@ def _of_disk(config: Config, disk: Disk, state: str) -> tuple[str, str]:
 def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:
     if volume.fenced:
         return f"{state}: {volume.fenced}", FENCED_HELP
-    disks = [config.disk(sd.disk) for plex in config.plexes_of(volume.ref) for sd in config.subdisks_of(plex.ref)]
-    away = sorted({disk.name for disk in disks if not disk.present}, key=natural)
+    disks = _disks_of(config, volume)
+    away = [disk.name for disk in disks if not disk.present]
+    failing = [disk.name for disk in disks if disk.failing and disk.present]
     clients = [client.name for client in config.connections_of(volume.ref)]
     used = f" In use by {listed(clients)}." if clients else ""
     if not away:
-        return f"{state}.{used}", VOLUME_HELP.get(volume.status, "")
-    helps = BRING_BACK if len(config.plexes_of(volume.ref)) > 1 else BRING_ONLY_BACK
-    return f"{state}: {listed(away)} missing.{used}", helps.format(disks=listed(away))
+        helps = VOLUME_HELP.get(volume.status, "").format(disks=listed(failing) if failing else "its failing disk")
+        return f"{state}{_failing_words(failing)}.{used}", helps
+    helps = BRING_BACK if volume.status in REPAIRABLE else BRING_ONLY_BACK
+    return f"{state}: {listed(away)} missing{_failing_words(failing, ', ')}.{used}", helps.format(disks=listed(away))
+
+
+def _failing_words(failing: list[str], between: str = ": ") -> str:
+    return f"{between}{listed(failing)} failing" if failing else ""
 
 
 def states(mirror: Mirror, kind: Kind) -> str:

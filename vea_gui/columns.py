@@ -26,6 +26,7 @@ from engine.records import (
 from engine.units import format_exact, format_size
 from vea_gui.attention import trouble_of
 from vea_gui.mirror import Mirror
+from vea_gui.remedies import first_words
 from vea_gui.risk import risk_of, summary
 from vea_gui.words import Tone, percent_done, plex_words, status_text, time_left, tone_of
 
@@ -46,6 +47,7 @@ class Column:
     right: bool = False
     shown: bool = True  # from the start; the column chooser has the rest
     width: int = 16  # letters
+    go: str = ""  # the action that a click on the cell begins; where its text is empty there is none
 
     def key(self, mirror: Mirror, record: Record) -> Any:
         """By what rows are ordered."""
@@ -376,8 +378,9 @@ ALERT = (
     Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
     moment("time", "Date/Time", lambda a: a.time),
     Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=48),
+    Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12, go="go-to-object"),
+    Column("action", "Action", first_words, width=18, go="begin-remedy"),
     Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=62),
-    Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12),
     Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )
 

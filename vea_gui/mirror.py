@@ -49,6 +49,13 @@ class Mirror:
         self.health = Health()
         self._work: dict[Ref, dict[Ref, Task]] = {}
 
+    @classmethod
+    def of(cls, config: Config) -> Mirror:
+        """One that only looks up: nothing is rolled up in it."""
+        made = cls()
+        made.config = config
+        return made
+
     def reset(self, host: Ref, config: Config) -> Change:
         """Begin anew with a whole configuration."""
         self.host, self.config = host, config

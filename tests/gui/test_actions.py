@@ -26,6 +26,7 @@ from engine.records import (
     PlexState,
     Record,
     Ref,
+    Remedy,
     Severity,
     Task,
     TaskState,
@@ -83,6 +84,16 @@ def more_records() -> list[Record]:
         Alert(
             ref=Ref(Kind.ALERT, "1", HOST_ID), name="A disk fails", severity=Severity.WARNING, time=1.7e9, object=volume
         ),
+        Alert(
+            ref=Ref(Kind.ALERT, "2", HOST_ID),
+            name="A disk is missing",
+            severity=Severity.ERROR,
+            time=1.7e9,
+            object=ref(Kind.DISK, 5),
+            cause="Its LUN is not there.",
+            remedy="Bring its LUN back and rescan.",
+            action=Remedy.RESCAN,
+        ),
     ]
     found.update({record.ref: record for record in extra})
     return list(found.values())
@@ -135,7 +146,7 @@ def test_shortcuts_are_unique_where_they_count() -> None:
 
 def test_every_kind_has_actions() -> None:
     for kind in Kind:
-        if kind in (Kind.CONNECTION, Kind.HOST, Kind.ENCLOSURE):
+        if kind in (Kind.CONNECTION, Kind.HOST, Kind.ENCLOSURE, Kind.SETTINGS):
             continue
         one = next(selection for selection in selections(CONFIG) if selection.place == kind.value)
         assert len(book().for_selection(one)) >= 3, kind
@@ -168,7 +179,7 @@ def test_several_rows_name_their_count() -> None:
     pair = Selection(CONFIG, (ref(Kind.VOLUME, 1), ref(Kind.VOLUME, 2)))
     labels = [row.label(pair) for row in book().for_selection(pair)]
     assert "Delete 2 Volumes..." in labels
-    assert "Expand Volume..." not in labels
+    assert "Resize Volume..." not in labels
 
 
 class Commands:

@@ -34,6 +34,7 @@ Role = Qt.ItemDataRole
 REF_ROLE = Role.UserRole + 1
 BAR_ROLE = Role.UserRole + 2
 TONE_ROLE = Role.UserRole + 3
+LINK_ROLE = Role.UserRole + 4
 
 
 @dataclass(frozen=True)
@@ -407,6 +408,10 @@ def _tone(mirror: Mirror, column: Column, record: Record) -> int:
     return int(column.tone(mirror, record)) if column.tone is not None else 0
 
 
+def _link(mirror: Mirror, column: Column, record: Record) -> bool:
+    return bool(column.go and column.text(mirror, record))
+
+
 def _foreground(mirror: Mirror, column: Column, record: Record) -> QColor | None:
     tone = column.tone(mirror, record) if column.tone is not None else Tone.NONE
     return theme.current().state(tone) if tone >= Tone.WARNING else None
@@ -422,4 +427,5 @@ _READERS: dict[int, Callable[[Mirror, Column, Record], Any]] = {
     REF_ROLE: _ref,
     BAR_ROLE: _bar,
     TONE_ROLE: _tone,
+    LINK_ROLE: _link,
 }

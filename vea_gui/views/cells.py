@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from vea_gui import theme
-from vea_gui.models.table import BAR_ROLE
+from vea_gui.models.table import BAR_ROLE, LINK_ROLE
 
 Index = QModelIndex | QPersistentModelIndex
 MARGIN = 4
@@ -20,6 +20,8 @@ class CellDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         share = index.data(BAR_ROLE)
         if share is None:
+            if index.data(LINK_ROLE):
+                self._as_link(option)
             super().paint(painter, option, index)
             return
         self.initStyleOption(option, index)
@@ -27,6 +29,11 @@ class CellDelegate(QStyledItemDelegate):
         widget = option.widget
         widget.style().drawControl(QStyle.ControlElement.CE_ItemViewItem, option, painter, widget)
         self._paint_bar(painter, option, share, words)
+
+    def _as_link(self, option: QStyleOptionViewItem) -> None:
+        """What a click leads somewhere from is underlined, in the colour of links; on a picked row it has its ink."""
+        option.font.setUnderline(True)
+        option.palette.setColor(QPalette.ColorRole.Text, theme.current().color("accent"))
 
     def _paint_bar(self, painter: QPainter, option: QStyleOptionViewItem, share: float, words: str) -> None:
         colors = theme.current()

@@ -16,17 +16,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from engine.records import Kind
+from engine.records import Kind, Record
 from vea_gui import icons, theme
 from vea_gui.attention import Trouble, space, states, troubles
 from vea_gui.console import Console
 from vea_gui.mirror import Change
+from vea_gui.remedies import Way
 from vea_gui.tree_shape import AGENT, FOLDER_KINDS, FOLDER_NAMES, FOLDERS, Folder
 from vea_gui.views.menus import context_menu
+from vea_gui.views.remedy_bar import RemedyBar, begin, best_way
 from vea_gui.words import TONE_NAMES, Tone
 
 LEAST_LINES = 4
 MOST = 100
+ACTION = 2
 """Rows of trouble that are listed; the headline counts all."""
 SHOWN = (Kind.GROUP, Kind.DISK, Kind.ENCLOSURE, Kind.VOLUME, Kind.CONNECTION)
 
@@ -66,6 +69,17 @@ class Sheet(QTableWidget):
         if icon is not None:
             item.setIcon(icon)
 
+    def link(self, row: int, column: int, leads: bool) -> None:
+        """A cell from which a click leads somewhere looks like it."""
+        item = self.item(row, column)
+        if item is None:
+            return
+        font = item.font()
+        if font.underline() is not leads:
+            font.setUnderline(leads)
+            item.setFont(font)
+        item.setForeground(theme.current().color("accent") if leads else theme.current().color("text"))
+
     def fit(self) -> None:
         """Columns as wide as their words, but none wider than its share; the last has the rest."""
         widest = self.viewport().width() * 2 // 5
@@ -82,10 +96,11 @@ class Troubles(Sheet):
     """What needs attention: a row is picked as anywhere else, Enter shows it in the tree."""
 
     def __init__(self, console: Console, parent: QWidget) -> None:
-        super().__init__("Needs attention", ("Object", "What is wrong", "What to do"), self._open, parent)
+        super().__init__("Needs attention", ("Object", "What is wrong", "Action", "What to do"), self._open, parent)
         self.console = console
         self.rows: list[Trouble] = []
         self.itemSelectionChanged.connect(self._picked)
+        self.cellClicked.connect(self._clicked)
 
     def show_rows(self, found: list[Trouble]) -> None:
         """Bring the rows up to date; what is picked stays picked."""
@@ -99,7 +114,10 @@ class Troubles(Sheet):
             icon = icons.icon(f"state-{TONE_NAMES[trouble.tone]}")
             self.put(row, 0, trouble.name, icon)
             self.put(row, 1, trouble.what)
-            self.put(row, 2, trouble.help)
+            way = self._way(trouble)
+            self.put(row, ACTION, way.words if way is not None else "")
+            self.link(row, ACTION, way is not None)
+            self.put(row, ACTION + 1, trouble.help)
         names = [trouble.ref for trouble in found]
         if picked is not None and picked.ref in names:
             self.selectRow(names.index(picked.ref))
@@ -112,6 +130,23 @@ class Troubles(Sheet):
         trouble = self._at(self.currentRow())
         if trouble is not None:
             context_menu(self.console, self.console.at(trouble.ref), self).popup(event.globalPos())
+
+    def _way(self, trouble: Trouble) -> Way | None:
+        record = self.console.config.get(trouble.ref)
+        return best_way(self.console, record) if record is not None else None
+
+    def _clicked(self, row: int, column: int) -> None:
+        trouble = self._at(row)
+        way = self._way(trouble) if trouble is not None and column == ACTION else None
+        if way is not None:
+            begin(self.console, way)
+
+    def meant(self) -> Record | None:
+        """The object whose trouble is picked; when none is, the only one there is."""
+        if len(self.rows) == 1:
+            return self.console.config.get(self.rows[0].ref)
+        trouble = self._at(self.currentRow()) if self.selectedItems() else None
+        return self.console.config.get(trouble.ref) if trouble is not None else None
 
     def _at(self, row: int) -> Trouble | None:
         return self.rows[row] if 0 <= row < len(self.rows) else None
@@ -136,6 +171,7 @@ class OverviewPage(QWidget):
         self.headline.setTextFormat(Qt.TextFormat.PlainText)
         self.headline.setWordWrap(True)
         self.troubles = Troubles(console, self)
+        self.remedies = RemedyBar(console, self.troubles.meant, self)
         self.table = Sheet("Objects", ("Name", "Objects", "Space", "State"), self._open, self)
         self.table.setRowCount(len(FOLDERS))
         layout = QVBoxLayout(self)
@@ -143,9 +179,11 @@ class OverviewPage(QWidget):
         layout.setSpacing(8)
         self.headline.setContentsMargins(8, 8, 8, 0)
         layout.addWidget(self.headline)
+        layout.addWidget(self.remedies)
         layout.addWidget(self.troubles, 3)
         layout.addWidget(self.table, 2)
         console.changed.connect(self._changed)
+        console.selection_changed.connect(self._follow)
         theme.signals().changed.connect(self._fill)
         self._fill()
 
@@ -157,11 +195,16 @@ class OverviewPage(QWidget):
         if self.isVisible() and change.touches(*SHOWN):
             self._fill()
 
+    def _follow(self, _: object) -> None:
+        if self.isVisible():
+            self.remedies.update_ways()
+
     def _fill(self) -> None:
         found = troubles(self.console.mirror)
         self.headline.setText(_headline(found))
         self.troubles.setVisible(bool(found))
         self.troubles.show_rows(found[:MOST])
+        self.remedies.update_ways()
         for row, name in enumerate(FOLDERS):
             self._fill_folder(row, name)
         self.table.fit()

@@ -20,6 +20,7 @@ from engine.records import Ref
 from vea_gui.columns import properties, state_tip
 from vea_gui.console import Console
 from vea_gui.mirror import Change
+from vea_gui.views.remedy_bar import RemedyBar
 from vea_gui.words import KIND_NAMES, Tone, tone_of
 
 
@@ -41,6 +42,7 @@ class PropertiesWindow(QDialog):
         self.note.setContentsMargins(8, 8, 8, 0)
         self.note.setWordWrap(True)
         self.note.hide()
+        self.remedies = RemedyBar(console, lambda: console.config.get(ref), self)
         self.form = QFormLayout()
         self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.form.setContentsMargins(16, 16, 16, 16)
@@ -73,6 +75,7 @@ class PropertiesWindow(QDialog):
         buttons.addButton(close, QDialogButtonBox.ButtonRole.RejectRole)
         layout = QVBoxLayout(self)
         layout.addWidget(self.note)
+        layout.addWidget(self.remedies)
         layout.addWidget(scroll, 1)
         layout.addWidget(buttons)
         self.resize(self.fontMetrics().averageCharWidth() * 72, self.fontMetrics().height() * 26)
@@ -81,8 +84,10 @@ class PropertiesWindow(QDialog):
         record = self.console.config.get(self.ref)
         if record is None:
             self._say("This object is not there any more. These are its last values.")
+            self.remedies.hide()
             return
         self._say(state_tip(self.console.mirror, record) if tone_of(record) >= Tone.WARNING else "")
+        self.remedies.update_ways()
         self.setWindowTitle(f"Properties of {KIND_NAMES[self.ref.kind][0]} {record.name}")
         for row, (label, value) in enumerate(properties(self.console.mirror, record)):
             if row == len(self.values):

@@ -10,7 +10,7 @@ from engine.records import Ref
 from vea_gui import theme
 from vea_gui.console import Console
 from vea_gui.mirror import Change
-from vea_gui.models.table import RecordTable
+from vea_gui.models.table import LINK_ROLE, RecordTable
 from vea_gui.selection import Selection
 from vea_gui.views.cells import CellDelegate
 from vea_gui.views.reason_menu import ReasonMenu
@@ -49,7 +49,8 @@ class RecordTableView(QTableView):
         console.changed.connect(self._changed)
         console.selection_changed.connect(self._follow_selection)
         theme.signals().changed.connect(self._restyle)
-        self.doubleClicked.connect(self._open)
+        self.doubleClicked.connect(self._double_clicked)
+        self.clicked.connect(self._clicked)
 
     def seen_rows(self) -> range:
         """The rows that can be seen now."""
@@ -222,6 +223,16 @@ class RecordTableView(QTableView):
         ref = self.table.ref(index.row())
         self.activated_ref.emit(ref)
         self.console.trigger("properties", Selection(self.console.config, (ref,)))
+
+    def _double_clicked(self, index: QModelIndex) -> None:
+        if not index.data(LINK_ROLE):
+            self._open(index)
+
+    def _clicked(self, index: QModelIndex) -> None:
+        """A click on a cell that leads somewhere goes there, unless several rows are being picked."""
+        if index.data(LINK_ROLE) and not QGuiApplication.keyboardModifiers() and len(self.selected_refs()) <= 1:
+            selection = Selection(self.console.config, (self.table.ref(index.row()),))
+            self.console.trigger(self.table.columns[index.column()].go, selection)
 
     def _menu_at_current(self) -> None:
         rect = self.visualRect(self.currentIndex())

@@ -1,0 +1,83 @@
+"""From a trouble to its object and to what helps, in one click each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
+
+from engine.records import Alert, Record
+from vea_gui.console import Console
+from vea_gui.remedies import Way, ways
+
+GO = "Go to Object"
+
+
+def best_way(console: Console, record: Record) -> Way | None:
+    """The first way that is possible now; the first of all when none is."""
+    found = [way for way in ways(console.mirror, record) if console.actions.get(way.action) is not None]
+    return next((way for way in found if not why_not(console, way)), found[0] if found else None)
+
+
+def why_not(console: Console, way: Way) -> str:
+    """Why an action cannot be begun now; empty when it can."""
+    on = console.at(way.on) if way.on is not None else console.at()
+    return console.actions.row(way.action).reason(on)
+
+
+def begin(console: Console, way: Way) -> None:
+    """Begin it as the menu would."""
+    console.trigger(way.action, console.at(way.on) if way.on is not None else console.at())
+
+
+class RemedyBar(QWidget):
+    """Buttons for one record: to the object of an alert, and to what helps. Gone while there is nothing to offer."""
+
+    def __init__(self, console: Console, meant: Callable[[], Record | None], parent: QWidget) -> None:
+        super().__init__(parent)
+        self.console = console
+        self._meant = meant
+        self._way: Way | None = None
+        self.go = QPushButton(GO, self)
+        self.go.setAccessibleName(GO)
+        self.go.clicked.connect(self._go)
+        self.remedy = QPushButton(self)
+        self.remedy.clicked.connect(self._begin)
+        self.reason = QLabel(self)  # why the remedy is not possible: seen, not only a tip
+        self.reason.setWordWrap(True)
+        self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 2, 8, 2)
+        row.setSpacing(8)
+        row.addWidget(self.go)
+        row.addWidget(self.remedy)
+        row.addWidget(self.reason, 1)
+        for button in (self.go, self.remedy):
+            button.setAutoDefault(False)
+        self.update_ways()
+
+    def update_ways(self) -> None:
+        """Follow what is meant and what is possible."""
+        record = self._meant()
+        self._way = best_way(self.console, record) if record is not None else None
+        self.go.setVisible(isinstance(record, Alert) and self.console.config.get(record.object) is not None)
+        reason = why_not(self.console, self._way) if self._way is not None else ""
+        words = self._way.words if self._way is not None else ""
+        self.remedy.setVisible(bool(words))
+        if self.remedy.text() != words:
+            self.remedy.setText(words)
+            self.remedy.setAccessibleName(words)
+        self.remedy.setEnabled(not reason)
+        self.remedy.setToolTip(reason)
+        self.remedy.setAccessibleDescription(reason)
+        self.reason.setText(reason)
+        self.setVisible(not self.go.isHidden() or not self.remedy.isHidden())
+
+    def _go(self) -> None:
+        record = self._meant()
+        if record is not None:
+            self.console.trigger("go-to-object", self.console.at(record.ref))
+
+    def _begin(self) -> None:
+        if self._way is not None:
+            begin(self.console, self._way)
