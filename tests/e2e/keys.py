@@ -81,10 +81,10 @@ def stand_on_row(walker: Walker, table: str, name: str) -> None:
 def expand(walker: Walker, name: str, mebibytes: int) -> None:
     stand_on_row(walker, "Volumes", name)
     walker.key("shift+F10")
-    walker.find(("", "Expand Volume..."), popup=True)
-    walker.walk_to("Expand Volume...", key="Down")
+    walker.find(("", "Resize Volume..."), popup=True)
+    walker.walk_to("Resize Volume...", key="Down")
     walker.key("Return")
-    asking = dialog("Expand Volume")
+    asking = dialog("Resize Volume")
     walker.find(asking, ("text", "New size"))
     walker.walk_to("New size")
     walker.key("ctrl+a")

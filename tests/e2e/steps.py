@@ -130,12 +130,12 @@ def row_of(walker: Walker, table: str, name: str) -> Node:
 
 
 def expand(walker: Walker, name: str, mebibytes: int) -> None:
-    """Expand Volume from the context menu of its row."""
+    """Resize Volume from the context menu of its row."""
     go_to_group(walker)
     open_tab(walker, "Volumes")
     walker.click(row_of(walker, "Volumes", name), button=3)
-    walker.entry("Expand Volume...")
-    asking = dialog("Expand Volume")
+    walker.entry("Resize Volume...")
+    asking = dialog("Resize Volume")
     walker.fill(walker.find(asking, ("text", "New size")), f"{mebibytes} MiB")
     walker.find(asking, ("table cell", f"*{mebibytes} MiB"))
     walker.click(walker.find(asking, ("push button", "OK"), **{"with": ["enabled"]}))

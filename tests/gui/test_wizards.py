@@ -28,8 +28,10 @@ from engine.commands import (
     MoveSubdisks,
     RemoveMirrors,
     Rename,
+    ScrubVolume,
     SetDiskUsage,
     SetVolumeUsage,
+    ShrinkVolume,
     SplitSubdisk,
     Target,
     ThrottleTask,
@@ -298,14 +300,38 @@ def test_set_volume_usage(qtbot: QtBot, console: Console, api: PlannedEngine) ->
 
 # --- sizes ---
 def test_expand_by_an_amount(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
-    Driver(qtbot, console, "expand_volume", [EV]).fill(way="By an amount", more="100 MiB").finish()
+    Driver(qtbot, console, "resize_volume", [EV]).fill(way="Expand by", more="100 MiB").finish()
     assert api.submitted == [GrowVolume(volume=EV, size=612 * MIB)]
 
 
-def test_expand_to_less_is_refused(qtbot: QtBot, console: Console) -> None:
-    driver = Driver(qtbot, console, "expand_volume", [EV]).fill(size="512 MiB")
+def test_the_size_that_it_has_is_no_new_size(qtbot: QtBot, console: Console) -> None:
+    driver = Driver(qtbot, console, "resize_volume", [EV]).fill(size="512 MiB")
     assert "current size" in driver.reason("size")
     assert not driver.dialog.finish.isEnabled()
+
+
+def test_a_smaller_size_shrinks_and_says_what_is_lost(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "resize_volume", [EV]).fill(size="500 MiB")
+    assert not driver.dialog.control("choice").isVisible()
+    assert not driver.dialog.finish.isEnabled()  # somebody is connected
+    driver.fill(force=True)
+    assert driver.dialog.finish.text() == "Shrink Volume"
+    assert "last 12 MiB of ev" in driver.dialog.plan_view.accessibleDescription()
+    driver.finish()
+    assert api.submitted == [ShrinkVolume(volume=EV, size=500 * MIB, force=True)]
+
+
+def test_shrink_by_an_amount_by_force(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "resize_volume", [EV]).fill(way="Shrink by", less="112 MiB")
+    driver.fill(force=True).finish()
+    assert api.submitted == [ShrinkVolume(volume=EV, size=400 * MIB, force=True)]
+
+
+def test_verify_and_repair_asks_which_mirror_is_right(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "repair_mirrors", [EV]).fill(source="ev-02")
+    assert "Make what differs equal to ev-02" in driver.steps()
+    driver.finish()
+    assert api.submitted == [ScrubVolume(volume=EV, source=ref(Kind.PLEX, 2))]
 
 
 # --- subdisks ---

@@ -222,6 +222,14 @@ def two_present(config: Config, volume: Ref) -> Problem | None:
     return None if missing.count(None) > 1 else first(missing)
 
 
+def two_complete(config: Config, volume: Ref) -> Problem | None:
+    """There are mirrors to compare."""
+    if len([plex for plex in config.plexes_of(volume) if plex.complete]) > 1:
+        return None
+    text = f"{config.volume(volume).name} has no two complete mirrors."
+    return Problem(text, "Resynchronize the volume first.", volume)
+
+
 def not_in_doubt(config: Config, volume: Ref) -> Problem | None:
     """The mirrors are meant to be equal."""
     record = config.volume(volume)

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QDialog
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.wizards.dialog import FormDialog
-from vea_gui.wizards.expand import expand_volume
 from vea_gui.wizards.form import Form
 from vea_gui.wizards.groups import add_disk, import_group, new_group
 from vea_gui.wizards.luns import add_lun
@@ -18,6 +17,8 @@ from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set
 from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
 from vea_gui.wizards.new_volume import new_volume
 from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_task
+from vea_gui.wizards.resize import resize_volume
+from vea_gui.wizards.scrub import repair_mirrors
 from vea_gui.wizards.subdisks import join_subdisks, split_subdisk
 
 FORMS: dict[str, Callable[..., Form]] = {
@@ -25,7 +26,8 @@ FORMS: dict[str, Callable[..., Form]] = {
     "add_disk": add_disk,
     "import_group": import_group,
     "new_volume": new_volume,
-    "expand_volume": expand_volume,
+    "resize_volume": resize_volume,
+    "repair_mirrors": repair_mirrors,
     "add_mirror": add_mirror,
     "remove_mirror": remove_mirror,
     "break_mirror": break_mirror,

@@ -27,7 +27,7 @@ from vea_gui.console import Console
 from vea_gui.mirror import Change
 from vea_gui.views.message import message
 from vea_gui.views.tab_order import step, stops
-from vea_gui.wizards.form import Form
+from vea_gui.wizards.form import PLAIN_VERB, Form
 from vea_gui.wizards.form_page import FormPage
 from vea_gui.wizards.inquiry import Inquiry
 from vea_gui.wizards.notice import Notice
@@ -300,6 +300,8 @@ class FormDialog(QDialog):
         found = self.inquiry
         ready = found.plan is not None and not found.plan.problems and not found.asking and not self.busy
         self.finish.setEnabled(ready and self._on_plan() and not found.gone)
+        if self.form.verb == PLAIN_VERB and not self.form.wizard:  # what destroys something is called by its name
+            self.finish.setText((found.plan.confirm_button if ready and found.plan else "") or PLAIN_VERB)
         if self.form.wizard:
             self.back.setEnabled(self.stack.currentIndex() > 0 and not self.busy)
             self.next.setEnabled(not self._on_plan() and not found.gone and not self._in_the_way())

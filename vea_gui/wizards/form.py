@@ -11,6 +11,8 @@ from engine.commands import Command
 from engine.config import Config
 from engine.records import Ref
 
+PLAIN_VERB = "OK"
+
 Answers: TypeAlias = Mapping[str, Any]
 """Field name -> what the operator has answered: str, int (sizes in bytes), bool, a choice's value, a tuple of Refs."""
 
@@ -97,7 +99,7 @@ class Form:
     title: str
     pages: tuple[Page, ...]
     build: Callable[[Config, Answers], Command]
-    verb: str = "OK"
+    verb: str = PLAIN_VERB
     welcome: str = ""  # text of a first page that can be skipped for good; wizards only
     wizard: bool = False
     about: tuple[Ref, ...] = ()  # objects without which it makes no sense
