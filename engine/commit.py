@@ -132,10 +132,18 @@ class Committer:
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
             )
             self._changed.notify_all()
+            self._note_health(old, new, touched)
             self._log_ended(old, new, touched)
             for task, why in ended:
                 self.end_task(task, why)
             return new
+
+    def _note_health(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
+        """A restart makes no failing disk a sound one."""
+        for ref in sorted(ref for ref in touched if ref.kind is Kind.DISK):
+            disk, before = new.get(ref), old.get(ref)
+            if isinstance(disk, Disk) and (disk.failing or disk.errors or isinstance(before, Disk)):
+                self._luns.note_health(ref, failing=disk.failing, errors=disk.errors)
 
     def show(self, change: Callable[[Edit], None]) -> None:
         """Take over what only this host knows and has written down already."""

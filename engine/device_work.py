@@ -55,6 +55,8 @@ class DeviceWork:
             commands.InitDisks: groups.disks.init,
             commands.CreateGroup: groups.create,
             commands.AddDisks: groups.disks.add,
+            commands.ReactivateDisk: groups.disks.reactivate,
+            commands.ReplaceDisk: groups.disks.replace,
             commands.ImportGroup: groups.take,
             commands.DeportGroup: groups.let_go,
             commands.StartVolumes: groups.volumes.believe,
@@ -65,12 +67,14 @@ class DeviceWork:
         self._failed: dict[type[Command], Callable[..., None]] = {
             commands.CreateGroup: groups.not_created,
             commands.AddDisks: groups.disks.not_added,
+            commands.ReplaceDisk: groups.disks.not_replaced,
             commands.ImportGroup: groups.not_taken,
         }
         self._after: dict[type[Command], Callable[..., None]] = {
             commands.Refresh: scanner.refreshed,
             commands.RemoveLuns: scanner.remove_luns,
             commands.RemoveDisks: groups.disks.release,
+            commands.ReplaceDisk: groups.disks.replaced,
             commands.ImportGroup: groups.arrived,
             commands.StartVolumes: groups.volumes.recover_volumes,
         }

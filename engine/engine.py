@@ -213,6 +213,7 @@ class Engine:
 
     def _carry_out(self, command: Command, plan: Plan) -> Ref:
         task = self._numbered(command, plan)
+        tasks = [task, *(self._numbered_work(work) for work in plan.also)]
         more = self._work.before(command, plan)
 
         def change(edit: Edit) -> None:
@@ -221,7 +222,8 @@ class Engine:
             for record in plan.puts:
                 edit.put(record)
             more(edit)
-            edit.put(task)
+            for record in tasks:
+                edit.put(record)
             _forget_oldest(edit)
 
         try:
@@ -232,8 +234,9 @@ class Engine:
         self._work.after(command, plan)
         if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
-        elif task.state is not TaskState.COMPLETED:
-            self._begin(task)
+        for record in tasks:
+            if record.type is not TaskType.RESCAN and record.state is not TaskState.COMPLETED:
+                self._begin(record)
         return task.ref
 
     def _begin(self, task: Task) -> None:
@@ -273,6 +276,11 @@ class Engine:
             undo=plan.undo,
             cleared=isinstance(command, _HOUSEKEEPING),
         )
+
+    def _numbered_work(self, work: Task) -> Task:
+        """A further task of a plan with a number of its own."""
+        ref = Ref(Kind.TASK, str(self.state.number()), self.state.host_id)
+        return msgspec.structs.replace(work, ref=ref, started_at=self.runtime.time())
 
     def _check(self, command: Command, plan: Plan, basis: int | None) -> None:
         if plan.problems:

@@ -181,7 +181,8 @@ class GroupKeeper:
     def _with_lun(self, disk: Disk) -> Disk:
         lun = self._luns.of(disk.ref)
         if lun is None or lun.device is None:
-            return msgspec.structs.replace(disk, present=False, lun="")
+            failing = lun is not None and lun.failing
+            return msgspec.structs.replace(disk, present=False, lun="", failing=failing)
         known = self._committer.config.get(disk.ref)
         enclosure = known.enclosure if isinstance(known, Disk) else None
         return msgspec.structs.replace(
@@ -192,6 +193,8 @@ class GroupKeeper:
             present=lun.present(),
             enclosure=enclosure,
             content="",
+            failing=lun.failing,
+            errors=lun.errors,
         )
 
 

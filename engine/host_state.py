@@ -27,6 +27,7 @@ class KnownLun(msgspec.Struct, frozen=True):
     """A LUN by its path, with the disk name that it keeps while it belongs to no group.
 
     `disk` is the id of the disk that it was and `size` its bytes, as last seen: what is shown of it while it is away.
+    `failing` and `errors` are those of that disk: a restart mends no disk.
     """
 
     path: str
@@ -34,6 +35,8 @@ class KnownLun(msgspec.Struct, frozen=True):
     enclosure: str = ""
     disk: str = ""
     size: int = 0
+    failing: bool = False
+    errors: int = 0
 
 
 class _Saved(msgspec.Struct):

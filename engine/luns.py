@@ -38,6 +38,8 @@ class Lun:
     disk: Ref | None = None  # the disk record that stands for it now
     remembered: bool = False  # which disk it is has been known since an earlier run, and no label has said so in this
     size: int = 0  # bytes, as last seen by an earlier run
+    failing: bool = False  # the disk that it is has failed, and nobody has returned it to service
+    errors: int = 0  # of that disk, that were mended
     leftover_of: str = ""  # id of a group that its label names and that does not have it, as last seen
 
     def present(self) -> bool:
@@ -66,6 +68,7 @@ class LunTable:
             if known.disk:
                 self.bind(lun, Ref(Kind.DISK, known.disk, state.host_id), known.name)
                 lun.remembered = True
+                lun.failing, lun.errors = known.failing, known.errors
 
     def __iter__(self) -> Iterator[Lun]:
         return iter(sorted(self._luns.values(), key=lambda lun: (len(lun.name), lun.name)))
@@ -122,6 +125,8 @@ class LunTable:
     def bind(self, lun: Lun, disk: Ref, name: str) -> None:
         """This LUN is that disk from now on."""
         remembered = lun.remembered and lun.disk == disk
+        if lun.disk != disk:
+            lun.failing, lun.errors = False, 0
         self.unbind(lun)
         lun.disk, lun.name, lun.remembered = disk, name, remembered
         self._by_disk[disk] = lun
@@ -156,6 +161,13 @@ class LunTable:
     def rename(self, lun: Lun, name: str) -> None:
         lun.name = name
         self._remember()
+
+    def note_health(self, disk: Ref, *, failing: bool, errors: int) -> None:
+        """What is known of a disk's health, for the runs that follow."""
+        lun = self._by_disk.get(disk)
+        if lun is not None and (lun.failing, lun.errors) != (failing, errors):
+            lun.failing, lun.errors = failing, errors
+            self._remember()
 
     def close(self) -> None:
         """Close every device, and with it every lock."""
@@ -201,7 +213,8 @@ def open_lun(path: str) -> HostDevice:
 
 def _known(lun: Lun) -> KnownLun:
     size = lun.device.size if lun.device is not None else lun.size
-    return KnownLun(lun.path, lun.name, lun.enclosure, lun.disk.id if lun.disk is not None else "", size)
+    disk = lun.disk.id if lun.disk is not None else ""
+    return KnownLun(lun.path, lun.name, lun.enclosure, disk, size, lun.failing, lun.errors)
 
 
 def _same(lun: Lun, device: HostDevice) -> bool:

@@ -48,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     puts: tuple[AnyRecord, ...] = ()  # the edit: records to put, then records to drop
     drops: tuple[Ref, ...] = ()
     task: Task | None = None  # long work that the edit starts
+    also: tuple[Task, ...] = ()  # further work that it starts beside `task`
     steps: tuple[PlanStep, ...] = ()
     allocates: tuple[Range, ...] = ()
     frees: tuple[Range, ...] = ()

@@ -139,7 +139,8 @@ class Scanner:
         def ended(edit: Edit) -> None:
             record = edit.config.get(task)
             if isinstance(record, Task):
-                edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=self._runtime.time()))
+                ended_at = max(record.started_at, self._runtime.time())  # the clock may have been set back meanwhile
+                edit.put(msgspec.structs.replace(record, state=state, result=result, finished_at=ended_at))
 
         self._committer.commit(ended)
 
@@ -296,7 +297,8 @@ class Scanner:
         assert lun.disk is not None
         known = edit.config.get(lun.disk)
         label = found.labels.get(lun.path)
-        fresh = Disk(ref=lun.disk, name=self._name(edit.config, lun), size=0)
+        name = self._name(edit.config, lun)
+        fresh = Disk(ref=lun.disk, name=name, size=0, failing=lun.failing, errors=lun.errors)
         disk = known if isinstance(known, Disk) else fresh
         grouped = edit.config.get(disk.group) is not None
         if not grouped:
@@ -332,15 +334,13 @@ class Scanner:
                 store.lose_disk(disk.ref)
                 lost.append(disk.ref)
                 continue
-            if disk.failing or not store.works(disk.ref):
+            if not store.works(disk.ref):
                 (back if self._comes_back(store, disk, lun) else lost).append(disk.ref)
             if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
                 grown[disk.ref] = self._resized(store, disk)
         ended: list[Ref] = []
 
         def change(edit: Edit) -> None:
-            for ref in back:
-                edit.put(msgspec.structs.replace(edit.config.disk(ref), failing=False))
             for ref, length in grown.items():
                 edit.put(msgspec.structs.replace(edit.config.disk(ref), public_length=length))
             for ref in lost:

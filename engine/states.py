@@ -37,7 +37,9 @@ COMPLETE = frozenset({PlexState.CLEAN, PlexState.ACTIVE})
 
 PLEX_MAY_BECOME: dict[PlexState, frozenset[PlexState]] = {
     PlexState.EMPTY: frozenset({PlexState.CLEAN, PlexState.ACTIVE, PlexState.FILLING}),
-    PlexState.CLEAN: frozenset({PlexState.ACTIVE, PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE}),
+    PlexState.CLEAN: frozenset(
+        {PlexState.ACTIVE, PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE, PlexState.FILLING}
+    ),
     PlexState.ACTIVE: frozenset(
         {PlexState.CLEAN, PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE, PlexState.FILLING}
     ),

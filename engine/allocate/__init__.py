@@ -6,6 +6,7 @@ from engine.allocate.grow import Growth, Tail, grow_columns, hidden_tails
 from engine.allocate.limits import max_grow, max_size, wants_log
 from engine.allocate.logs import disks_of, log_disks, log_length, place_log, without
 from engine.allocate.move import place_on, place_piece
+from engine.allocate.repair import place_lost, relocation_pools
 from engine.allocate.shape import Shape, mirror_shape, shape_of
 from engine.allocate.space import Piece, Space, usable_disks
 
@@ -26,6 +27,7 @@ __all__ = [
     "max_size",
     "mirror_shape",
     "place_log",
+    "place_lost",
     "place_on",
     "place_piece",
     "place_plexes",

@@ -29,6 +29,7 @@ def initialized(disk: Disk, group: Ref | None) -> Disk:
         public_length=found.public_length,
         content="",
         failing=False,
+        errors=0,
     )
 
 

@@ -16,6 +16,7 @@ from engine.commands import (
     CreateVolume,
     EvacuateDisk,
     GrowVolume,
+    RepairVolumes,
 )
 from engine.config import Config
 from engine.plans import Problem
@@ -25,6 +26,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "group": frozenset({Kind.GROUP}),
     "disk": frozenset({Kind.DISK}),
     "disks": frozenset({Kind.DISK}),
+    "by": frozenset({Kind.DISK}),
     "targets": frozenset({Kind.DISK}),
     "volume": frozenset({Kind.VOLUME}),
     "volumes": frozenset({Kind.VOLUME}),
@@ -63,7 +65,9 @@ def unknown_object(config: Config, command: Command) -> Problem | None:
         if ref not in config:
             return Problem(f"The {_word(ref.kind)} is not there any more.", "Choose another one.", ref, field)
     for field in command.__struct_fields__:
-        if getattr(command, field) == () and field != "paths" and not isinstance(command, _MAY_BE_EMPTY):
+        if getattr(command, field) != () or field == "paths" or isinstance(command, _MAY_BE_EMPTY):
+            continue
+        if field != "disks" or not isinstance(command, RepairVolumes):
             return Problem("Nothing was chosen.", f"Choose at least one of the {field}.", field=field)
     return None
 

@@ -47,6 +47,7 @@ class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     block_size: int = 512
     present: bool = False
     failing: bool = False  # an I/O error was seen since it was last reactivated
+    errors: int = 0  # that were mended by rewriting from a good copy, since it was last reactivated
     content: str = ""  # what stands on it that is not ours: "ext4 file system"
     paths: int = 1
     # derived

@@ -7,7 +7,7 @@ configuration first and never raises for records that exist.
 from engine.rules.disks import disk_can_join, disk_empty, disk_present
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
 from engine.rules.names import NAME_MAX, name_free, name_ok, next_name
-from engine.rules.parity import no_column_out, not_log, not_parity, parity_known
+from engine.rules.parity import is_parity, no_column_out, not_log, not_parity, parity_known, stays_readable
 from engine.rules.plexes import (
     all_complete,
     has_source,
@@ -19,6 +19,15 @@ from engine.rules.plexes import (
     plex_present,
     plexes_can_go,
     trusted,
+)
+from engine.rules.repair import (
+    LEFT_OUT,
+    disk_can_return,
+    is_lost,
+    lost_pieces,
+    plexes_to_return,
+    relocated,
+    to_repair,
 )
 from engine.rules.shapes import (
     COLUMNS_MAX,
@@ -48,6 +57,7 @@ from engine.rules.words import counted, listed, needed_free
 __all__ = [
     "COLUMNS_MAX",
     "IODELAY_MAX_MS",
+    "LEFT_OUT",
     "MIRRORS_MAX",
     "NAME_MAX",
     "SECTOR",
@@ -62,15 +72,19 @@ __all__ = [
     "can_take_subdisk",
     "counted",
     "disk_can_join",
+    "disk_can_return",
     "disk_empty",
     "disk_present",
     "group_quiet",
     "group_without_volumes",
     "has_source",
     "in_use_by_clients",
+    "is_lost",
+    "is_parity",
     "keeps_a_mirror",
     "listed",
     "log_fits",
+    "lost_pieces",
     "mirrors_ok",
     "name_free",
     "name_ok",
@@ -91,13 +105,17 @@ __all__ = [
     "plex_complete",
     "plex_present",
     "plexes_can_go",
+    "plexes_to_return",
+    "relocated",
     "running",
     "shares_disk",
     "size_ok",
+    "stays_readable",
     "stripes_ok",
     "task_controllable",
     "task_live",
     "task_of",
+    "to_repair",
     "trusted",
     "volume_ready",
     "volumes_of",

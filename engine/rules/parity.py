@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import PlexLayout, Ref, VolumeLayout
+from engine.records import Plex, PlexLayout, Ref, Subdisk, VolumeLayout
 from engine.rules.words import listed
-from engine.states import pieces_out
+from engine.states import pieces_out, two_columns
 
 
 def parity_known(config: Config, volume: Ref) -> Problem | None:
@@ -42,3 +44,17 @@ def not_log(config: Config, plex: Ref, what: str) -> Problem | None:
     if record.layout is not PlexLayout.LOG:
         return None
     return Problem(f"{record.name} is a log, which {what}.", "Choose another object.", plex)
+
+
+def is_parity(plex: Plex) -> bool:
+    """Whether a plex is kept by parity: its columns come and go one by one."""
+    return plex.layout is PlexLayout.RAID5
+
+
+def stays_readable(config: Config, volume: Ref, leaving: Collection[Subdisk]) -> Problem | None:
+    """A RAID-5 volume can be read without these pieces, together with those that are out already."""
+    out = [piece for plex in config.plexes_of(volume) for piece in pieces_out(config, plex)]
+    if not two_columns(list({piece.ref: piece for piece in (*out, *leaving)}.values())):
+        return parity_known(config, volume)
+    text = f"{config.volume(volume).name} lacks another column already."
+    return Problem(text, "Repair it first.", volume, "disk")

@@ -143,8 +143,8 @@ class Site:
         for record in made.puts:
             assert_lawful(self.config.get(record.ref), record)
             edit.put(record)
-        if made.task is not None:
-            edit.put(replace(made.task, state=TaskState.RUNNING))
+        for task in (made.task, *made.also) if made.task is not None else ():
+            edit.put(replace(task, state=TaskState.RUNNING))
         group = edit.config.get(made.group)
         if isinstance(group, Group):
             edit.put(replace(group, transaction=group.transaction + 1))

@@ -20,6 +20,7 @@ from engine.records import (
     RelocationMode,
     Settings,
     Severity,
+    Subdisk,
     TaskDelay,
     TaskType,
     settings_ref,
@@ -83,6 +84,7 @@ class Drawer:
             "striped": st.booleans() if kind is not commands.AddMirrors else st.sampled_from([None, False, True]),
             "across_enclosures": st.booleans(),
             "force": st.just(False),
+            "repair": st.booleans(),
             "clear": st.booleans(),
             "raid5": st.just(False),
             "log": st.just(commands.volumes.LogType.DEFAULT),
@@ -110,7 +112,7 @@ class Drawer:
             return self.some(many[name])
         if name == "preferred":
             return self._data.draw(st.sampled_from([None, self.ref(Kind.PLEX)]))
-        kinds = {"first": Kind.SUBDISK, "second": Kind.SUBDISK}
+        kinds = {"by": Kind.DISK, "source": Kind.PLEX, "first": Kind.SUBDISK, "second": Kind.SUBDISK}
         return self.ref(kinds.get(name) or Kind(name))
 
 
@@ -166,7 +168,8 @@ def volumes(site: Site) -> list[object]:
 
 def check_told(site: Site, made: Plan) -> None:
     """What the plan tells is what its records do."""
-    new = [record for record in made.puts if record.ref.kind is Kind.SUBDISK and record.ref not in site.config]
+    subdisks = [record for record in made.puts if record.ref.kind is Kind.SUBDISK]
+    new = [one for one in subdisks if place_of(site.config.get(one.ref)) != place_of(one)]
     if made.allocates:
         told = {(given.disk, given.offset, given.length) for given in made.allocates}
         assert told == {(one.disk, one.disk_offset, one.length) for one in new}
@@ -182,6 +185,10 @@ def check_told(site: Site, made: Plan) -> None:
         assert "None" not in step.text
     if made.undo:
         commands.decode(made.undo)
+
+
+def place_of(record: object) -> object:
+    return (record.disk, record.disk_offset) if isinstance(record, Subdisk) else None
 
 
 @hypothesis.settings(max_examples=60)
@@ -256,7 +263,14 @@ def test_a_command_about_things_that_are_gone_or_of_a_wrong_kind_is_refused(kind
         for name in kind.__struct_fields__:
             field = kind.__struct_config__ and next(f for f in msgspec.structs.fields(kind) if f.name == name)
             if field.type is Ref or (name == "preferred"):
-                aim = {"first": Kind.SUBDISK, "second": Kind.SUBDISK, "preferred": Kind.PLEX, "object": Kind.VOLUME}
+                aim = {
+                    "by": Kind.DISK,
+                    "source": Kind.PLEX,
+                    "first": Kind.SUBDISK,
+                    "second": Kind.SUBDISK,
+                    "preferred": Kind.PLEX,
+                    "object": Kind.VOLUME,
+                }
                 wanted = aim.get(name) or Kind(name)
                 values[name] = Ref(wanted, "0" * 32) if gone else Ref(wrong.get(wanted, Kind.ENCLOSURE), "0" * 31 + "1")
             elif field.required:

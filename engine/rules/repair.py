@@ -1,0 +1,65 @@
+"""What lies on disks that are lost, and what can be done about it."""
+
+from __future__ import annotations
+
+from engine.config import Config
+from engine.plans import Problem
+from engine.records import Disk, Plex, PlexState, Ref, Subdisk
+from engine.rules.plexes import trusted
+from engine.states import reaches
+
+LEFT_OUT = frozenset({PlexState.STALE, PlexState.IOFAIL})
+"""States of a plex that the engine has left out of writes. One that the operator has detached is not meant."""
+
+
+def is_lost(config: Config, subdisk: Subdisk) -> bool:
+    """Whether the disk of a subdisk is missing, too short for it, or failing."""
+    return not reaches(config, subdisk) or config.disk(subdisk.disk).failing
+
+
+def lost_pieces(config: Config, plex: Ref) -> list[Subdisk]:
+    """The pieces of a plex on lost disks; where one is moving to does not count."""
+    return [sd for sd in config.subdisks_of(plex) if sd.replaces is None and is_lost(config, sd)]
+
+
+def to_repair(config: Config, volume: Ref) -> list[Plex]:
+    """The mirrors that a repair fills: left out by the engine, half filled, or complete on a failing disk while
+    another one is beyond suspicion."""
+    sound = any(not lost_pieces(config, plex.ref) for plex in trusted(config, volume))
+    return [
+        plex
+        for plex in config.plexes_of(volume)
+        if plex.state in LEFT_OUT
+        or plex.state is PlexState.FILLING
+        or (sound and plex.state is not PlexState.OFFLINE and lost_pieces(config, plex.ref))
+    ]
+
+
+def disk_can_return(config: Config, disk: Ref) -> Problem | None:
+    """A disk of an imported group that is there, and that something is wrong with."""
+    record = config.disk(disk)
+    if not record.present:
+        return Problem(f"{record.name} is missing.", "Bring its LUN back and rescan, or replace the disk.", disk)
+    if record.failing or record.errors or plexes_to_return(config, disk):
+        return None
+    return Problem(f"{record.name} is in service, and no error was seen on it.", "There is nothing to do.", disk)
+
+
+def plexes_to_return(config: Config, disk: Ref) -> list[Plex]:
+    """The mirrors with a piece on this disk that the engine has left out, and that lack no other disk."""
+    plexes = [config.plex(ref) for ref in dict.fromkeys(sd.plex for sd in config.subdisks_on(disk))]
+    return [
+        plex
+        for plex in plexes
+        if plex.state in LEFT_OUT and all(sd.disk == disk for sd in lost_pieces(config, plex.ref))
+    ]
+
+
+def relocated(config: Config, disk: Ref) -> list[Subdisk]:
+    """What a repair has taken away from a disk, in the order in which it lay there."""
+    here = config.get(disk)
+    if not isinstance(here, Disk) or here.group is None:
+        return []
+    subdisks = (sd for other in config.disks_of(here.group) for sd in config.subdisks_on(other.ref))
+    away = [(sd.origin.disk_offset, sd.ref, sd) for sd in subdisks if sd.origin is not None and sd.origin.disk == disk]
+    return [sd for _, _, sd in sorted(away)]
