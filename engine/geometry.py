@@ -18,6 +18,11 @@ PRIVATE_MAX = 32 * MIB
 LUN_MIN = 16 * MIB
 """Smaller LUNs are refused: little but metadata would fit."""
 
+DIRTY_PAGE_REGIONS = 31_360
+"""Regions of a volume that one page of a dirty region log tells of: the bits that fit a sealed block of 4 KiB."""
+DIRTY_PAGE_SLOTS = 2
+"""Each page has so many blocks, which are written in turn."""
+
 
 class Geometry(NamedTuple):
     """The regions of a LUN of one size; bytes from its start."""
@@ -40,3 +45,9 @@ def geometry(lun_size: int) -> Geometry:
 def public_length(lun_size: int, public_offset: int) -> int:
     """Usable bytes behind `public_offset`: after a LUN has grown, this is the one number that changes."""
     return max(0, align_down(lun_size, ALLOCATION_UNIT) - public_offset)
+
+
+def dirty_pages(public_offset: int) -> int:
+    """How many pages of dirty region logs a disk has room for; 5/32 of the private region are theirs."""
+    private = public_offset - PRIVATE_OFFSET
+    return max(private, 0) // 32 * 5 // METADATA_BLOCK // DIRTY_PAGE_SLOTS

@@ -24,7 +24,8 @@ class FaultKind(enum.StrEnum):
     """LEG: an operation on one leg failed, its request is parked. FLUSH: what was written to `device` since the last
     good flush is in doubt; FLUSHes are parked. NO_SPACE: the client has had its ENOSPC, the legs may differ in the
     range. FIRST_WRITE: the record on disk still says clean, writes are parked. DEFECT: a bug in here; the client has
-    had its EIO.
+    had its EIO. MAP: `device` has not taken a page of the dirty map, whose place there has the generation `piece`;
+    writes to regions that are not marked yet wait for a decision.
     """
 
     LEG = "leg"
@@ -32,6 +33,7 @@ class FaultKind(enum.StrEnum):
     NO_SPACE = "enospc"
     FIRST_WRITE = "first-write"
     DEFECT = "defect"
+    MAP = "dirty-map"
 
 
 @dataclass(frozen=True, slots=True)

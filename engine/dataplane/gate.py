@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING
 
 from engine.dataplane.request import Op
@@ -102,6 +103,15 @@ class Gate:
             if not self._holds and not self.closed:
                 self.table = new
             self._await_slots(new)
+            self._changed.notify_all()
+
+    def pass_once(self) -> None:
+        """Return when everybody who is inside now has left once."""
+        with self._one_swap, self._changed:
+            self.latest = copy(self.latest)
+            if not self._holds and not self.closed:
+                self.table = self.latest
+            self._await_slots(self.latest)
             self._changed.notify_all()
 
     @contextmanager

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
 
 Verdict: TypeAlias = "int | Fault"
-"""How a request fared: DONE, an errno for the client, WAITS or FLUSHES, or the fault that parks it."""
+"""How a request fared: DONE, an errno for the client, WAITS, FLUSHES or MARKS, or the fault that parks it."""
 
 DONE = 0
 WAITS = -1
 FLUSHES = -2
+MARKS = -3
 
 CHUNK = 16 << 20
 """A ZERO or DISCARD of more bytes than this goes to the pool and there in such steps: a swap never waits for all."""
@@ -42,6 +43,9 @@ def perform(
         return FLUSHES
     if not table.writable:
         return Fault(volume.name, FaultKind.FIRST_WRITE, request.op, offset=request.offset, length=request.length)
+    dirty = volume.dirty
+    if dirty is not None and not dirty.note(request.offset + start, request.length if length < 0 else length):
+        return MARKS
     if request.op is Op.WRITE:
         return _write(volume, table, request)
     if length < 0:
@@ -53,7 +57,9 @@ def perform(
 
 
 def leg_fault(volume: VolumeIo, request: Request, plex: PlexMap, device: BlockDevice, number: int) -> Fault:
-    """The fault of one leg, for the request that met it."""
+    """The fault of one leg, for the request that met it. A write may have reached other legs: so it stays dirty."""
+    if volume.dirty is not None and request.op is not Op.READ:
+        volume.dirty.pin(request.offset, request.length)
     return Fault(
         volume.name,
         kind_of(number, writing=request.op is not Op.READ, readable=plex.readable),

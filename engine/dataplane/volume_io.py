@@ -12,7 +12,7 @@ from engine.dataplane.execute import execute
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.gate import Gate, Slot
 from engine.dataplane.parking import Parking
-from engine.dataplane.perform import CHUNK, DONE, FLUSHES, WAITS, Verdict, perform
+from engine.dataplane.perform import CHUNK, DONE, FLUSHES, MARKS, WAITS, Verdict, perform
 from engine.dataplane.pulse import Pulse
 from engine.dataplane.regions import RegionLocks
 from engine.dataplane.request import Op, Request, finish_all
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
+    from engine.dataplane.dirty_map import DirtyMap, MapPlace
     from engine.dataplane.flusher import Flusher
     from engine.dataplane.pool import Pool
     from engine.dataplane.request import Sink
@@ -72,6 +73,7 @@ class VolumeIo:
         self.regions = RegionLocks(runtime)
         self.written: set[BlockDevice] = set()
         self.fenced = False
+        self.dirty: DirtyMap | None = None
         self.now = runtime.now
         self.pulse = pulse or Pulse()
         self._pool = pool
@@ -176,6 +178,26 @@ class VolumeIo:
             self._parking.acquit(devices)
         self.release()
 
+    def use_map(self, dirty: DirtyMap | None) -> None:
+        """Mark regions in this map from now on; None: in none. Nobody may be inside, unless it is None."""
+        former, self.dirty = self.dirty, dirty
+        if dirty is not None:
+            dirty.bind(self)
+        if former is not None and former is not dirty:
+            former.retire()
+
+    def flush_soon(self, sink: Sink) -> None:
+        """As a client's FLUSH, which ends in `sink`."""
+        self._hand_to_flusher(Request(Op.FLUSH), sink)
+
+    def map_failed(self, place: MapPlace) -> None:
+        """A place of the dirty map's log has not taken a page. A durable write that failed may have used up the
+        device's report of lost writes: all volumes must hear."""
+        self._flusher.check(place.device, place.failed)
+        self._parking.tell(
+            Fault(self.name, FaultKind.MAP, device=place.device, piece=place.generation, number=place.failed)
+        )
+
     def hold(self) -> AbstractContextManager[None]:
         """Nobody is inside while this lasts, new batches wait."""
         return self.gate.hold()
@@ -184,6 +206,8 @@ class VolumeIo:
         """Run parked requests again, and tell the next fault of any cause anew."""
         for request, sink in self._parking.take():
             self.hand_to_pool(request, sink)
+        if self.dirty is not None:
+            self.dirty.retry()
 
     def fail_parked(self, number: int = errno.EIO) -> None:
         """End every parked request with this errno."""
@@ -205,6 +229,8 @@ class VolumeIo:
         """Let nobody in any more, end parked requests with ESHUTDOWN and wait for what is under way."""
         for request, sink in self._parking.close():
             sink.finish(request, errno.ESHUTDOWN)
+        if self.dirty is not None:
+            self.dirty.close()
         self.gate.close()
         with self._changed:
             self._changed.wait_for(lambda: not self._late)
@@ -220,6 +246,8 @@ class VolumeIo:
             self.hand_to_pool(request, sink)
         elif verdict == FLUSHES:
             self._hand_to_flusher(request, sink)
+        elif verdict == MARKS:
+            self._hand_to_map(request, sink)
         else:
             sink.finish(request, verdict)
 
@@ -256,6 +284,8 @@ class VolumeIo:
     def defect(self, op: Op | None) -> int:
         """Called while an exception that nobody expected is handled; answers the errno for its requests."""
         log.exception("A request of %s met a defect", self.name)
+        if self.dirty is not None:
+            self.dirty.pin(0, self.size)  # nobody knows where it had been written
         self._parking.tell(Fault(self.name, FaultKind.DEFECT, op, number=errno.EIO))
         return errno.EIO
 
@@ -277,6 +307,13 @@ class VolumeIo:
         if not self._parking.park_flush(request, sink):
             self._count_late(1)
             self._flusher.put(self, request, sink)
+
+    def _hand_to_map(self, request: Request, sink: Sink) -> None:
+        dirty = self.dirty
+        if dirty is None:
+            self.hand_to_pool(request, sink)
+        else:
+            dirty.put(request, sink)
 
     def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
         """A durable write that failed may have used up the device's report of lost writes: all volumes must

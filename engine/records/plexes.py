@@ -39,6 +39,7 @@ class Plex(Record, frozen=True, kw_only=True, tag="plex"):
     stripe_unit: int = 0  # bytes; 0 for concat
     state: PlexState = PlexState.EMPTY
     tracked: bool = False  # out of date, but the dirty region log knows every region that it has missed
+    left_at: int = 0  # the group's transaction when it was left out: its disks' copies of the configuration end there
     # derived
     complete: bool = False
     length: int = 0  # bytes of volume that its subdisks hold without a gap

@@ -69,6 +69,7 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     # host
     content: str = ""  # what stands on it, as last seen: "ext4 file system"
     content_size: int = 0  # how many of its bytes that claims; 0 when that is not known
+    dirty_bytes: int = 0  # that a copy after a crash would take, as of some seconds ago
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT

@@ -1,0 +1,126 @@
+"""What the configuration says of dirty region logs, kept in step with plexes and disks. Edits only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from engine.allocate.dirty import dirty_log
+from engine.records import DirtyLog, Disk, Kind, Plex, Subdisk, Volume
+from engine.states import COMPLETE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from engine.config import Config, Edit
+    from engine.records import Ref
+
+
+def is_logged(config: Config, volume: Ref) -> bool:
+    """Whether a log tells which regions of a volume may differ."""
+    record = config.get(volume)
+    return isinstance(record, Volume) and record.dirty_log is not None and bool(record.dirty_log.places)
+
+
+def is_unequal(config: Config, volume: Ref) -> bool:
+    """Whether some mirror misses writes, or nobody knows which one is right: then no region becomes clean."""
+    record = config.volume(volume)
+    return record.source is not None or any(plex.state not in COMPLETE for plex in config.plexes_of(volume))
+
+
+def tend(edit: Edit, volume: Ref) -> None:
+    """Give a volume's log its places: on two disks of the volume, wherever its mirrors lie now and whatever works.
+
+    Also what `tracked` of its plexes says is brought in line. A volume with one mirror needs no log.
+    """
+    record = edit.config.get(volume)
+    if not isinstance(record, Volume):
+        return
+    _untrack_changed(edit, volume)
+    if record.dirty_log is None:
+        untrack(edit, volume)
+    elif len(edit.config.plexes_of(volume)) < 2:
+        edit.put(replace(record, dirty_log=None))
+        untrack(edit, volume)
+    elif record.size:
+        edit.put(replace(record, dirty_log=dirty_log(edit.config, record, edit.base)))
+
+
+def untrack(edit: Edit, volume: Ref) -> None:
+    """What a plex has missed is not known (any more): its copy is a full one."""
+    for plex in edit.config.plexes_of(volume):
+        if plex.tracked:
+            edit.put(replace(plex, tracked=False))
+
+
+def drop_places(edit: Edit, disk: Ref) -> None:
+    """No log counts on a disk that has failed."""
+    group = edit.config.disk(disk).group
+    for record in edit.config.children(group, Kind.VOLUME, "group") if group is not None else ():
+        if isinstance(record, Volume) and record.dirty_log is not None:
+            drop_place(edit, record.ref, {place.generation for place in record.dirty_log.places if place.disk == disk})
+
+
+def drop_place(edit: Edit, volume: Ref, generations: Collection[str]) -> None:
+    """A log does without places of these generations. The last one gone, nobody knows what a plex misses."""
+    record = edit.config.volume(volume)
+    if record.dirty_log is None or not generations:
+        return
+    left = tuple(place for place in record.dirty_log.places if place.generation not in generations)
+    edit.put(replace(record, dirty_log=DirtyLog(record.dirty_log.region_size, left)))
+    if not left:
+        untrack(edit, volume)
+
+
+def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, int]) -> None:
+    """After an import: every place gets a new generation, so that nothing counts which an earlier host still writes.
+
+    `stale` are the ids of disks that came back older than the group knows them; `ends` has for each disk the number of
+    the last transaction that its copy of the configuration took. What a plex missed is known only when its disks are
+    just as they were when it was left out.
+    """
+    record = edit.config.volume(volume)
+    for plex in edit.config.plexes_of(volume):
+        disks = [subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)]
+        if plex.tracked and any(disk in stale and ends.get(disk, 0) != plex.left_at for disk in disks):
+            edit.put(replace(plex, tracked=False))
+    if record.dirty_log is not None:
+        places = [place for place in record.dirty_log.places if place.disk.id not in stale]
+        fresh = tuple(replace(place, generation="") for place in places)
+        edit.put(replace(record, dirty_log=DirtyLog(record.dirty_log.region_size, fresh)))
+
+
+def reached(edit: Edit) -> list[Ref]:
+    """The volumes whose log an edit may concern."""
+    found: set[Ref] = set()
+    for ref in edit.touched:
+        for config in (edit.base, edit.config):
+            record = config.get(ref)
+            if isinstance(record, Volume):
+                found.add(ref)
+            elif isinstance(record, Plex):
+                found.add(record.volume)
+            elif isinstance(record, Subdisk) and record.plex in config:
+                found.add(config.plex(record.plex).volume)
+            elif isinstance(record, Disk) and _failing(edit.base, ref) != _failing(edit.config, ref):
+                found.update(config.plex(subdisk.plex).volume for subdisk in config.subdisks_on(ref))
+    return sorted(ref for ref in found if ref in edit.config)
+
+
+def _failing(config: Config, disk: Ref) -> bool:
+    record = config.get(disk)
+    return isinstance(record, Disk) and record.failing
+
+
+def _untrack_changed(edit: Edit, volume: Ref) -> None:
+    """A complete plex misses nothing. One whose pieces have changed places misses everything."""
+    for plex in edit.config.plexes_of(volume):
+        if plex.tracked and (plex.state in COMPLETE or _places(edit.base, plex.ref) != _places(edit.config, plex.ref)):
+            edit.put(replace(plex, tracked=False))
+
+
+def _places(config: Config, plex: Ref) -> list[tuple[object, ...]]:
+    if plex not in config:
+        return []
+    return [(sd.disk, sd.disk_offset, sd.column, sd.plex_offset, sd.length) for sd in config.subdisks_of(plex)]
