@@ -31,6 +31,7 @@ __all__ = [
     "place_on",
     "place_piece",
     "place_plexes",
+    "relocation_pools",
     "shape_of",
     "usable_disks",
     "wants_log",
