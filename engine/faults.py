@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _COPYING = frozenset({TaskType.RESYNC, TaskType.ADD_MIRROR})
+_FULL_AGAIN_S = 60.0
 
 
 class FaultKeeper:
@@ -38,6 +39,8 @@ class FaultKeeper:
         self._committer = committer
         self._luns = luns
         self._runner = runner
+        self._runtime = runtime
+        self._full: dict[tuple[Ref, Ref | None], float] = {}  # when it was last told that a host has no space
         self._queue = runtime.queue()
         self._handlers = {
             FaultKind.FIRST_WRITE: self._first_write,
@@ -230,6 +233,11 @@ class FaultKeeper:
         return bool(complete) and not touching
 
     def _alert_full(self, volume: Volume, disk: Ref | None) -> None:
+        """Told once while it lasts: each write of each client finds the same."""
+        now, place = self._runtime.now(), (volume.ref, disk)
+        if now - self._full.get(place, -_FULL_AGAIN_S) < _FULL_AGAIN_S:
+            return
+        self._full[place] = now
         self._committer.alert(
             Severity.ERROR,
             f"A write to {volume.name} found no space under {_name(self._committer.config, disk)}.",

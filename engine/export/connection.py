@@ -6,7 +6,6 @@ import contextlib
 import logging
 import socket
 import struct
-import time
 from pathlib import Path
 from typing import Protocol
 
@@ -90,7 +89,7 @@ class Connection:
         return self._host.describe(name)
 
     def open(self, name: str) -> Opened | None:
-        return self._host.open_for(self, _client_info(self._link, self.number, name))
+        return self._host.open_for(self, _client_info(self._link, self.number, name, self._runtime.time()))
 
     def _run(self) -> None:
         try:
@@ -123,9 +122,9 @@ class Connection:
                 self._shut(socket.SHUT_RDWR)
 
 
-def _client_info(link: socket.socket, number: int, export: str) -> ClientInfo:
+def _client_info(link: socket.socket, number: int, export: str, now_s: float) -> ClientInfo:
     pid, uid, gid = _PEER.unpack(link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     program = ""
     with contextlib.suppress(OSError):
         program = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-    return ClientInfo(number, export, pid, uid, gid, program, time.time())
+    return ClientInfo(number, export, pid, uid, gid, program, now_s)

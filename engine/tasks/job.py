@@ -284,6 +284,8 @@ class Job:
     def _put(self, edit: Edit, **fields: object) -> None:
         task = edit.config.get(self.ref)
         if isinstance(task, Task):  # else its group has left this host, and the record with it
+            if fields.get("finished_at"):  # the host's clock may have been set back meanwhile
+                fields["finished_at"] = max(task.started_at, self._host.wall())
             edit.put(replace(task, **fields))
 
     def _counts(self) -> dict[str, object]:
