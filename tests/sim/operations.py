@@ -26,8 +26,6 @@ LAYOUTS: dict[str, dict[str, object]] = {
     "mirror of 3": {"mirrors": 3},
     "mirrored stripe": {"striped": True, "columns": 2, "stripe_unit": 64 << 10, "mirrors": 2},
 }
-if "raid5" in commands.CreateVolume.__struct_fields__:
-    LAYOUTS["raid5"] = {"raid5": True, "columns": 3, "stripe_unit": 64 << 10}
 
 
 def create(config: Config, group: Ref, dice: Random) -> Command | None:

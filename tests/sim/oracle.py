@@ -75,9 +75,8 @@ class VolumeOracle:
         """A write was answered."""
         write.ended = self.tick()
         write.acknowledged = not error
-        if not error:
-            if durable:
-                self._settle(write)
+        if durable and not error:
+            self._settle(write)
 
     def flush_begins(self) -> tuple[Write, ...]:
         """What a flush that begins now has to bring to stable storage."""

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tests.sim.lun import Troubles
     from tests.sim.machine import Machine
+    from tests.sim.site import Site
     from tests.sim.volume import SimVolume
-    from tests.sim.world import World
 
 _NO_SPACE = (errno.ENOSPC,)
 
@@ -41,7 +41,7 @@ def is_pulled(machine: Machine, path: str, dice: Random) -> None:
     machine.troubles[path].mute_flushes += machine.media[path].drop(dice)
 
 
-def shake(world: World, path: str) -> None:
+def shake(world: Site, path: str) -> None:
     """A LUN has lost its cache: where it was the only one, what it had taken is in doubt."""
     config, luns = world.config, world.machine.engine._luns
     for volume in world.volumes.values():
@@ -76,7 +76,7 @@ KINDS: dict[str, Callable[[Machine, str, Random], None]] = {
 class Trouble:
     """Picks the victim of a world, and knows what may be blamed on it."""
 
-    def __init__(self, world: World, kinds: tuple[str, ...]) -> None:
+    def __init__(self, world: Site, kinds: tuple[str, ...]) -> None:
         self._world = world
         self.kinds = kinds
         self.suspects: set[str] = set()

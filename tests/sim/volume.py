@@ -83,6 +83,7 @@ class SimVolume:
     def __init__(self, ref: Ref, size: int = 0) -> None:
         self.ref = ref
         self.oracle = VolumeOracle(size)
+        self.sizes = {size}  # that it may have: the one that was published, and those that tasks work for
         self.in_flight = 0
         self.held = False  # an operator wants no client in it
 
@@ -94,6 +95,7 @@ class SimVolume:
         """The size that the configuration shows is the size that clients see."""
         record = self.record(machine)
         size = record.size if record is not None else 0
+        assert size in self.sizes, f"{self.ref} has {size} bytes, which nobody has asked for"
         if size != self.oracle.size:
             self.oracle.resize(size)
         return size

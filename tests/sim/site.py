@@ -1,0 +1,205 @@
+"""A simulated host with the volumes that ought to be on it, and what must hold of both."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from engine.commands import BreakMirror, DeleteVolumes, ImportGroup, ResumeTask
+from engine.errors import CommandRejected, EngineError, GroupFrozen
+from engine.records import TASK_ENDED, Group, GroupState, Kind, Plex, Task, TaskState, Volume, VolumeStatus
+from tests.sim.checks import check_mirrors, check_space
+from tests.sim.oracle import VolumeOracle, WrongBytes
+from tests.sim.trouble import Trouble
+from tests.sim.volume import Connection, SimVolume
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from engine.commands import Command
+    from engine.config import Config
+    from engine.plans import Plan
+    from engine.records import Ref
+    from tests.sim.machine import Machine
+
+PATIENCE_S = 900.0
+
+
+class Site:
+    """`volumes` are those that ought to be there; `coming` and `going` those of commands that nobody has answered."""
+
+    def __init__(self, machine: Machine, dice: Random, faults: tuple[str, ...] = ()) -> None:
+        self.machine = machine
+        self.dice = dice
+        self.faults = faults
+        self.trouble = Trouble(self, faults)
+        self.volumes: dict[Ref, SimVolume] = {}
+        self.coming: dict[str, VolumeOracle] = {}  # by name
+        self.going: set[Ref] = set()
+        self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
+        self.crashed = False
+
+    # --- a life ---
+    def settle(self) -> None:
+        """The last life: everything comes to rest, and is what it should be."""
+        self.arrive()
+        self.trouble.mend()
+        self.rest()
+        self.adopt()
+        self.check_volumes()
+        check_mirrors(self.machine, self.config)
+        check_space(self.config)
+        for volume in self.config.volumes_of(self.group.ref):
+            healthy = volume.status in (VolumeStatus.HEALTHY, VolumeStatus.STOPPED, VolumeStatus.AT_RISK)
+            left_out = any(not plex.complete for plex in self.config.plexes_of(volume.ref))
+            assert healthy or left_out, f"{volume.name} is {volume.status}"
+
+    def arrive(self) -> None:
+        """After a start: the group is here, nothing is lost, nothing is garbage."""
+        if self.group.state is not GroupState.IMPORTED:
+            self.submit(ImportGroup(group=self.group.ref))
+        self.adopt()
+        self.check_volumes(after_crash=self.crashed or bool(self.trouble.suspects))
+        if self.dice.random() < 0.5:
+            self.trouble.mend()
+        check_space(self.config)
+        self.crashed = False
+
+    def rest(self) -> None:
+        """Tasks that run come to their end."""
+        for task in self.tasks():
+            if self.config.task(task).state is TaskState.PAUSED:
+                self.machine.engine.submit(ResumeTask(task=task))
+        for task in self.tasks():
+            self.finish(task)
+
+    def tasks(self) -> list[Ref]:
+        tasks = self.config.all(Kind.TASK, Task)
+        return [task.ref for task in tasks if task.state not in TASK_ENDED]
+
+    def power_failed(self) -> None:
+        """What was not stable may be gone."""
+        self.crashed = True
+        for oracle in (*self.coming.values(), *(volume.oracle for volume in self.volumes.values())):
+            oracle.crash()
+
+    def ended_in_order(self) -> None:
+        """What an orderly end of service has made of writes that nobody has flushed."""
+        for volume in self.volumes.values():
+            if self.trouble.suspects:
+                volume.oracle.crash()
+            else:
+                volume.oracle.flushed(volume.oracle.flush_begins())
+
+    # --- looking ---
+    @property
+    def config(self) -> Config:
+        return self.machine.engine.committer.config
+
+    @property
+    def group(self) -> Group:
+        found = self.config.find(Kind.GROUP, "dg")
+        assert isinstance(found, Group), "the group is gone"
+        return found
+
+    def check_volumes(self, *, after_crash: bool = False) -> None:
+        for volume in self.volumes.values():
+            record = volume.record(self.machine)
+            assert record is not None
+            if not record.serving:
+                continue
+            volume.take_size(self.machine)
+            connection = Connection(self.machine, volume.ref)
+            try:
+                found = volume.all_bytes(connection)
+                if after_crash:
+                    volume.oracle.survivors(found, settle=not self.faults)
+                else:
+                    volume.oracle.check(0, found)
+            except OSError as error:
+                if not self.excused(volume, error.errno or 0):
+                    raise AssertionError(f"{record.name} cannot be read: {error}") from error
+            except WrongBytes as error:
+                raise WrongBytes(f"{record.name} ({record.layout}): {error}") from None
+            finally:
+                connection.close()
+
+    def excused(self, volume: SimVolume, error: int) -> bool:
+        """Whether a client may be told of this error."""
+        record = volume.record(self.machine)
+        if error == errno.ESHUTDOWN:
+            return record is None or not record.serving or volume.held
+        return self.trouble.excuses(volume, error)
+
+    def adopt(self) -> None:
+        """The volumes that are there are those that ought to be."""
+        here = {volume.ref for volume in self.config.all(Kind.VOLUME, Volume)}
+        for ref in sorted(here - set(self.volumes)):
+            self._welcome(ref)
+        for ref in sorted(set(self.volumes) - here):
+            assert ref in self.going or not self.volumes[ref].oracle.size, f"{ref} is lost"
+            del self.volumes[ref]
+        self.coming.clear()
+        self.going.clear()
+        for volume in self.volumes.values():
+            volume.held = False
+            volume.in_flight = 0
+            volume.take_size(self.machine)
+
+    def _welcome(self, ref: Ref) -> None:
+        name = self.config.volume(ref).name
+        assert name in self.coming, f"nobody has made {name}"
+        volume = self.volumes[ref] = SimVolume(ref)
+        volume.oracle, volume.sizes = self.coming.pop(name), self.sizes[name]
+
+    # --- doing ---
+    def submit(self, command: Command) -> Ref | None:
+        """Ask for it when its plan allows it; answers the task."""
+        engine = self.machine.engine
+        plan = engine.plan(command)
+        if plan.problems:
+            self.machine.journal.note("refused", type(command).__name__, plan.problems[0].text)
+            return None
+        self._expect(command, plan)
+        try:
+            task = engine.submit(command)
+        except (CommandRejected, GroupFrozen, EngineError) as error:
+            self.machine.journal.note("failed", type(command).__name__, error)
+            return None
+        self.machine.journal.note(f"{self.machine.runtime.clock:.6f}", "submitted", type(command).__name__, task.id)
+        return task
+
+    def _expect(self, command: Command, plan: Plan) -> None:
+        """What may be there, or gone, whether or not anybody hears of it."""
+        made = [record for record in plan.puts if isinstance(record, Volume) and record.ref not in self.volumes]
+        for record in made:
+            self.sizes[record.name] = {record.size, plan.task.params.size if plan.task is not None else 0}
+            if isinstance(command, BreakMirror):
+                self.coming[record.name] = self.volumes[self.volume_of(command.plex)].oracle.copy()
+            else:
+                self.coming[record.name] = VolumeOracle(record.size)
+        if plan.task is not None and plan.task.params.size and plan.task.params.volume in self.volumes:
+            self.volumes[plan.task.params.volume].sizes.add(plan.task.params.size)
+        if isinstance(command, DeleteVolumes):
+            self.going.update(command.volumes)
+
+    def finish(self, task: Ref) -> None:
+        ended = self.machine.engine.wait(task, PATIENCE_S)
+        record = self.config.get(task)
+        assert ended, f"{record} never ends"
+        if isinstance(record, Task):
+            self.machine.journal.note(f"{self.machine.runtime.clock:.6f}", "ended", record.name, record.state)
+
+    def volume_of(self, plex: Ref) -> Ref | None:
+        record = self.config.get(plex)
+        return record.volume if isinstance(record, Plex) else None
+
+    def take_over(self) -> None:
+        """Volumes that have come, or gone, by a command that was answered."""
+        here = {volume.ref for volume in self.config.all(Kind.VOLUME, Volume)}
+        for ref in sorted(here - set(self.volumes)):
+            self._welcome(ref)
+        for ref in sorted(set(self.volumes) - here):
+            if ref in self.going or not self.volumes[ref].oracle.size:
+                del self.volumes[ref]
+        self.going &= here
