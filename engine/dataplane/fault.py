@@ -7,13 +7,13 @@ import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.dataplane.request import Op
 from engine.devices.base import NO_SPACE
 from engine.errors import DeviceError, RangeError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from engine.dataplane.request import Op
     from engine.devices.base import BlockDevice
 
 LEG_ERRORS = (DeviceError, RangeError)
@@ -53,8 +53,8 @@ class Fault:
 
     @property
     def cause(self) -> tuple[object, ...]:
-        """Faults with the same cause need one decision only."""
-        return (self.kind, self.device, self.plex, self.piece)
+        """Faults with the same cause need one decision only. What can't be read may be writable, and the other way."""
+        return (self.kind, self.device, self.plex, self.piece, self.op is Op.READ)
 
 
 def errno_of(error: Exception) -> int:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from engine.runtime import Runtime
 
 
+_FLUSHING = ("flushing",)
+"""What keeps a FLUSH: one device or several."""
+
+
 class Parking:
     """The parked requests of one volume, and the devices whose last flush cannot be believed.
 
@@ -24,7 +28,7 @@ class Parking:
         self._volume = volume
         self._report = report
         self._lock = runtime.lock()
-        self._parked: list[tuple[Request, Sink]] = []
+        self._parked: list[tuple[Request, Sink, tuple[object, ...]]] = []  # with what caused it
         self._suspects: dict[BlockDevice, int] = {}
         self._told: set[tuple[object, ...]] = set()
         self._closed = False
@@ -53,7 +57,7 @@ class Parking:
         with self._lock:
             if self._closed or not still():
                 return False
-            self._parked.append((request, sink))
+            self._parked.append((request, sink, fault.cause))
         self.tell(fault)
         return True
 
@@ -62,7 +66,7 @@ class Parking:
         with self._lock:
             if self._closed or not self._suspects:
                 return False
-            self._parked.append((request, sink))
+            self._parked.append((request, sink, _FLUSHING))
             suspects = list(self._suspects.items())
         for device, number in suspects:
             self.tell(Fault(self._volume, FaultKind.FLUSH, device=device, number=number))
@@ -96,7 +100,16 @@ class Parking:
         with self._lock:
             taken, self._parked = self._parked, []
             self._told.clear()
-        return taken
+        return [(request, sink) for request, sink, _ in taken]
+
+    def take_of(self, fault: Fault) -> list[tuple[Request, Sink]]:
+        """What has met this fault, and nothing else; a later fault of its cause is told again."""
+        causes = (fault.cause, _FLUSHING if fault.kind is FaultKind.FLUSH else fault.cause)
+        with self._lock:
+            taken = [entry for entry in self._parked if entry[2] in causes]
+            self._parked = [entry for entry in self._parked if entry[2] not in causes]
+            self._told.discard(fault.cause)
+        return [(request, sink) for request, sink, _ in taken]
 
     def close(self) -> list[tuple[Request, Sink]]:
         """As `take`, and nothing is parked any more."""

@@ -209,9 +209,9 @@ class VolumeIo:
         if self.dirty is not None:
             self.dirty.retry()
 
-    def fail_parked(self, number: int = errno.EIO) -> None:
-        """End every parked request with this errno."""
-        for request, sink in self._parking.take():
+    def fail_parked(self, number: int = errno.EIO, fault: Fault | None = None) -> None:
+        """End with this errno the parked requests that met `fault`; None: every one."""
+        for request, sink in self._parking.take() if fault is None else self._parking.take_of(fault):
             sink.finish(request, number)
 
     def fence(self) -> None:

@@ -42,6 +42,7 @@ class Wish(enum.Enum):
     GO = "go"
     PAUSE = "pause"
     ABORT = "abort"
+    AGAIN = "again"  # stop, and begin from the start: what was copied is in doubt
     CLOSE = "close"  # stop in order and leave the record as it is: it goes on at the next start
 
 
@@ -66,6 +67,7 @@ class Job:
         self._wish, self._why = order
         self._decided = False
         self._ended = False
+        self._anew = False  # what has been copied is in doubt: no checkpoint counts
         self._changed = host.runtime.condition()
         self._ledger = Ledger(host)
         self._courtesy = Courtesy(host.runtime, host.asked_at)
@@ -82,12 +84,26 @@ class Job:
         with self._changed:
             if self._decided or self._wish is Wish.CLOSE or wish is Wish.GO:
                 return wish is self._wish and not self._decided
-            self._wish, self._why = order
-            if self._belt is not None:
-                self._belt.stop()
-                self._courtesy.end()
-            self._changed.notify_all()
+            self._stop_working(order)
             return True
+
+    def begin_anew(self) -> bool:
+        """Under the control lock: believe nothing of what this run has copied, and write no checkpoint of it. Whether
+        it is to run again, from the start: not when it was told to end or to rest."""
+        with self._changed:
+            self._anew = True
+            if self._wish not in (Wish.GO, Wish.AGAIN):
+                return False
+            if not self._decided:
+                self._stop_working(Order(Wish.AGAIN))
+            return True
+
+    def _stop_working(self, order: Order) -> None:
+        self._wish, self._why = order
+        if self._belt is not None:
+            self._belt.stop()
+            self._courtesy.end()
+        self._changed.notify_all()
 
     def set_iodelay(self, delay_ms: int) -> None:
         """Change the pace now."""
@@ -211,13 +227,18 @@ class Job:
         """A checkpoint: everything below the watermark is on stable storage before the record says so."""
         position = belt.watermark()
         self._ledger.flush()
-        self._commit(lambda edit: self._put(edit, checkpoint=position, **self._counts(), **fields), wait=wait)
+        self._commit(
+            lambda edit: self._put(edit, checkpoint=self._true(position), **self._counts(), **fields), wait=wait
+        )
+
+    def _true(self, position: int) -> int:
+        return 0 if self._anew else position
 
     def _change(self, belt: Belt, step: Commit) -> None:
         position = belt.watermark()
 
         def change(edit: Edit) -> None:
-            if self._wish is Wish.ABORT:  # asked for under the control lock, as this is: what was copied is in doubt
+            if self._wish is Wish.ABORT or self._anew:  # set under the control lock: what was copied is in doubt
                 raise _Overruled
             step.change(edit)
             if step.last:
@@ -242,16 +263,20 @@ class Job:
                 self._fail(failure)  # a close keeps the last checkpoint, which is true still
 
     def _fail(self, failure: TaskFailed | StepFailed) -> None:
-        if isinstance(failure, TaskFailed):
-            self._give_up(TaskState.FAILED, str(failure))
-            return
-        self._tell(failure)
-        self._give_up(TaskState.FAILED, failure.sentence(self._host.config()))
+        if isinstance(failure, StepFailed):
+            self._tell(failure)
+        why = str(failure) if isinstance(failure, TaskFailed) else failure.sentence(self._host.config())
+        try:
+            self._give_up(TaskState.FAILED, why, unless_anew=True)
+        except _Overruled:
+            self._stop(Wish.AGAIN)
 
-    def _give_up(self, state: TaskState, why: str) -> None:
+    def _give_up(self, state: TaskState, why: str, *, unless_anew: bool = False) -> None:
         """Return everything that is not final, and end, in one transaction."""
 
         def change(edit: Edit) -> None:
+            if unless_anew and self._anew:  # it failed because of what is changed now
+                raise _Overruled
             task = edit.config.task(self.ref)
             left = KINDS[task.type].undo(edit, task)
             self._put(edit, **self._ending(state, f"{why} {left}".strip()))

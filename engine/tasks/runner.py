@@ -52,6 +52,14 @@ class TaskRunner:
         """As `abort`, but the task has failed, for a reason that was met elsewhere: a whole sentence."""
         self._ask(task, Wish.ABORT, why)
 
+    def begin_anew(self, task: Ref) -> None:
+        """What a task has copied is in doubt: it begins from the start, where it runs now. To be called under the
+        control lock, before the commit that takes its checkpoint back."""
+        with self._changed:
+            job = self._jobs.get(task)
+            if job is not None and not self._closed and job.begin_anew():
+                self._next[task] = Order(Wish.GO)
+
     def set_iodelay(self, task: Ref, delay_ms: int) -> None:
         """Rest so many milliseconds after each MiB. Commit the record first: a run that begins reads it."""
         with self._changed:

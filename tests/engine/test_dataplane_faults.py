@@ -381,10 +381,50 @@ def test_a_single_plex_hands_its_error_to_the_client_when_control_gives_up(
 
 
 def test_faults_with_one_cause_compare_equal_in_cause() -> None:
-    one = Fault("v", FaultKind.LEG, Op.READ, plex="p", number=5, offset=1, length=2)
+    one = Fault("v", FaultKind.LEG, Op.ZERO, plex="p", number=5, offset=1, length=2)
     other = Fault("v", FaultKind.LEG, Op.WRITE, plex="p", number=6, offset=3, length=4)
     assert one.cause == other.cause
-    assert one.cause != Fault("v", FaultKind.LEG, Op.READ, plex="q").cause
+    assert one.cause != Fault("v", FaultKind.LEG, Op.WRITE, plex="q").cause
+    assert one.cause != Fault("v", FaultKind.LEG, Op.READ, plex="p").cause
+
+
+def test_giving_up_on_one_fault_ends_only_what_met_it(plane: DataPlane) -> None:
+    one, other = (FaultyDevice(device) for device in plane.memory[:2])
+    half = SIZE // 2
+    pieces = (Piece(0, 0, half, one, 0), Piece(0, half, half, other, half))
+    volume = plane.volume(fold([PlexLayout("plex0", 1, 0, pieces)], SIZE))
+    for device in (one, other):
+        device.fail("write", persistent=True)
+    bad, waiting = send(volume, write(0, b"x")), send(volume, write(half, b"y"))
+    first, second = plane.faults
+    volume.fail_parked(errno.EIO, first)
+    assert bad.wait(1) == [errno.EIO]
+    assert waiting.outcomes == {}
+    assert volume.parked == 1
+    assert send(volume, write(0, b"z")).outcomes == {}
+    assert len(plane.faults) == 3  # what was given up is told again
+    other.heal()
+    volume.release()
+    assert waiting.wait(1) == [0]
+    assert second.device is other
+
+
+def test_giving_up_on_a_flush_ends_the_flushes_alone(plane: DataPlane) -> None:
+    device = FaultyDevice(plane.memory[0])
+    volume = plane.volume(mirror(device))
+    volume.write(0, b"a")
+    device.fail("flush")
+    flushing = send(volume, Request(Op.FLUSH))
+    wait_for_parked(volume, 1)
+    device.fail("write", persistent=True)
+    writing = send(volume, write(0, b"b"))
+    assert volume.parked == 2
+    flush_fault = next(fault for fault in plane.faults if fault.kind is FaultKind.FLUSH)
+    volume.fail_parked(errno.EIO, flush_fault)
+    assert flushing.wait(1) == [errno.EIO]
+    assert writing.outcomes == {}
+    volume.fail_parked()
+    assert writing.wait(1) == [errno.EIO]
 
 
 def wait_for_faults(plane: DataPlane, count: int) -> None:
