@@ -25,7 +25,9 @@ class FaultKind(enum.StrEnum):
     good flush is in doubt; FLUSHes are parked. NO_SPACE: the client has had its ENOSPC, the legs may differ in the
     range. FIRST_WRITE: the record on disk still says clean, writes are parked. DEFECT: a bug in here; the client has
     had its EIO. MAP: `device` has not taken a page of the dirty map, whose place there has the generation `piece`;
-    writes to regions that are not marked yet wait for a decision.
+    writes to regions that are not marked yet wait for a decision. LOG: `device` has not taken an entry of a RAID-5
+    log, whose copy there has the key `piece`; nothing has gone to any leg. BROKEN: a second column of a RAID-5 row has
+    failed, so that none of them may be left out.
     """
 
     LEG = "leg"
@@ -34,12 +36,14 @@ class FaultKind(enum.StrEnum):
     FIRST_WRITE = "first-write"
     DEFECT = "defect"
     MAP = "dirty-map"
+    LOG = "log"
+    BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault. `offset` and `length` are the volume's; `plex` is the key of the plex and `piece` of the piece, if it
-    was one that is being filled; `number` is the errno."""
+    was one that is being filled or one of a RAID-5 plex; `number` is the errno."""
 
     volume: str
     kind: FaultKind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine.dataplane import raid5_read
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of, kind_of
 from engine.dataplane.request import Op
 from engine.dataplane.table import REGION, Run
@@ -43,6 +44,8 @@ def perform(
         return FLUSHES
     if not table.writable:
         return Fault(volume.name, FaultKind.FIRST_WRITE, request.op, offset=request.offset, length=request.length)
+    if table.raid5 is not None:
+        return WAITS  # the volume's own writers do it
     dirty = volume.dirty
     if dirty is not None and not dirty.note(request.offset + start, request.length if length < 0 else length):
         return MARKS
@@ -91,6 +94,8 @@ def _read(volume: VolumeIo, table: Table, request: Request, may_wait: bool) -> V
     buffer = request.buffer
     if buffer is None or len(buffer) != request.length:
         return errno.EINVAL
+    if table.raid5 is not None:
+        return raid5_read.read(volume, table, request, buffer, may_wait)
     offset, length = request.offset, request.length
     segment = table.find(offset) if length else None
     if segment is not None and offset + length <= segment.end and len(segment.readers) == 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.dataplane.table import REGION, REGION_SHIFT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from engine.runtime import Runtime
@@ -29,9 +29,15 @@ class RegionLocks:
             return self.locks[(offset >> REGION_SHIFT) % STRIPES]
         return self._hold_many(offset, length)
 
+    def hold_all(self, ranges: Iterable[tuple[int, int]]) -> AbstractContextManager[None]:
+        """As `hold` for several ranges (offset, length) at once."""
+        return self._hold_indexes(sorted({index for span in ranges for index in self._indexes(*span)}))
+
+    def _hold_many(self, offset: int, length: int) -> AbstractContextManager[None]:
+        return self._hold_indexes(self._indexes(offset, length))
+
     @contextmanager
-    def _hold_many(self, offset: int, length: int) -> Iterator[None]:
-        taken = self._indexes(offset, length)
+    def _hold_indexes(self, taken: list[int]) -> Iterator[None]:
         for index in taken:
             self.locks[index].acquire()
         try:

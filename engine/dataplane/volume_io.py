@@ -14,6 +14,7 @@ from engine.dataplane.gate import Gate, Slot
 from engine.dataplane.parking import Parking
 from engine.dataplane.perform import CHUNK, DONE, FLUSHES, MARKS, WAITS, Verdict, perform
 from engine.dataplane.pulse import Pulse
+from engine.dataplane.raid5_io import Raid5Io
 from engine.dataplane.regions import RegionLocks
 from engine.dataplane.request import Op, Request, finish_all
 from engine.errors import DeviceError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from engine.dataplane.dirty_map import DirtyMap, MapPlace
     from engine.dataplane.flusher import Flusher
     from engine.dataplane.pool import Pool
+    from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.request import Sink
     from engine.dataplane.table import Table
     from engine.devices.base import BlockDevice
@@ -36,6 +38,7 @@ READERS = 4
 """So many threads of the pool share the cold reads of one batch."""
 
 _STEPPED = (Op.ZERO, Op.DISCARD)
+_CHANGES = (Op.WRITE, Op.ZERO, Op.DISCARD)
 
 
 class Totals(NamedTuple):
@@ -67,6 +70,7 @@ class VolumeIo:
         flusher: Flusher,
         runtime: Runtime,
         pulse: Pulse | None = None,
+        raid5_log: Raid5Log | None = None,
     ) -> None:
         self.name = name
         self.gate = Gate(name, table, runtime)
@@ -84,6 +88,7 @@ class VolumeIo:
         self._late = 0
         self._spare: list[Slot] = []
         self._retired = Totals()
+        self.raid5 = Raid5Io(self, flusher, runtime, raid5_log) if table.raid5 is not None else None
         flusher.register(self, table.devices())
 
     @property
@@ -106,14 +111,20 @@ class VolumeIo:
         """Whether a flush of something that it uses has failed, and nobody has decided about it yet."""
         return self._parking.in_doubt
 
-    def settle_writes(self) -> bool:
-        """While the gate is held: bring everything written to stable storage. False when that is in doubt."""
     @property
     def suspects(self) -> frozenset[BlockDevice]:
         """The devices that are used and whose last flush has failed."""
         return self._parking.suspects
 
+    def settle_writes(self) -> bool:
+        """While the gate is held: bring everything written to stable storage. False when that is in doubt."""
         return self._flusher.settle(self)
+
+    def checkpoint(self) -> bool:
+        """Bring everything written to stable storage while nobody is inside: nothing in a log is needed any more. False
+        when that is in doubt."""
+        with self.hold():
+            return self.settle_writes()
 
     # What a connection does.
 
@@ -174,6 +185,8 @@ class VolumeIo:
         devices = table.devices()
         self._flusher.register(self, devices)
         self.gate.swap(table)
+        if self.raid5 is not None:
+            self.raid5.adopt(table)
         if table.served:  # else what left with unflushed writes may have been the only place of them
             self._parking.acquit(devices)
         self.release()
@@ -217,6 +230,8 @@ class VolumeIo:
     def fence(self) -> None:
         """No complete plex can be trusted: writes and FLUSHes fail with EIO until `unfence`, reads go on."""
         self.fenced = True
+        if self.raid5 is not None:
+            self.raid5.pin()
         self._parking.acquit(())
         self.release()
 
@@ -232,8 +247,12 @@ class VolumeIo:
         if self.dirty is not None:
             self.dirty.close()
         self.gate.close()
+        if self.raid5 is not None:
+            self.raid5.stop()
         with self._changed:
             self._changed.wait_for(lambda: not self._late)
+        if self.raid5 is not None:
+            self.raid5.join()
         self._flusher.forget(self)
 
     # What the executor, the pool and the flusher hand back.
@@ -254,7 +273,10 @@ class VolumeIo:
     def hand_to_pool(self, request: Request, sink: Sink) -> None:
         """Run the request soon, from its beginning, on a thread that may wait."""
         self._count_late(1)
-        self._pool.put(self, (request,), sink)
+        if self.raid5 is not None and request.op in _CHANGES:
+            self.raid5.put(request, sink)
+        else:
+            self._pool.put(self, (request,), sink)
 
     def hand_reads_to_pool(self, requests: Sequence[Request], sink: Sink) -> None:
         """Reads that are on their way into memory: a few threads wait for them, as waking one costs more than
@@ -289,8 +311,15 @@ class VolumeIo:
         self._parking.tell(Fault(self.name, FaultKind.DEFECT, op, number=errno.EIO))
         return errno.EIO
 
+    def end_late(self, request: Request, sink: Sink, verdict: Verdict, table: Table) -> None:
+        """A writer of its own is done with a request."""
+        self.settle(request, sink, verdict, table)
+        self._count_late(-1)
+
     def suspect(self, device: BlockDevice, number: int) -> None:
         """The flusher says that what this volume had written to `device` is in doubt."""
+        if self.raid5 is not None:
+            self.raid5.pin()
         latest = self.gate.latest
         self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
 

@@ -1,0 +1,278 @@
+"""What a RAID-5 volume has beside its table: its log, what of its rows is not to be believed, and its own writers.
+
+Writes are not done on the threads of connections, which would wait for the log one by one, nor on those of the pool,
+which all volumes share. A writer takes everything that waits, and brings all of it to the log at once.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from engine.dataplane.fault import Fault, FaultKind
+from engine.dataplane.perform import DONE, FLUSHES, Verdict
+from engine.dataplane.raid5_log import Raid5Log, entry_size
+from engine.dataplane.raid5_rows import RowTrust
+from engine.dataplane.raid5_write import AGAIN, Batch, Part
+from engine.dataplane.request import Op
+from engine.errors import DeviceError
+from engine.units import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.dataplane.flusher import Flusher
+    from engine.dataplane.gate import Slot
+    from engine.dataplane.raid5_log_format import LogCopy
+    from engine.dataplane.request import Request, Sink
+    from engine.dataplane.table import Table
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.runtime import Runtime, Thread
+
+WRITERS = 3
+"""One waits for the log while another reads and a third writes legs; more only fight for the interpreter."""
+
+LIMIT = 4 * MIB
+"""Bytes of clients that a writer takes at most at once; fewer when the log is small."""
+
+_ZERO_LIMIT = 16 * MIB
+_GATHERED = 64
+
+
+class Job:
+    """A request on its way; what lies before `done` is written."""
+
+    __slots__ = ("done", "request", "sink")
+
+    def __init__(self, request: Request, sink: Sink) -> None:
+        self.request = request
+        self.sink = sink
+        self.done = 0
+
+
+class Raid5Io:
+    """The writers of one volume. They are started by its first write, and end with the volume.
+
+    `trust` tells which rows' columns and parity are to be believed.
+    """
+
+    def __init__(
+        self,
+        volume: VolumeIo,
+        flusher: Flusher,
+        runtime: Runtime,
+        log: Raid5Log | None = None,
+    ) -> None:
+        self.trust = RowTrust(runtime)
+        self.log = log
+        self._volume = volume
+        self._flusher = flusher
+        self._runtime = runtime
+        self._changed = runtime.condition()
+        self._waiting: list[Job] = []
+        self._threads: list[Thread] = []
+        self._closing = False
+
+    # What the control thread asks for.
+
+    @property
+    def parity_known_to(self) -> int:
+        """The volume offset up to which the parity is right."""
+        return self.trust.parity_known_to
+
+    @parity_known_to.setter
+    def parity_known_to(self, offset: int) -> None:
+        self.trust.parity_known_to = offset
+
+    @property
+    def broken(self) -> tuple[int, ...]:
+        """The rows in which more has failed than parity can stand for."""
+        return self.trust.broken(self._volume.table)
+
+    def prepare_log(self, copies: Sequence[LogCopy], volume: bytes, generation: bytes) -> Raid5Log | None:
+        """A fresh log on these copies, for the transaction that names `generation`; None for no copies.
+
+        The gate is held and everything is flushed. The log in use is left as it is, but cannot move its head until
+        `use_log` is called: with the fresh one once the transaction is durable, with the old one when it was given up.
+        LogFailed when a copy cannot be written.
+        """
+        former = self.log
+        if former is not None:
+            former.freeze()
+        if not copies:
+            return None
+        previous = former.owner.generation if former is not None else None
+        return Raid5Log(copies, volume, generation, self._runtime, previous=previous)
+
+    def use_log(self, log: Raid5Log | None) -> None:
+        """Write to this log from now on; None: to none. Nobody may be inside of the gate."""
+        former, self.log = self.log, log
+        if log is not None:
+            log.thaw()
+        if former is not None and former is not log:
+            former.retire()
+
+    def adopt(self, table: Table) -> None:
+        """The volume has a new table."""
+        self.trust.adopt(table)
+        self.wake()
+
+    def pin(self) -> None:
+        """What the log stands for is in doubt: it keeps every entry until another one takes over."""
+        if self.log is not None:
+            self.log.pin()
+
+    def wake(self) -> None:
+        """Whoever waits for the log looks again whether he should."""
+        if self.log is not None:
+            self.log.wake()
+
+    def stop(self) -> None:
+        """Nothing waits for space any more; the gate is closed."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self.wake()
+
+    def join(self) -> None:
+        """Wait for the writers' end."""
+        for thread in self._threads:
+            thread.join()
+
+    # What clients ask for.
+
+    def put(self, request: Request, sink: Sink) -> None:
+        """Run a WRITE, ZERO or DISCARD soon; it is settled on another thread."""
+        with self._changed:
+            self._waiting.append(Job(request, sink))
+            if len(self._threads) < WRITERS and not self._closing:
+                name = f"vea-raid5-{self._volume.name}-{len(self._threads)}"
+                self._threads.append(self._runtime.thread(name, self._work))
+            self._changed.notify()
+
+    def _work(self) -> None:
+        slot = self._volume.slot("raid5")
+        try:
+            while jobs := self._take():
+                self._run(jobs, slot)
+        finally:
+            self._volume.retire(slot)
+
+    def _take(self) -> list[Job]:
+        """What waits, as far as it is short and is about writing; or one long request, or one that makes zeros."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._waiting) or self._closing)
+            left, count = self._limit(), 0
+            for job in self._waiting[:_GATHERED]:
+                if job.request.op is not Op.WRITE or job.request.length > left:
+                    break
+                left -= job.request.length
+                count += 1
+            taken = self._waiting[: max(count, 1)]
+            del self._waiting[: len(taken)]
+            return taken
+
+    def _run(self, jobs: list[Job], slot: Slot) -> None:
+        while jobs:
+            parts = [self._next_part(job) for job in jobs]
+            table = self._volume.table
+            try:
+                table, verdicts = self._batch(parts, slot)
+            except DeviceError:
+                verdicts = [errno.ESHUTDOWN] * len(parts)
+            except Exception:  # a defect in here must not take the writer along
+                verdicts = [self._volume.defect(parts[0].request.op)] * len(parts)
+            jobs = [
+                job
+                for job, part, verdict in zip(jobs, parts, verdicts, strict=True)
+                if not self._end(job, part, verdict, table, slot)
+            ]
+
+    def _next_part(self, job: Job) -> Part:
+        """The next step of a request: whole rows where possible, so that nothing old must be read."""
+        request = job.request
+        offset, left = request.offset + job.done, request.length - job.done
+        geometry = self._volume.table.raid5
+        row = geometry.row_bytes if geometry is not None else 1
+        limit = self._limit()
+        if request.op is not Op.WRITE:
+            if not offset % row and left >= row:
+                return Part(request, offset, min(left, max(_ZERO_LIMIT, row)) // row * row)
+            return Part(request, offset, min(left, limit, row - offset % row))
+        if left > limit:
+            end = (offset + limit) // row * row
+            left = end - offset if end > offset else limit
+        return Part(request, offset, left)
+
+    def _end(self, job: Job, part: Part, verdict: Verdict, table: Table, slot: Slot) -> bool:
+        """Whether the request is done with; False when it goes on."""
+        if verdict == AGAIN:
+            return False
+        job.done += part.length
+        request = job.request
+        if verdict == DONE and job.done < request.length:
+            return False
+        if verdict == DONE:
+            slot.count(request)
+            slot.busy_s += self._volume.now() - request.started_s if request.started_s else 0.0
+            if request.durable and request.op is not Op.WRITE:
+                verdict = FLUSHES
+        self._volume.end_late(request, job.sink, verdict, table)
+        return True
+
+    def _batch(self, parts: Sequence[Part], slot: Slot) -> tuple[Table, list[Verdict]]:
+        log = self.log
+        size = _log_bytes(parts, self._volume.table)
+        reserved = log is not None and log.reserve(size, self._flush, self._gives_up)
+        try:
+            table = self._volume.gate.enter(slot)
+            try:
+                verdict = self._verdict(table, log, reserved)
+                if verdict is None:
+                    return table, Batch(self._volume, table, self.trust, log, parts).run()
+            finally:
+                self._volume.gate.leave(slot)
+        finally:
+            if log is not None and reserved:
+                log.release(size)
+                if log.half_full:
+                    log.trim(self._flush)
+        return table, [verdict] * len(parts)
+
+    def _verdict(self, table: Table, log: Raid5Log | None, reserved: bool) -> Verdict | None:
+        """Why nothing is written now; None when nothing speaks against it."""
+        volume = self._volume
+        if volume.fenced:
+            return errno.EIO
+        if not table.writable:
+            return Fault(volume.name, FaultKind.FIRST_WRITE, Op.WRITE)
+        for device in sorted(volume.suspects, key=lambda device: device.name):
+            return Fault(volume.name, FaultKind.FLUSH, device=device, number=errno.EIO)
+        if self.log is not log:
+            return AGAIN
+        if log is None or reserved:
+            return None
+        failure = log.failed
+        if failure is None:
+            return AGAIN
+        copy = failure.copy
+        return Fault(volume.name, FaultKind.LOG, Op.WRITE, copy.device, None, copy.key, failure.number)
+
+    def _limit(self) -> int:
+        log = self.log
+        return LIMIT if log is None else min(LIMIT, log.largest // 4)
+
+    def _flush(self) -> bool:
+        return self._flusher.settle(self._volume) and not self._volume.fenced
+
+    def _gives_up(self) -> bool:
+        volume = self._volume
+        return self._closing or volume.fenced or volume.in_doubt
+
+
+def _log_bytes(parts: Sequence[Part], table: Table) -> int:
+    """The most that a batch can take in the log: data and parity, and what tells where they go."""
+    geometry = table.raid5
+    unit, row = (geometry.unit, geometry.row_bytes) if geometry is not None else (1, 1)
+    logged = [0 if part.request.op is not Op.WRITE and part.length >= row else part.length for part in parts]
+    return entry_size(sum(4 * (length // unit + 3) for length in logged), 2 * sum(logged))

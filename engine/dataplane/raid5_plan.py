@@ -1,0 +1,182 @@
+"""What a batch of writes means for each row: new parity, what goes to the log, and what goes to which leg."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.dataplane.parity import xor_of
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
+from engine.dataplane.raid5_rows import LegError, Lost, combine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.dataplane.raid5_map import Raid5Map
+    from engine.dataplane.raid5_rows import RowTrust
+
+
+class Run(NamedTuple):
+    """New bytes of one data unit, from `low` on."""
+
+    low: int
+    data: memoryview
+
+    @property
+    def high(self) -> int:
+        """Where they end in the unit."""
+        return self.low + len(self.data)
+
+
+class RowWrite:
+    """The new bytes of one row: by the number of the data unit, runs in the order in which they came."""
+
+    __slots__ = ("durable", "parity", "row", "runs")
+
+    def __init__(self, parity: Raid5Map, row: int) -> None:
+        self.parity = parity
+        self.row = row
+        self.runs: dict[int, list[Run]] = {}
+        self.durable = False
+
+    def add(self, number: int, low: int, data: memoryview) -> None:
+        """New bytes, which hide earlier ones of the same place."""
+        self.runs.setdefault(number, []).append(Run(low, data))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every byte of the row is new; only once the runs are merged."""
+        geometry = self.parity.geometry
+        return len(self.runs) == geometry.columns - 1 and all(
+            len(runs) == 1 and len(runs[0].data) == geometry.unit for runs in self.runs.values()
+        )
+
+    def merge(self) -> None:
+        """Make the runs of each unit ascending, apart from each other."""
+        for number, runs in self.runs.items():
+            if len(runs) > 1:
+                self.runs[number] = merged(runs)
+
+
+class LegWrite(NamedTuple):
+    """New bytes for all places of one column."""
+
+    column: int
+    column_offset: int
+    data: memoryview
+
+
+class RowPlan(NamedTuple):
+    """What a row's write does: log extents with their payloads, and legs."""
+
+    write: RowWrite
+    extents: list[LogExtent]
+    parts: list[memoryview]
+    legs: list[LegWrite]
+
+
+def merged(runs: list[Run]) -> list[Run]:
+    """Runs without overlaps and seams; later ones hide earlier ones."""
+    spans: list[list[int]] = []
+    for low, high in sorted((run.low, run.high) for run in runs):
+        if spans and low <= spans[-1][1]:
+            spans[-1][1] = max(spans[-1][1], high)
+        else:
+            spans.append([low, high])
+    found = []
+    for low, high in spans:
+        buffer = memoryview(bytearray(high - low))
+        for run in runs:
+            if low <= run.low < high:
+                buffer[run.low - low : run.high - low] = run.data
+        found.append(Run(low, buffer))
+    return found
+
+
+def plan_row(trust: RowTrust, write: RowWrite) -> RowPlan:
+    """Read what is needed and compute the parity. LegError or Lost when too little of the row can be read."""
+    write.merge()
+    if write.is_full:
+        return _plan_full(trust, write)
+    parity, row, geometry = write.parity, write.row, write.parity.geometry
+    plan = RowPlan(write, [], [], [])
+    for number in sorted(write.runs):
+        for run in write.runs[number]:
+            _change(plan, geometry.data(row, number), run.low, run.data)
+    for low, touched in _bands(write):
+        new = _new_parity(trust, parity, row, low, touched)
+        if new is not None:
+            _change(plan, geometry.parity(row), low, new)
+    return plan
+
+
+def _plan_full(trust: RowTrust, write: RowWrite) -> RowPlan:
+    """The parity isn't logged: it follows from the data."""
+    parity, row, geometry = write.parity, write.row, write.parity.geometry
+    if len(trust.out(parity, row)) > 1:
+        raise Lost
+    units = [write.runs[number][0].data for number in range(geometry.columns - 1)]
+    at = row * geometry.unit
+    legs = [LegWrite(geometry.data(row, number), at, data) for number, data in enumerate(units)]
+    legs.append(LegWrite(geometry.parity(row), at, xor_of(units)))
+    return RowPlan(write, [LogExtent(ExtentKind.ROW, 0, 0, row, geometry.unit)], units, legs)
+
+
+def _change(plan: RowPlan, column: int, low: int, data: memoryview) -> None:
+    at = plan.write.row * plan.write.parity.geometry.unit + low
+    plan.extents.append(LogExtent(ExtentKind.COLUMN, column, 0, at, len(data)))
+    plan.parts.append(data)
+    plan.legs.append(LegWrite(column, at, data))
+
+
+def _bands(write: RowWrite) -> Iterator[tuple[int, dict[int, memoryview]]]:
+    """The unit cut so that in each part the same data units are written throughout: (low, data by unit)."""
+    edges = sorted({edge for runs in write.runs.values() for run in runs for edge in (run.low, run.high)})
+    for low, high in pairwise(edges):
+        touched = {
+            number: run.data[low - run.low : high - run.low]
+            for number, runs in write.runs.items()
+            for run in runs
+            if run.low <= low < run.high
+        }
+        if touched:
+            yield low, touched
+
+
+def _new_parity(
+    trust: RowTrust, parity: Raid5Map, row: int, low: int, touched: dict[int, memoryview]
+) -> memoryview | None:
+    """The parity of a band once `touched` is written; None when it has no place."""
+    geometry, out = parity.geometry, trust.out(parity, row)
+    own = geometry.parity(row)
+    written = {geometry.data(row, number): data for number, data in touched.items()}
+    others = [column for column in range(geometry.columns) if column != own and column not in written]
+    if len(out) > 1 or (out - {own} and not trust.knows(parity, row)):
+        raise Lost
+    if not parity.columns[own].writers:
+        return None
+    from_others = not out.intersection(others)
+    from_old = trust.knows(parity, row) and own not in out and not out.intersection(written)
+    ways = [_from_old, _from_others] if len(written) + 1 < len(others) else [_from_others, _from_old]
+    possible = [way for way in ways if (from_old if way is _from_old else from_others)]
+    failure: LegError | None = None
+    for way in possible:
+        try:
+            return way(parity, row, low, written, others)
+        except LegError as error:
+            failure = error
+    raise failure or Lost
+
+
+def _from_others(parity: Raid5Map, row: int, low: int, written: dict[int, memoryview], others: list[int]) -> memoryview:
+    """The new data, and that of the columns that are not written."""
+    new = xor_of(list(written.values()))
+    combine(parity, row, others, low, new)
+    return new
+
+
+def _from_old(parity: Raid5Map, row: int, low: int, written: dict[int, memoryview], _others: list[int]) -> memoryview:
+    """The old parity without the old data, with the new."""
+    new = xor_of(list(written.values()))
+    combine(parity, row, [*written, parity.geometry.parity(row)], low, new)
+    return new

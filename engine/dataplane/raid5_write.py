@@ -1,0 +1,238 @@
+"""A batch of writes, zeros and discards on a RAID-5 volume: read, compute, log, legs. Inside of the gate.
+
+Every row that is touched is locked for the length of the batch. The log has the new data and parity on stable storage
+before any leg is written; when a leg fails all others of its row are still written, so that the row is whole without
+it.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
+from engine.dataplane.raid5_log import LogFailed
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
+from engine.dataplane.raid5_plan import RowWrite, plan_row
+from engine.dataplane.raid5_read import raid5_fault
+from engine.dataplane.raid5_rows import LegError, Lost, map_of
+from engine.dataplane.request import Op
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.dataplane.raid5_log import Raid5Log
+    from engine.dataplane.raid5_map import Raid5Map, Target
+    from engine.dataplane.raid5_plan import RowPlan
+    from engine.dataplane.raid5_rows import RowTrust
+    from engine.dataplane.request import Request
+    from engine.dataplane.table import Table
+    from engine.dataplane.volume_io import VolumeIo
+
+AGAIN = -4
+"""The log has been replaced in the meantime: the part runs again from its beginning."""
+
+
+class Part(NamedTuple):
+    """A piece of one request: `offset` and `length` are the volume's."""
+
+    request: Request
+    offset: int
+    length: int
+
+
+class _ZeroRows(NamedTuple):
+    """Whole rows of one segment that become zero for one part."""
+
+    part: Part
+    parity: Raid5Map
+    rows: range
+
+
+class Batch:
+    """One pass over the rows that some parts touch. `run` answers a verdict for each part."""
+
+    def __init__(
+        self, volume: VolumeIo, table: Table, trust: RowTrust, log: Raid5Log | None, parts: Sequence[Part]
+    ) -> None:
+        self._volume = volume
+        self._table = table
+        self._trust = trust
+        self._log = log
+        self._parts = parts
+        self._verdicts: list[int | Fault] = [0] * len(parts)
+        self._rows: dict[int, RowWrite] = {}
+        self._parts_of: dict[int, list[int]] = {}
+        self._zeros: list[_ZeroRows] = []
+        self._failed = False
+
+    def run(self) -> list[int | Fault]:
+        """Do all of it; 0, an errno or a fault for each part, in order."""
+        for index, part in enumerate(self._parts):
+            self._gather(index, part)
+        rows = [range(row, row + 1) for row in self._rows] + [zero.rows for zero in self._zeros]
+        geometry = self._table.raid5
+        if geometry is None or not rows:
+            return self._verdicts
+        with self._volume.regions.hold_all(geometry.volume_range_of(each) for each in rows):
+            self._change()
+        return self._verdicts
+
+    # What is asked for, by rows.
+
+    def _gather(self, index: int, part: Part) -> None:
+        request = part.request
+        if request.op is Op.WRITE:
+            if request.buffer is None or len(request.buffer) != request.length:
+                self._verdicts[index] = errno.EINVAL
+                return
+            begin = part.offset - request.offset
+            self._add(index, part.offset, request.buffer[begin : begin + part.length])
+            return
+        self._gather_zeros(index, part)
+
+    def _gather_zeros(self, index: int, part: Part) -> None:
+        geometry = self._table.raid5
+        if geometry is None or not part.length:
+            return
+        stop, row = part.offset + part.length, geometry.row_bytes
+        first, last = -(-part.offset // row), stop // row
+        discard = part.request.op is Op.DISCARD
+        for segment, at, size in self._table.parts(first * row, max(last - first, 0) * row):
+            if segment.parity is not None and (segment.discards or not discard):
+                self._zeros.append(_ZeroRows(part, segment.parity, geometry.rows_of(at, size)))
+        if discard:  # only where space becomes free by it
+            return
+        ends = [(part.offset, min(stop, first * row)), (max(last * row, part.offset), stop)]
+        for low, high in ends if first <= last else [(part.offset, stop)]:
+            if low < high:
+                self._add(index, low, memoryview(bytes(high - low)))
+
+    def _add(self, index: int, offset: int, data: memoryview) -> None:
+        geometry = self._table.raid5
+        if geometry is None:
+            return
+        durable = self._parts[index].request.durable
+        for extent in geometry.runs(offset, len(data)):
+            row, low = divmod(extent.column_offset, geometry.unit)
+            write = self._rows.get(row)
+            if write is None:
+                write = self._rows[row] = RowWrite(map_of(self._table, row), row)
+            write.add(geometry.number(row, extent.column), low, data[extent.start : extent.start + extent.length])
+            write.durable = write.durable or durable
+            parts = self._parts_of.setdefault(row, [])
+            if index not in parts:
+                parts.append(index)
+
+    # With the rows locked.
+
+    def _change(self) -> None:
+        plans = [plan for row in sorted(self._rows) if (plan := self._plan(row)) is not None]
+        zeros = [zero for zero in self._zeros if not self._refuse_zero(zero)]
+        if not plans and not zeros:
+            return
+        log = self._log
+        try:
+            sequence = self._append(log, plans, zeros) if log is not None else -1
+        except LogFailed as failure:
+            self._log_failed(failure)
+            return
+        for plan in plans:
+            self._write_legs(plan)
+        for zero in zeros:
+            self._zero_legs(zero)
+        if log is not None and not self._failed:
+            log.done(sequence)
+
+    def _plan(self, row: int) -> RowPlan | None:
+        try:
+            return plan_row(self._trust, self._rows[row])
+        except (LegError, Lost):
+            for index in self._parts_of[row]:
+                self._verdicts[index] = errno.EIO
+            return None
+
+    def _refuse_zero(self, zero: _ZeroRows) -> bool:
+        if len(zero.parity.out) < 2:
+            return False
+        self._verdicts[self._parts.index(zero.part)] = errno.EIO
+        return True
+
+    @staticmethod
+    def _append(log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
+        extents = [extent for plan in plans for extent in plan.extents]
+        extents += [LogExtent(ExtentKind.ZERO, 0, 0, zero.rows.start, len(zero.rows)) for zero in zeros]
+        return log.append(extents, [part for plan in plans for part in plan.parts])
+
+    def _log_failed(self, failure: LogFailed) -> None:
+        """Nothing has gone to any leg: everything waits for what becomes of the log."""
+        copy = failure.copy
+        for index, part in enumerate(self._parts):
+            if not self._verdicts[index]:
+                request = part.request
+                self._verdicts[index] = Fault(
+                    self._volume.name,
+                    FaultKind.LOG,
+                    request.op,
+                    copy.device,
+                    None,
+                    copy.key,
+                    failure.number,
+                    request.offset,
+                    request.length,
+                )
+
+    def _write_legs(self, plan: RowPlan) -> None:
+        write = plan.write
+        failures = []
+        for leg in plan.legs:
+            for target in write.parity.columns[leg.column].writers:
+                try:
+                    target.device.write(leg.column_offset + target.delta, leg.data, durable=write.durable)
+                except LEG_ERRORS as error:
+                    failures.append((leg.column, target, errno_of(error)))
+                if not write.durable:
+                    self._volume.written.add(target.device)
+        rows = range(write.row, write.row + 1)
+        if not failures and write.is_full:
+            self._trust.trust(rows)
+        self._judge(write.parity, rows, failures, self._parts_of[write.row])
+
+    def _zero_legs(self, zero: _ZeroRows) -> None:
+        rows, parity, request = zero.rows, zero.parity, zero.part.request
+        unit, may_unmap = parity.geometry.unit, request.may_unmap or request.op is Op.DISCARD
+        failures = []
+        for number, column in enumerate(parity.columns):
+            for target in column.writers:
+                try:
+                    target.device.zero(rows.start * unit + target.delta, len(rows) * unit, may_unmap=may_unmap)
+                except LEG_ERRORS as error:
+                    failures.append((number, target, errno_of(error)))
+                self._volume.written.add(target.device)
+        if not failures:
+            self._trust.trust(rows)
+        self._judge(parity, rows, failures, [self._parts.index(zero.part)])
+
+    def _judge(
+        self, parity: Raid5Map, rows: range, failures: Sequence[tuple[int, Target, int]], parts: Sequence[int]
+    ) -> None:
+        """Some legs have failed. Their columns do not count in these rows any more; with two of them out nothing
+        stands for the bytes, and nobody may be told that one of them can be left out."""
+        if not failures:
+            return
+        self._failed = True
+        for column, target, _ in failures:
+            if target.readable:
+                self._trust.doubt(rows, column)
+        broken = any(len(self._trust.out(parity, row)) > 1 for row in rows)
+        if broken and self._log is not None:
+            self._log.pin()
+        _, target, number = next((failure for failure in failures if failure[1].readable), failures[0])
+        for index in parts:
+            if not self._verdicts[index]:
+                self._verdicts[index] = self._fault(parity, target, number, index, broken)
+
+    def _fault(self, parity: Raid5Map, target: Target, number: int, index: int, broken: bool) -> Fault:
+        fault = raid5_fault(self._volume, self._parts[index].request, parity, target, number)
+        return fault if not broken else replace(fault, kind=FaultKind.BROKEN)
