@@ -118,7 +118,9 @@ class GroupStore:
             ref for disk in elected.state.copies if (ref := Ref(Kind.DISK, disk.hex(), importer.host)) in members
         )
         store._lineage = elected.lineage
-        store._durable = store._last = elected.state.identity
+        store._last = elected.state.identity
+        # What not every copy has yet has been acknowledged to nobody: those that lack it have lost nothing.
+        store._durable = Identity(*elected.state.durable) if elected.behind else elected.state.identity
         store._begin(found.highest + 1, _NOTHING)
         return store
 

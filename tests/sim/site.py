@@ -58,12 +58,19 @@ class Site:
         """After a start: the group is here, nothing is lost, nothing is garbage."""
         if self.group.state is not GroupState.IMPORTED:
             self.submit(ImportGroup(group=self.group.ref))
+            assert self.group.state is GroupState.IMPORTED, "the group cannot be imported"
         self.adopt()
         self.check_volumes(after_crash=self.crashed or bool(self.trouble.suspects))
         if self.dice.random() < 0.5:
             self.trouble.mend()
         check_space(self.config)
         self.crashed = False
+
+    def greet(self) -> None:
+        """After an orderly start: the volumes are those that were there."""
+        for volume in self.volumes.values():
+            volume.held = False
+            volume.in_flight = 0
 
     def rest(self) -> None:
         """Tasks that run come to their end."""
@@ -203,3 +210,5 @@ class Site:
             if ref in self.going or not self.volumes[ref].oracle.size:
                 del self.volumes[ref]
         self.going &= here
+        for volume in self.volumes.values():
+            volume.take_size(self.machine)

@@ -1,0 +1,271 @@
+"""The operations that are cut short at every write and flush: how each is made ready, and what it is."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine import commands
+from engine.records import Disk, DiskUsage, Kind, Plex, PlexState, Subdisk, Volume
+from engine.units import MIB
+from tests.sim.operations import LAYOUTS
+from tests.sim.volume import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.commands import Command
+    from engine.records import Ref
+    from tests.sim.site import Site
+
+SIZE = 2 * MIB
+NAME = "v"
+
+
+class Case(NamedTuple):
+    """`ready` brings the site to where `act` begins; both run inside of a life. `group` False: `act` makes the group."""
+
+    act: Callable[[Site], None]
+    ready: Callable[[Site], None] = lambda site: None
+    redundant: bool = False  # needs a mirror
+    busy: bool = True  # a client writes meanwhile
+
+
+# --- what cases are made of ---
+def volume(site: Site) -> Volume:
+    found = site.config.find(Kind.VOLUME, NAME, site.group.ref)
+    assert isinstance(found, Volume)
+    return found
+
+
+def plex(site: Site, number: int = -1) -> Plex:
+    return sorted(site.config.plexes_of(volume(site).ref), key=lambda plex: plex.name)[number]
+
+
+def subdisks(site: Site) -> list[Subdisk]:
+    found = [piece for piece in site.config.all(Kind.SUBDISK, Subdisk) if piece.plex == plex(site, 0).ref]
+    return sorted(found, key=lambda piece: (piece.column, piece.plex_offset))
+
+
+def disks(site: Site) -> list[Disk]:
+    return sorted(site.config.all(Kind.DISK, Disk), key=lambda disk: (len(disk.name), disk.name))
+
+
+def empty_disks(site: Site) -> list[Ref]:
+    return [disk.ref for disk in disks(site) if disk.group is not None and not site.config.subdisks_on(disk.ref)]
+
+
+def do(site: Site, command: Command) -> bool:
+    """Ask for it and wait for its end; False when it is refused."""
+    task = site.submit(command)
+    if task is not None:
+        site.finish(task)
+        site.take_over()
+    return task is not None
+
+
+def doing(make: Callable[[Site], Command]) -> Callable[[Site], None]:
+    return lambda site: None if do(site, make(site)) else None
+
+
+def write_some(site: Site, count: int = 12, seed: int = 1) -> None:
+    """What a client does: bytes all over the volume, some of them flushed."""
+    dice, known = Random(seed), site.volumes.get(volume(site).ref)
+    if known is None or not known.oracle.size:
+        return
+    connection = Connection(site.machine, known.ref)
+    for number in range(count):
+        if known.held or known.ref not in site.volumes:
+            break
+        known.in_flight += 1
+        sectors = known.oracle.size // 512
+        length = dice.choice((1, 8, 16, 64))
+        offset = dice.randrange(min(sectors - length, 4096) if number % 3 else 64) * 512
+        known.write(connection, [(offset, length * 512)], durable=number % 5 == 4)
+        if number % 4 == 3:
+            known.flush(connection)
+        known.in_flight -= 1
+    connection.close()
+
+
+# --- operations of more than one command ---
+def new_group(site: Site) -> None:
+    free = [disk.ref for disk in disks(site) if disk.group is None]
+    do(site, commands.CreateGroup(name="other", disks=tuple(free)))
+
+
+def pause_and_resume(site: Site) -> None:
+    task = site.submit(commands.EvacuateDisk(disk=subdisks(site)[0].disk))
+    if task is not None:
+        site.submit(commands.PauseTask(task=task))
+        site.submit(commands.ResumeTask(task=task))
+        site.finish(task)
+
+
+def abort(site: Site) -> None:
+    task = site.submit(commands.EvacuateDisk(disk=subdisks(site)[0].disk))
+    if task is not None:
+        site.submit(commands.AbortTask(task=task))
+        site.finish(task)
+
+
+def abort_creation(site: Site) -> None:
+    task = site.submit(commands.CreateVolume(group=site.group.ref, name="w", size=SIZE, mirrors=2))
+    if task is not None:
+        site.submit(commands.AbortTask(task=task))
+        site.finish(task)
+        site.take_over()
+
+
+def grow_to(size: int) -> Callable[[Site], None]:
+    return doing(lambda site: commands.GrowVolume(volume=volume(site).ref, size=size))
+
+
+def two_at_once(site: Site) -> None:
+    """A mirror is added while the volume grows elsewhere."""
+    first = site.submit(commands.AddMirrors(volume=volume(site).ref))
+    second = site.submit(commands.CreateVolume(group=site.group.ref, name="w", size=SIZE))
+    for task in (first, second):
+        if task is not None:
+            site.finish(task)
+    site.take_over()
+
+
+def stop_and_delete(site: Site) -> None:
+    hold(site)
+    do(site, commands.StopVolumes(volumes=(volume(site).ref,)))
+    do(site, commands.DeleteVolumes(volumes=(volume(site).ref,)))
+
+
+def hold(site: Site) -> None:
+    """No client is inside any more."""
+    for known in site.volumes.values():
+        known.held = True
+    while any(known.in_flight for known in site.volumes.values()):
+        site.machine.runtime.sleep(0.001)
+
+
+def held(make: Callable[[Site], Command]) -> Callable[[Site], None]:
+    def act(site: Site) -> None:
+        hold(site)
+        do(site, make(site))
+
+    return act
+
+
+def deport(site: Site) -> None:
+    hold(site)
+    if do(site, commands.DeportGroup(group=site.group.ref)):
+        site.ended_in_order()
+
+
+def split_first(site: Site) -> None:
+    do(site, commands.SplitSubdisk(subdisk=subdisks(site)[0].ref, size=MIB // 2))
+
+
+def rest_then_write(site: Site) -> None:
+    """The first write after an orderly start."""
+    write_some(site, 2, seed=7)
+
+
+def clear(site: Site, *, discard: bool) -> None:
+    known = site.volumes[volume(site).ref]
+    connection = Connection(site.machine, known.ref)
+    for offset in (0, 100 * 512, MIB):
+        known.zero(connection, offset, 64 << 10, discard=discard, durable=offset == MIB)
+    known.flush(connection)
+    connection.close()
+
+
+def detached(site: Site) -> None:
+    do(site, commands.DetachPlex(plex=plex(site).ref))
+
+
+def other_volume(site: Site) -> None:
+    do(site, commands.CreateVolume(group=site.group.ref, name="w", size=SIZE, mirrors=2))
+
+
+def out_of_date(site: Site) -> bool:
+    return any(found.state is PlexState.STALE for found in site.config.plexes_of(volume(site).ref))
+
+
+def deported(site: Site) -> None:
+    deport(site)
+
+
+def reimport(site: Site) -> None:
+    do(site, commands.ImportGroup(group=site.group.ref))
+
+
+def _volume_command(kind: type[Command], **fields: object) -> Callable[[Site], None]:
+    return doing(lambda site: kind(volume=volume(site).ref, **fields))  # type: ignore[call-arg]
+
+
+CASES: dict[str, Case] = {
+    "create a group": Case(new_group),
+    "add a disk": Case(doing(lambda s: commands.AddDisks(group=s.group.ref, disks=(_free(s),)))),
+    "remove a disk": Case(doing(lambda s: commands.RemoveDisks(disks=tuple(empty_disks(s)[:1])))),
+    "initialize a disk": Case(doing(lambda s: commands.InitDisks(disks=(_free(s),)))),
+    "set a disk's usage": Case(
+        doing(lambda s: commands.SetDiskUsage(disks=tuple(empty_disks(s)[:1]), usage=DiskUsage.SPARE))
+    ),
+    "rename a disk": Case(doing(lambda s: commands.Rename(object=disks(s)[0].ref, name="renamed"))),
+    "rename a volume": Case(doing(lambda s: commands.Rename(object=subdisks(s)[0].ref, name="renamed"))),
+    "rescan": Case(doing(lambda s: commands.Rescan())),
+    "deport": Case(deport),
+    "import": Case(reimport, deported, busy=False),
+    "create a concatenation": Case(doing(lambda s: _new(s))),
+    "create a stripe": Case(doing(lambda s: _new(s, striped=True, columns=3))),
+    "create a mirror": Case(doing(lambda s: _new(s, mirrors=2))),
+    "create a mirrored stripe": Case(doing(lambda s: _new(s, mirrors=2, striped=True, columns=2))),
+    "abort a creation": Case(abort_creation),
+    "delete": Case(stop_and_delete),
+    "grow": Case(grow_to(SIZE + MIB)),
+    "grow by little": Case(grow_to(SIZE + 512)),
+    "move a subdisk": Case(doing(lambda s: commands.MoveSubdisks(moves=(commands.Move(subdisks(s)[0].ref),)))),
+    "evacuate a disk": Case(doing(lambda s: commands.EvacuateDisk(disk=subdisks(s)[0].disk))),
+    "pause and resume": Case(pause_and_resume),
+    "abort": Case(abort),
+    "two tasks at once": Case(two_at_once),
+    "add a mirror": Case(_volume_command(commands.AddMirrors)),
+    "add a striped mirror": Case(_volume_command(commands.AddMirrors, striped=True, columns=2)),
+    "add two mirrors": Case(_volume_command(commands.AddMirrors, count=2)),
+    "remove a mirror": Case(doing(lambda s: commands.RemoveMirrors(plexes=(plex(s).ref,))), redundant=True),
+    "break a mirror": Case(held(lambda s: commands.BreakMirror(plex=plex(s).ref)), redundant=True),
+    "detach a mirror": Case(doing(lambda s: commands.DetachPlex(plex=plex(s).ref)), redundant=True),
+    "attach a mirror": Case(doing(lambda s: commands.AttachPlex(plex=plex(s).ref)), detached, redundant=True),
+    "resynchronize": Case(_volume_command(commands.ResyncVolume), redundant=True),
+    "verify": Case(_volume_command(commands.VerifyVolume), redundant=True),
+    "prefer a mirror": Case(
+        doing(lambda s: commands.SetVolumeUsage(volume=volume(s).ref, preferred=plex(s).ref)), redundant=True
+    ),
+    "split a subdisk": Case(split_first),
+    "join subdisks": Case(
+        doing(lambda s: commands.JoinSubdisks(first=subdisks(s)[0].ref, second=subdisks(s)[1].ref)), split_first
+    ),
+    "stop": Case(held(lambda s: commands.StopVolumes(volumes=(volume(s).ref,)))),
+    "start": Case(
+        doing(lambda s: commands.StartVolumes(volumes=(volume(s).ref,))),
+        held(lambda s: commands.StopVolumes(volumes=(volume(s).ref,))),
+        busy=False,
+    ),
+    "write": Case(rest_then_write, busy=False),
+    "write from two clients": Case(lambda s: write_some(s, 10, seed=9)),
+    "zero": Case(lambda s: clear(s, discard=False)),
+    "discard": Case(lambda s: clear(s, discard=True)),
+}
+
+
+def _free(site: Site) -> Ref:
+    return next(disk.ref for disk in disks(site) if disk.group is None)
+
+
+def _new(site: Site, **choices: object) -> Command:
+    return commands.CreateVolume(group=site.group.ref, name="w", size=SIZE, **choices)  # type: ignore[arg-type]
+
+
+def set_up(site: Site, layout: str) -> None:
+    """A group on six of eight LUNs, a volume of this layout with bytes in it."""
+    do(site, commands.CreateGroup(name="dg", disks=tuple(disk.ref for disk in disks(site)[:6])))
+    do(site, commands.CreateVolume(group=site.group.ref, name=NAME, size=SIZE, **LAYOUTS[layout]))  # type: ignore[arg-type]
+    write_some(site, 16)

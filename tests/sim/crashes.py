@@ -1,0 +1,162 @@
+"""Cuts the power at every write and flush of an operation, and looks at what each cut leaves."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.sim import cases
+from tests.sim.machine import Machine, Snapshot
+from tests.sim.site import Site
+from tests.sim.volume import SimVolume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from engine.records import Ref
+    from tests.sim.oracle import VolumeOracle
+
+LUNS, LUN_SIZE = 8, 24 << 20
+KEEPS = (0.0, 1.0, 0.5)
+"""What the caches keep at a cut: nothing that is whole, everything, half; some of all is torn."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One instant at which the power may go: all disks, and what ought to be on them."""
+
+    what: str
+    disks: Snapshot
+    volumes: dict[Ref, tuple[VolumeOracle, set[int]]]
+    coming: dict[str, VolumeOracle]
+    going: frozenset[Ref]
+    sizes: dict[str, set[int]]
+
+
+@dataclass
+class Recorder:
+    """Takes a `Moment` at each change of any disk while it is `on`."""
+
+    site: Site
+    on: bool = False
+    moments: list[Moment] = field(default_factory=list)
+
+    def take(self, lun: str, what: str) -> None:
+        if self.on:
+            self.moments.append(moment(self.site, f"{lun} {what}"))
+
+
+def moment(site: Site, what: str) -> Moment:
+    volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
+    coming = {name: oracle.copy() for name, oracle in site.coming.items()}
+    sizes = {name: set(known) for name, known in site.sizes.items()}
+    return Moment(what, site.machine.snapshot(), volumes, coming, frozenset(site.going), sizes)
+
+
+def site_after(found: Moment, seed: int, keep: float) -> Site:
+    """The host as it is when the power comes back."""
+    site = Site(Machine.after(found.disks, seed, keep), Random(seed))
+    for ref, (oracle, sizes) in found.volumes.items():
+        known = site.volumes[ref] = SimVolume(ref)
+        known.oracle, known.sizes = oracle.copy(), set(sizes)
+    site.coming = {name: oracle.copy() for name, oracle in found.coming.items()}
+    site.going, site.sizes = set(found.going), copy.deepcopy(found.sizes)
+    return site
+
+
+def begun(layout: str, ready: Callable[[Site], None], seed: int) -> Moment | None:
+    """A site on which an operation can begin, everything stable; None when it cannot be made so."""
+    site = Site(Machine(seed), Random(seed))
+    site.machine.add_luns(LUNS, LUN_SIZE)
+
+    def main() -> None:
+        cases.set_up(site, layout)
+        ready(site)
+        for known in site.volumes.values():
+            known.held = False
+
+    site.machine.live(main)
+    site.ended_in_order()
+    for known in site.volumes.values():
+        known.held = False
+    return _after_life(site)
+
+
+def _after_life(site: Site) -> Moment:
+    machine = site.machine
+    luns = {path: media.image() for path, media in machine.media.items()}
+    volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
+    return Moment("begun", Snapshot(luns, dict(machine.files), machine.clock), volumes, {}, frozenset(), {})
+
+
+def record(case: cases.Case, start: Moment, seed: int) -> list[Moment]:
+    """Run an operation once and take every moment of it."""
+    site = site_after(start, seed, 1.0)
+    recorder = Recorder(site)
+    site.machine.moment = recorder.take
+    site.machine.live(lambda: perform(case, site, recorder))
+    return recorder.moments
+
+
+def perform(case: cases.Case, site: Site, recorder: Recorder | None = None) -> None:
+    """The operation, with a client beside it."""
+    site.greet()
+    runtime = site.machine.runtime
+    if recorder is not None:
+        recorder.on = True
+    client = runtime.thread("client", lambda: cases.write_some(site, 14, seed=3)) if case.busy else None
+    case.act(site)
+    if client is not None:
+        client.join()
+    if recorder is not None:
+        recorder.take("the end", "")
+        recorder.on = False
+
+
+def look(found: Moment, seed: int, keep: float) -> None:
+    """Switch on again, and hold everything against what may be; raises what is wrong."""
+    site = site_after(found, seed, keep)
+    site.power_failed()
+    site.machine.live(site.settle)
+
+
+def states(moments: list[Moment], keeps: tuple[float, ...] = KEEPS) -> Iterator[tuple[int, Moment, float]]:
+    """Every moment with every fate of the caches; where nothing is in a cache there is one fate."""
+    for number, found in enumerate(moments):
+        volatile = any(not part.durable for image in found.disks.luns.values() for part in image.extents)
+        for keep in keeps if volatile else keeps[:1]:
+            yield number, found, keep
+
+
+def enumerate_case(name: str, layout: str, seed: int, every: int = 1) -> Result:
+    """Cut an operation at each moment (each `every`-th from one that the seed chooses)."""
+    result = Result(name, layout)
+    case = cases.CASES[name]
+    start = begun(layout, case.ready, seed)
+    if start is None:
+        return result
+    moments = record(case, start, seed)
+    result.points = len(moments)
+    for number, found, keep in states(moments):
+        if every > 1 and (number + int(keep * 2) + seed) % every:
+            continue
+        result.states += 1
+        try:
+            look(found, seed * 1_000_003 + number, keep)
+        except Exception as error:
+            where = f"moment {number} ({found.what}), keep {keep}"
+            result.failures.append(f"{name} on {layout}, seed {seed}, {where}: {type(error).__name__}: {error}")
+    return result
+
+
+@dataclass
+class Result:
+    """Of one operation on one layout."""
+
+    name: str
+    layout: str
+    points: int = 0
+    states: int = 0
+    failures: list[str] = field(default_factory=list)
