@@ -44,6 +44,14 @@ NAMES: dict[type[Command], str] = {
     c.ThrottleTask: "Throttle Task",
     c.ClearTasks: "Clear Tasks",
     c.AcknowledgeAlerts: "Acknowledge Alerts",
+    c.ReactivateDisk: "Reactivate Disk",
+    c.ReplaceDisk: "Replace Disk",
+    c.RepairVolumes: "Repair Volume",
+    c.UndoRelocation: "Undo Hot Relocation",
+    c.AddLog: "Add Log",
+    c.RemoveLog: "Remove Log",
+    c.ChangeSettings: "Change Settings",
+    c.SendTestNotification: "Send Test Notification",
 }
 UNNAMED = "The operation"
 

@@ -15,8 +15,10 @@ from engine.records import (
     PlexState,
     Record,
     Ref,
+    Settings,
     Subdisk,
     Volume,
+    settings_ref,
 )
 from engine.units import GIB, KIB, MIB
 
@@ -37,6 +39,10 @@ PUBLIC = geometry(LUN_SIZE)
 
 def host() -> Host:
     return Host(ref=HOST, name="localhost", system="Debian GNU/Linux 12", version="0.1.0", process_id=4711)
+
+
+def settings() -> Settings:
+    return Settings(ref=settings_ref(HOST_ID), name="Settings")
 
 
 def enclosures() -> list[Record]:
@@ -85,6 +91,7 @@ def records() -> list[Record]:
     size = 512 * MIB
     return [
         host(),
+        settings(),
         *enclosures(),
         Group(ref=GROUP, name="dg1"),
         *(disk(number) for number in range(12)),

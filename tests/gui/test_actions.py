@@ -23,6 +23,7 @@ from engine.records import (
     Group,
     GroupState,
     Kind,
+    Origin,
     PlexState,
     Record,
     Ref,
@@ -73,7 +74,13 @@ def more_records() -> list[Record]:
         second_half,
         sample_lab.volume(4, "twin", 32 << 20),
         *(sample_lab.plex(10 + n, 4, f"twin-0{n + 1}") for n in range(2)),
-        *(sample_lab.subdisk(30 + n, 10 + n, n, 32 << 20, skip=1 << 30) for n in range(2)),
+        *(
+            replace(
+                sample_lab.subdisk(30 + n, 10 + n, n, 32 << 20, skip=1 << 30),
+                origin=Origin(ref(Kind.DISK, 3), 1 << 30) if n else None,
+            )
+            for n in range(2)
+        ),
         sample_lab.plex(12, 4, "twin-03", state=PlexState.STALE),
         sample_lab.subdisk(32, 12, 2, 32 << 20, skip=1 << 30),
         Connection(ref=ref(Kind.CONNECTION, 9), name="qemu", volume=ref(Kind.VOLUME, 4), since=1.7e9),
@@ -146,7 +153,7 @@ def test_shortcuts_are_unique_where_they_count() -> None:
 
 def test_every_kind_has_actions() -> None:
     for kind in Kind:
-        if kind in (Kind.CONNECTION, Kind.HOST, Kind.ENCLOSURE, Kind.SETTINGS):
+        if kind.value in ("connection", "host", "enclosure", "settings", "backup"):
             continue
         one = next(selection for selection in selections(CONFIG) if selection.place == kind.value)
         assert len(book().for_selection(one)) >= 3, kind

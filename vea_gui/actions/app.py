@@ -27,6 +27,13 @@ ROWS = (
         shortcut="Ctrl+Shift+E",
     ),
     Action(
+        "event-notification",
+        "Event &Notification...",
+        lambda console, _: console.frame.event_notification(),
+        menu="Tools",
+        icon="alert",
+    ),
+    Action(
         "preferences",
         "&Preferences...",
         lambda console, _: console.frame.preferences(),

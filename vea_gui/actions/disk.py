@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import rules
-from engine.commands import InitDisks, RemoveDisks, RemoveLuns
+from engine.commands import InitDisks, ReactivateDisk, RemoveDisks, RemoveLuns
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, GroupState, Kind, Ref
@@ -27,6 +27,29 @@ def _something_on_it(config: Config, disk: Ref) -> Problem | None:
     if config.subdisks_on(disk):
         return None
     return Problem(f"{config.disk(disk).name} holds no subdisks.", "There is nothing to move away.", disk)
+
+
+def _is_lost(config: Config, disk: Ref) -> Problem | None:
+    record = config.disk(disk)
+    if record.failing or not record.present:
+        return None
+    text = f"{record.name} is neither missing nor failing."
+    return Problem(text, "Evacuate it and remove it from the disk group instead.", disk)
+
+
+def _something_relocated(config: Config, disk: Ref) -> Problem | None:
+    if rules.relocated(config, disk):
+        return None
+    return Problem(f"Nothing was relocated from {config.disk(disk).name}.", "There is nothing to undo.", disk)
+
+
+def _in_service(config: Config, disk: Ref) -> Problem | None:
+    record = config.disk(disk)
+    if not record.present:
+        return Problem(f"{record.name} is missing.", "Bring its LUN back and rescan, or replace the disk.", disk)
+    if record.failing:
+        return Problem(f"{record.name} is failing.", "Reactivate it, or replace the disk.", disk)
+    return None
 
 
 def _cannot_leave(selection: Selection) -> Reason:
@@ -82,6 +105,25 @@ ROWS = (
         plural="Remove {} Disks from Dynamic Disk Group...",
     ),
     Action(
+        "replace-disk",
+        "Replace Disk...",
+        lambda console, selection: console.ask("replace_disk", selection),
+        DISK,
+        reasons.each(Disk, _imported, _is_lost),
+        icon="replace",
+        section=25,
+    ),
+    Action(
+        "reactivate-disk",
+        "Reactivate Disk",
+        lambda console, s: console.carry_out(*(ReactivateDisk(disk=disk.ref) for disk in s.of(Disk))),
+        DISK,
+        reasons.each(Disk, _imported, rules.disk_can_return),
+        icon="resume",
+        section=25,
+        plural="Reactivate {} Disks",
+    ),
+    Action(
         "evacuate-disk",
         "Evacuate Disk...",
         lambda console, selection: console.ask("evacuate_disk", selection),
@@ -98,6 +140,15 @@ ROWS = (
         reasons.each(Disk, _imported),
         section=30,
         plural="Set Disk Usage of {} Disks...",
+    ),
+    Action(
+        "undo-relocation",
+        "Undo Hot Relocation...",
+        lambda console, selection: console.ask("undo_relocation", selection),
+        DISK,
+        reasons.each(Disk, _imported, _something_relocated, _in_service),
+        icon="undo",
+        section=30,
     ),
     Action(
         "rename-disk",

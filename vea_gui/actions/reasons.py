@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from engine import rules
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Disk, Group, GroupState, Kind, Plex, Ref, Subdisk, Task, Volume
+from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, Ref, Subdisk, Task, Volume
+from engine.states import pieces_out
 from vea_gui.action_rows import Reason, WhyNot
 from vea_gui.selection import Selection
 from vea_gui.words import KIND_NAMES
@@ -214,6 +215,19 @@ def something_to_equal(config: Config, volume: Ref) -> Problem | None:
         return None
     text = f"{config.volume(volume).name} has one mirror only."
     return Problem(text, "There is nothing to make it equal to.", volume)
+
+
+def something_lost(config: Config, volume: Ref) -> Problem | None:
+    """A mirror or a column is out of date, or lies on a disk that is lost."""
+    plexes = config.plexes_of(volume)
+    if rules.to_repair(config, volume) or any(pieces_out(config, plex) for plex in plexes):
+        return None
+    name = config.volume(volume).name
+    lost = sorted({config.disk(piece.disk).name for plex in plexes for piece in rules.lost_pieces(config, plex.ref)})
+    if not lost:
+        return Problem(f"{name} lacks nothing.", "There is nothing to repair.", volume)
+    names = rules.listed(lost)
+    return Problem(f"{name} has no copy beside the one on {names}.", f"Bring {names} back, or evacuate it.", volume)
 
 
 def two_present(config: Config, volume: Ref) -> Problem | None:

@@ -78,6 +78,16 @@ ROWS = (
         section=5,
     ),
     Action(
+        "perspective-control",
+        "&Control Panel",
+        lambda console, _: console.frame.show_perspective("control"),
+        menu="View",
+        submenu="Perspective",
+        checked=lambda console: console.frame.perspective() == "control",
+        icon="control",
+        section=5,
+    ),
+    Action(
         "perspective-logs",
         "&Logs",
         lambda console, _: console.frame.show_perspective("logs"),

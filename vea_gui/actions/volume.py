@@ -111,6 +111,18 @@ ROWS = (
         plural="Stop {} Volumes and Disconnect Clients...",
     ),
     Action(
+        "repair-volume",
+        "Repair Volume...",
+        lambda console, selection: console.ask("repair_volume", selection),
+        VOLUME,
+        reasons.one_group(
+            reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.something_lost, rules.has_source)
+        ),
+        icon="repair",
+        section=45,
+        plural="Repair {} Volumes...",
+    ),
+    Action(
         "resync-volume",
         "Resynchronize",
         _resync,

@@ -19,6 +19,7 @@ from vea_gui.tree_shape import Folder, Path, path_to
 from vea_gui.views import windows
 from vea_gui.views.address_bar import AddressBar
 from vea_gui.views.alert_panel import AlertPanel
+from vea_gui.views.control_panel import ControlPanel
 from vea_gui.views.log_view import LogView
 from vea_gui.views.menu_bar import MenuBar
 from vea_gui.views.object_tabs import ObjectTabs
@@ -51,6 +52,7 @@ class MainWindow(QMainWindow):
         self.tasks = TaskPanel(console)
         self.alerts = AlertPanel(console)
         self.logs = LogView(console)
+        self.control = ControlPanel(console)
         self.address = AddressBar(console, self.history)
         self.perspectives = PerspectiveBar()
         self.bottom = QTabWidget()
@@ -156,6 +158,13 @@ class MainWindow(QMainWindow):
     def error_console(self) -> None:
         windows.error_console(self.console)
 
+    def control_panel(self, page: str) -> None:
+        self.show_perspective("control")
+        self.control.open(page)
+
+    def event_notification(self) -> None:
+        windows.event_notification(self.console)
+
     def preferences(self) -> None:
         windows.preferences(self.console)
 
@@ -201,6 +210,7 @@ class MainWindow(QMainWindow):
         self.across.setStretchFactor(1, 1)
         self.across.setSizes([240, 860])
         self.views.addWidget(self.across)
+        self.views.addWidget(self.control)
         self.views.addWidget(self.logs)
         self.down = QSplitter(Qt.Orientation.Vertical)
         self.down.addWidget(self.views)
@@ -330,5 +340,6 @@ class MainWindow(QMainWindow):
         }
 
     def _table(self) -> RecordTableView | None:
-        page = self.logs.page() if self.perspective() == "logs" else self.right.page()
+        pages = {"logs": self.logs.page, "control": self.control.page}
+        page = pages.get(self.perspective(), self.right.page)()
         return windows.table_of(page)

@@ -1,4 +1,4 @@
-"""The perspective bar at the far left: System and Logs."""
+"""The perspective bar at the far left: System, Control Panel and Logs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QButtonGroup, QToolButton, QVBoxLayout, QWidget
 
 from vea_gui import icons, theme
 
-PERSPECTIVES = {"system": "System", "logs": "Logs"}
+PERSPECTIVES = {"system": "System", "control": "Control Panel", "logs": "Logs"}
 
 
 class PerspectiveBar(QWidget):

@@ -11,6 +11,7 @@ from engine.records import Record
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.views.error_console import ErrorConsole
+from vea_gui.views.event_notification import EventNotification
 from vea_gui.views.message import message
 from vea_gui.views.preferences import PreferencesDialog
 from vea_gui.views.properties import PropertiesWindow
@@ -47,6 +48,10 @@ def search(console: Console) -> None:
 def error_console(console: Console) -> None:
     open_ones = _children(console, ErrorConsole)
     _show(open_ones[0] if open_ones else ErrorConsole(console))
+
+
+def event_notification(console: Console) -> None:
+    EventNotification(console).open()
 
 
 def preferences(console: Console) -> None:

@@ -17,6 +17,7 @@ from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set
 from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
 from vea_gui.wizards.new_volume import new_volume
 from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_task
+from vea_gui.wizards.repair import repair_volume, replace_disk, undo_relocation
 from vea_gui.wizards.resize import resize_volume
 from vea_gui.wizards.scrub import repair_mirrors
 from vea_gui.wizards.subdisks import join_subdisks, split_subdisk
@@ -36,6 +37,9 @@ FORMS: dict[str, Callable[..., Form]] = {
     "evacuate_disk": evacuate_disk,
     "split_subdisk": split_subdisk,
     "join_subdisks": join_subdisks,
+    "replace_disk": replace_disk,
+    "repair_volume": repair_volume,
+    "undo_relocation": undo_relocation,
     "rename": rename,
     "set_disk_usage": set_disk_usage,
     "add_lun": add_lun,
