@@ -15,6 +15,7 @@ import msgspec
 
 from engine import commands
 from engine.api import Snapshot
+from engine.backup_keeper import BackupKeeper
 from engine.commit import Committer
 from engine.contents import look_at_content
 from engine.dataplane.flusher import Flusher
@@ -31,6 +32,7 @@ from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.plans import Problem
 from engine.records import Host, Kind, PlexState, Ref, Severity, Task, TaskState, TaskType, new_ref
+from engine.planners.backups import restore as restore_plan
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -98,6 +100,7 @@ class Engine:
         )
         self._traffic: TrafficSampler | None = None
         self._first_luns = tuple(luns)
+        self._backups = BackupKeeper(self.committer, state, self.runtime)
         self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
         self._nbd_path = str(nbd or "")
@@ -110,6 +113,7 @@ class Engine:
         self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
+        self.committer.show(self._backups.show)
         self._traffic = TrafficSampler(self.host, self.committer, self._luns, self.runtime)
         for group in sorted(self.committer.stores):
             self._recover(group)
@@ -212,6 +216,9 @@ class Engine:
         return new_ref(kind, self.state.host_id, self.runtime.token)
 
     def _carry_out(self, command: Command, plan: Plan) -> Ref:
+        if isinstance(command, commands.RestoreConfiguration) and command.group in config:
+            saved = self._backups.read(command.backup)
+            return restore_plan(config, command, self._ids, saved.records if saved is not None else ())
         task = self._numbered(command, plan)
         tasks = [task, *(self._numbered_work(work) for work in plan.also)]
         more = self._work.before(command, plan)
@@ -220,6 +227,7 @@ class Engine:
             for ref in plan.drops:
                 edit.drop(ref)
             for record in plan.puts:
+        self._backups.before(command, plan)
                 edit.put(record)
             more(edit)
             for record in tasks:

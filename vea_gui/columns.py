@@ -392,6 +392,17 @@ SETTINGS: tuple[Column, ...] = (
     number("backups", "Configuration Backups Kept", lambda _, s: s.backups_kept),
 )
 
+BACKUP: tuple[Column, ...] = (
+    Column("name", "Name", lambda _, b: b.name, width=22),
+    moment("time", "Date/Time", lambda b: b.time),
+    Column("group", "Group Name", lambda _, b: b.group_name, width=12),
+    number("transaction", "Transaction", lambda _, b: b.transaction),
+    number("volumes", "Volumes", lambda _, b: b.volumes),
+    number("disks", "Disks", lambda _, b: b.disks),
+    Column("reason", "Saved before", lambda _, b: b.reason, width=40),
+    size("size", "Size", lambda _, b: b.size),
+)
+
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.HOST: HOST,
     Kind.ENCLOSURE: ENCLOSURE,
@@ -404,6 +415,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.CONNECTION: CONNECTION,
     Kind.ALERT: ALERT,
     Kind.SETTINGS: SETTINGS,
+    Kind.BACKUP: BACKUP,
 }
 
 

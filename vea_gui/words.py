@@ -129,6 +129,7 @@ KIND_NAMES: dict[Kind, tuple[str, str]] = {
     Kind.CONNECTION: ("client", "clients"),
     Kind.ALERT: ("alert", "alerts"),
     Kind.SETTINGS: ("setting", "settings"),
+    Kind.BACKUP: ("configuration backup", "configuration backups"),
 }
 KIND_ICONS = {kind: kind.value for kind in Kind}
 

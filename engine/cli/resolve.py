@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.cli.forms import shown
 from engine.errors import EngineError
-from engine.records import Disk, Group, GroupState, Kind, Plex, Record, Subdisk, Task, Volume
+from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, Record, Subdisk, Task, Volume
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -69,6 +69,14 @@ def task(config: Config, number: str) -> Task:
     if found is not None:
         return found
     raise absent("task", number, "", sorted(tasks, key=int))
+
+
+def backup(config: Config, group: Group, number: str) -> Backup:
+    """The configuration backup of a group with this number."""
+    known = {str(each.number): each for each in config.all(Kind.BACKUP, Backup) if each.group == group.ref}
+    if number in known:
+        return known[number]
+    raise absent("configuration backup", number, f" of {group.name}", sorted(known, key=int))
 
 
 def _in_group(config: Config, kind: Kind, record_type: type[R], name: str, within: Group | None) -> R:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.records import Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
+from engine.records import Backup, Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -59,6 +59,21 @@ def group_row(group: Group) -> Row:
         "transaction": group.transaction,
         "owner": group.owner or None,
         "frozen": group.frozen or None,
+    }
+
+
+def backup_row(backup: Backup) -> Row:
+    """One configuration backup of `vxdg backup list`."""
+    return {
+        "group": backup.group_name,
+        "group_id": backup.group.id,
+        "number": backup.number,
+        "transaction": backup.transaction,
+        "time": backup.time,
+        "before": backup.reason,
+        "disks": backup.disks,
+        "volumes": backup.volumes,
+        "size": backup.size,
     }
 
 

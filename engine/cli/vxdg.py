@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from engine.cli import output, resolve, rows
@@ -118,6 +119,36 @@ def _rename(session: Session, words: Words) -> int:
     return session.carry_out(Rename(object=group.ref, name=new_name(words["NEW"])))
 
 
+def _backups(session: Session, words: Words) -> int:
+    from engine.records import Backup, Kind
+
+    named = words.many("GROUP")
+    found = [each for each in session.config.all(Kind.BACKUP, Backup) if not named or each.group_name == named[0]]
+    found.sort(key=lambda backup: (backup.group_name, backup.number))
+    if session.json:
+        output.write_json([rows.backup_row(backup) for backup in found])
+        return 0
+    cells = [
+        (each.group_name, str(each.number), _moment(each.time), str(each.volumes), str(each.disks), each.reason)
+        for each in found
+    ]
+    heads = ("GROUP", "BACKUP", "TIME", "VOLUMES", "DISKS", "BEFORE")
+    output.write(output.table(heads, cells, right=("BACKUP", "VOLUMES", "DISKS")))
+    return 0
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def _restore(session: Session, words: Words) -> int:
+    from engine.commands import RestoreConfiguration
+
+    group = resolve.group(session.config, words["GROUP"])
+    backup = resolve.backup(session.config, group, words["BACKUP"])
+    return session.carry_out(RestoreConfiguration(group=group.ref, backup=backup.ref))
+
+
 TOOL = Tool(
     "vxdg",
     "Disk groups.",
@@ -142,6 +173,18 @@ TOOL = Tool(
         ),
         Form("destroy GROUP", "Remove a group without volumes; its disks become free.", _destroy),
         Form("free [GROUP]", "List the free regions.", _free, examples=("vxdg free dg1",)),
+        Form(
+            "backup list [GROUP]",
+            "List the configurations that were saved before changes.",
+            _backups,
+            examples=("vxdg backup list dg1",),
+        ),
+        Form(
+            "backup restore GROUP BACKUP",
+            "Bring back what has gone since a backup; nothing is taken away. --plan tells what that is.",
+            _restore,
+            examples=("vxdg backup restore dg1 12 --plan",),
+        ),
         Form("rename GROUP NEW", "Give a group another name.", _rename),
     ),
     COMMON,

@@ -11,7 +11,15 @@ import msgspec
 
 from engine.commands.base import MAX_SIZE, Command
 from engine.commands.disks import AddLuns, InitDisks, Refresh, RemoveLuns, Rename, Rescan, SetDiskUsage
-from engine.commands.groups import AddDisks, CreateGroup, DeportGroup, DestroyGroup, ImportGroup, RemoveDisks
+from engine.commands.groups import (
+    AddDisks,
+    CreateGroup,
+    DeportGroup,
+    DestroyGroup,
+    ImportGroup,
+    RemoveDisks,
+    RestoreConfiguration,
+)
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
 from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
 from engine.commands.settings import ChangeSettings, SendTestNotification
@@ -72,6 +80,7 @@ __all__ = [
     "RepairVolumes",
     "ReplaceDisk",
     "Rescan",
+    "RestoreConfiguration",
     "ResumeTask",
     "ResyncVolume",
     "ScrubVolume",
@@ -93,6 +102,7 @@ __all__ = [
 AnyCommand: TypeAlias = (
     Rescan | Refresh | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
+    | RestoreConfiguration
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
     | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex

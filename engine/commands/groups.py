@@ -30,6 +30,13 @@ class DestroyGroup(Command, frozen=True, kw_only=True, tag=True):
     group: Ref
 
 
+class RestoreConfiguration(Command, frozen=True, kw_only=True, tag=True):
+    """Bring back what has gone from a group since a backup of its configuration; nothing is taken away."""
+
+    group: Ref
+    backup: Ref
+
+
 class DeportGroup(Command, frozen=True, kw_only=True, tag=True):
     """Stop a group's volumes in order and give the group up."""
 

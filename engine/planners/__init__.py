@@ -8,6 +8,7 @@ from engine import commands
 from engine.commands import Command
 from engine.config import Config
 from engine.planners import (
+    backups,
     disks,
     groups,
     grow,
@@ -43,6 +44,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.DestroyGroup: groups.destroy,
     commands.DeportGroup: groups.deport,
     commands.ImportGroup: groups.import_,
+    commands.RestoreConfiguration: backups.restore,
     commands.CreateVolume: volumes.create,
     commands.DeleteVolumes: volumes.delete,
     commands.GrowVolume: grow.grow,

@@ -116,6 +116,13 @@ class Draft:
             end += piece.length
         return made
 
+    def claim(self, subdisk: Subdisk) -> None:
+        """Put a subdisk of another time, whose range is free."""
+        plex = self.config.plex(subdisk.plex)
+        self.put(subdisk)
+        where = label(plex, subdisk.column)
+        self._allocates.append(Range(subdisk.disk, subdisk.disk_offset, subdisk.length, where))
+
     def subdisk_name(self, disk: Ref) -> str:
         """The next free name of a subdisk on a disk."""
         record = self.config.disk(disk)

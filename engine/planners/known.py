@@ -40,6 +40,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "task": frozenset({Kind.TASK}),
     "tasks": frozenset({Kind.TASK}),
     "alerts": frozenset({Kind.ALERT}),
+    "backup": frozenset({Kind.BACKUP}),
     "object": frozenset(Kind),
 }
 _MAY_BE_EMPTY = (

@@ -6,6 +6,7 @@ by `engine.states.settle` alone; fields under *host* are true on this host only 
 
 from __future__ import annotations
 
+from engine.records.backups import Backup, backup_ref
 from engine.records.base import Kind, Record, Ref, new_ref
 from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
 from engine.records.groups import Group, GroupState
@@ -24,6 +25,7 @@ __all__ = [
     "TASK_ENDED",
     "Alert",
     "AnyRecord",
+    "Backup",
     "Connection",
     "DirtyLog",
     "Disk",
@@ -56,6 +58,7 @@ __all__ = [
     "Volume",
     "VolumeLayout",
     "VolumeStatus",
+    "backup_ref",
     "new_ref",
     "settings_ref",
 ]

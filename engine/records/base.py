@@ -26,6 +26,7 @@ class Kind(enum.StrEnum):
     CONNECTION = "connection"
     ALERT = "alert"
     SETTINGS = "settings"
+    BACKUP = "backup"
 
 
 class Ref(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, cache_hash=True):

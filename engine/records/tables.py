@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from engine.records.backups import Backup
 from engine.records.base import Kind, Record
 from engine.records.disks import Disk, Enclosure
 from engine.records.groups import Group
@@ -13,7 +14,9 @@ from engine.records.settings import Settings
 from engine.records.tasks import Task
 from engine.records.volumes import Volume
 
-AnyRecord: TypeAlias = Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert | Settings
+AnyRecord: TypeAlias = (
+    Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert | Settings | Backup
+)
 
 
 RECORD_TYPES: dict[Kind, type[Record]] = {
@@ -28,6 +31,7 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
     Kind.CONNECTION: Connection,
     Kind.ALERT: Alert,
     Kind.SETTINGS: Settings,
+    Kind.BACKUP: Backup,
 }
 
 

@@ -41,6 +41,7 @@ class Block(enum.IntEnum):
     DIRTY_MAP = 5
     LOG = 6
     TASK = 7
+    BACKUP = 8  # in a file of a host's state folder
 
 
 class Damage(enum.StrEnum):

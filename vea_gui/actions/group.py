@@ -54,6 +54,14 @@ ROWS = (
         section=20,
     ),
     Action(
+        "restore-configuration",
+        "Restore Configuration...",
+        lambda console, selection: console.ask("restore_configuration", selection),
+        GROUP,
+        reasons.each(Group, reasons.imported, rules.group_quiet, reasons.saved_before),
+        section=30,
+    ),
+    Action(
         "rename-group",
         "Rename Dynamic Disk Group...",
         lambda console, selection: console.ask("rename", selection),
