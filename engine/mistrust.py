@@ -8,8 +8,8 @@ import msgspec
 
 from engine.columns import mistrust_columns
 from engine.detach import believe_what_is_left
-from engine.records import PlexState
-from engine.states import COMPLETE, reaches
+from engine.records import PlexState, TaskType
+from engine.states import COMPLETE, is_whole, reaches
 
 if TYPE_CHECKING:
     from engine.config import Config, Edit
@@ -35,9 +35,23 @@ def mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
         concerned = task.params.volume == volume.ref or _moves(edit.config, task, volume)
         if concerned and (active or _on_stale(edit.config, task, stale)):
             edit.put(msgspec.structs.replace(task, checkpoint=0))
-    if active and len(whole) > 1 and edit.config.volume(volume.ref).source is None:
-        chosen = next((plex for plex in whole if plex.ref == volume.preferred), whole[0])
+    # Where every mirror has a disk that is older than it should be, one of them still has to be believed.
+    believed = whole or [plex for plex in plexes if plex.state in COMPLETE and is_whole(edit.config, plex.ref)]
+    if active and len(believed) > 1 and edit.config.volume(volume.ref).source is None:
+        chosen = next((plex for plex in believed if plex.ref == volume.preferred), believed[0])
         edit.put(msgspec.structs.replace(edit.config.volume(volume.ref), source=chosen.ref))
+    _widen_copies(edit, volume)
+
+
+def _widen_copies(edit: Edit, volume: Volume) -> None:
+    """A copy that goes on makes all mirrors in doubt equal, also those that it was not begun for."""
+    source = edit.config.volume(volume.ref).source
+    doubtful = [plex.ref for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE and plex.ref != source]
+    for task in edit.config.tasks_of(volume.group):
+        if source is not None and task.type is TaskType.RESYNC and task.params.volume == volume.ref and not task.ended:
+            filled = [ref for ref in task.params.plexes if ref != source]
+            params = msgspec.structs.replace(task.params, plexes=tuple(dict.fromkeys([*filled, *doubtful])))
+            edit.put(msgspec.structs.replace(task, params=params))
 
 
 def _on_stale(config: Config, task: Task, stale: frozenset[str]) -> bool:

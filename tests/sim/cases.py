@@ -23,7 +23,7 @@ NAME = "v"
 
 
 class Case(NamedTuple):
-    """`ready` brings the site to where `act` begins; both run inside of a life. `group` False: `act` makes the group."""
+    """`ready` brings the site to where `act` begins; both run inside of a life."""
 
     act: Callable[[Site], None]
     ready: Callable[[Site], None] = lambda site: None
@@ -65,7 +65,10 @@ def do(site: Site, command: Command) -> bool:
 
 
 def doing(make: Callable[[Site], Command]) -> Callable[[Site], None]:
-    return lambda site: None if do(site, make(site)) else None
+    def act(site: Site) -> None:
+        do(site, make(site))
+
+    return act
 
 
 def write_some(site: Site, count: int = 12, seed: int = 1) -> None:

@@ -151,7 +151,9 @@ class Trouble:
         """Whether a LUN in trouble can be the reason for a client's error: no complete plex lies beside it."""
         if not self.suspects:
             return False
-        config = self._world.config
+        config, record = self._world.config, volume.record(self._world.machine)
+        if record is not None and record.fenced:
+            return True
         if error in _NO_SPACE:
             return any(self._lies_on(plex, self.full) for plex in config.plexes_of(volume.ref))
         complete = [plex for plex in config.plexes_of(volume.ref) if plex.state in COMPLETE]
