@@ -72,9 +72,9 @@ def _assemble_columns(
             pieces.append(replace(piece, readable=piece.readable and subdisk.state is PieceState.GOOD))
     logs = [subdisk for log in config.logs_of(volume.ref) if log.state in COMPLETE for subdisk in _parts(config, log)]
     reached = reached and all(_piece(subdisk, device_of) is not None for subdisk in logs)
-    layout = PlexLayout(plex.ref, plex.columns, plex.stripe_unit, tuple(pieces), raid5=True)
+    known = tuple(pieces) if plex.state in WRITTEN else ()
     return fold(
-        [layout] if plex.state in WRITTEN else [],
+        [PlexLayout(plex.ref, plex.columns, plex.stripe_unit, known, raid5=True)],
         volume.size,
         transaction=config.group(volume.group).transaction,
         writable=plex.state is not PlexState.CLEAN and reached,

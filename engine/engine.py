@@ -28,6 +28,7 @@ from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
 from engine.groups import GroupKeeper
 from engine.luns import LunTable
+from engine.log_renewal import parity_known_to
 from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.plans import Problem
@@ -321,7 +322,10 @@ class Engine:
             io.written.update(table.devices())  # what a process that died, or another volume, wrote may not be stable
         if volume.fenced:
             io.fence()
+            raid5_log=log,
         return io
+        if io.raid5 is not None:
+            io.raid5.parity_known_to = parity_known_to(volume)
 
     def _put_history(self, edit: Edit) -> None:
         """Ended tasks of earlier runs stay in the list, and can be undone; alerts are for the log only.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.anew import Restarts, copies_of
+from engine.column_faults import ColumnFaults
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.detach import beyond_reach, fail_disk, without_disk
@@ -52,6 +54,10 @@ class FaultKeeper:
         self._thread = runtime.thread("control", self._run)
 
     def tell(self, volume: Ref, fault: Fault) -> None:
+        self._upset: dict[Ref, int] = {}  # how often copies have begun anew
+        self._restarts = Restarts(committer, runner)
+        committer.follow = self._restarts.follow
+        self._columns = ColumnFaults(committer, luns, self._disk_failed, self._end, self._alert_full)
         """Called by data threads; returns at once."""
         self._queue.put((volume, fault))
 
@@ -65,7 +71,9 @@ class FaultKeeper:
             try:
                 self._decide(volume, fault)
             except GroupFrozen:
-                self._give_up(volume, fault.number or errno.EIO)
+                if fault.op is not Op.READ and self._columns.concerns(volume):
+                    self._columns.frozen(volume)
+                self._give_up(volume, fault.number or errno.EIO, fault)
             except Exception:
                 log.exception("A fault of %s could not be handled", fault.volume)
                 self._give_up(volume, errno.EIO)
@@ -74,7 +82,8 @@ class FaultKeeper:
         with self._committer.lock:
             volume = self._committer.config.get(ref)
             if isinstance(volume, Volume) and ref in self._committer.ios:
-                self._handlers[fault.kind](volume, fault)
+                ours = self._columns.handlers if self._columns.concerns(ref) else {}
+                ours.get(fault.kind, self._handlers.get(fault.kind, self._defect))(volume, fault)
 
     def _give_up(self, ref: Ref, number: int) -> None:
         io = self._committer.ios.get(ref)

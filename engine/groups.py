@@ -52,7 +52,7 @@ class GroupKeeper:
         self._runner = runner
         self._claims = Claims(committer, state, luns)
         self.disks = DiskKeeper(committer, luns, self._claims)
-        self.volumes = VolumeKeeper(committer, state, runner)
+        self.volumes = VolumeKeeper(committer, state, luns, runner)
         runtime = committer.runtime
         self._importer = Importer(state.host_id, state.host_name, runtime.time, lambda: runtime.token(16))
 
@@ -182,6 +182,7 @@ class GroupKeeper:
         lun = self._luns.of(disk.ref)
         if lun is None or lun.device is None:
             failing = lun is not None and lun.failing
+            self.volumes.columns.restart(edit, volume.ref, stale)
             return msgspec.structs.replace(disk, present=False, lun="", failing=failing)
         known = self._committer.config.get(disk.ref)
         enclosure = known.enclosure if isinstance(known, Disk) else None

@@ -66,7 +66,13 @@ class LogRenewal:
         return self
 
     def __exit__(self, *details: object) -> None:
-        self._held.close()
+        try:
+            for ref in self._fresh:  # what has not taken over never will: the log in use goes on
+                io = self._ios.get(ref)
+                if io is not None and io.raid5 is not None:
+                    io.raid5.use_log(io.raid5.log)
+        finally:
+            self._held.close()
 
     def cover(self, edit: Edit, volumes: Iterable[Ref]) -> None:
         """Before a transaction is written: every log whose meaning `edit` changes is of a new generation in it."""
@@ -81,26 +87,17 @@ class LogRenewal:
 
     def take_over(self, ref: Ref, volume: Volume, io: VolumeIo, table: Table) -> None:
         """The transaction is durable: a volume that goes on runs on its new table from now on, with its new log."""
-        if table.raid5 is None:
-            io.swap(table)
-            return
-        if io.raid5 is None:
-            io.swap(table)
-        assert io.raid5 is not None
-        before = self._base.get(ref)
-        if volume.parity_known:
-            io.raid5.parity_known_to = sys.maxsize
-        elif isinstance(before, Volume) and before.parity_known:
-            io.raid5.parity_known_to = 0
-        if ref in self._fresh:
-            io.raid5.use_log(self._fresh[ref])
-        if volume.fenced and not io.fenced:
-            io.fence()
+        if io.raid5 is not None:
+            io.raid5.parity_known_to = parity_known_to(volume)
+            if ref in self._fresh:
+                io.raid5.use_log(self._fresh.pop(ref))
+            if volume.fenced and not io.fenced:
+                io.fence()
         io.swap(table)
 
     def log_of(self, ref: Ref) -> Raid5Log | None:
         """The log that a volume begins its service with."""
-        return self._fresh.get(ref)
+        return self._fresh.pop(ref, None)
 
     def _is_covered(self, ref: Ref, facts: _Facts) -> bool:
         known = self._covered.get(ref)
@@ -154,18 +151,21 @@ class LogRenewal:
         old = self._generations.setdefault(ref, edit.config.volume(ref).log_generation)
         while True:
             volume = edit.config.volume(ref)
-            copies = log_copies(edit.config, volume, lambda disk: self._device_of(edit.config, disk))
-            if not copies or not volume.size:
+            if not volume.size:
                 return None
+            copies = log_copies(edit.config, volume, lambda disk: self._device_of(edit.config, disk))
             try:
                 return self._written(ref, copies, old)
             except LogFailed as failure:
                 self._leave_out(edit, failure)
 
-    def _written(self, ref: Ref, copies: list[LogCopy], old: str) -> Raid5Log:
+    def _written(self, ref: Ref, copies: list[LogCopy], old: str) -> Raid5Log | None:
+        fresh, volume = self._runtime.token(16), bytes.fromhex(ref.id)
+        io = self._ios.get(ref)
+        if io is not None and io.raid5 is not None:
+            return io.raid5.prepare_log(copies, volume, fresh)
         previous = bytes.fromhex(old) if old else None
-        fresh = self._runtime.token(16)
-        return Raid5Log(copies, bytes.fromhex(ref.id), fresh, self._runtime, previous=previous)
+        return Raid5Log(copies, volume, fresh, self._runtime, previous=previous) if copies else None
 
     def _leave_out(self, edit: Edit, failure: LogFailed) -> None:
         key = failure.copy.key
@@ -176,6 +176,11 @@ class LogRenewal:
             for subdisk in edit.config.subdisks_of(key):
                 name = edit.config.disk(subdisk.disk).name
                 self.ended += [(task, f"{name} failed.") for task in fail_disk(edit, subdisk.disk)]
+
+
+def parity_known_to(volume: Volume) -> int:
+    """The offset below which the parity of a volume may stand for a column."""
+    return sys.maxsize if volume.parity_known and not volume.fenced else 0
 
 
 def _facts(config: Config, ref: Ref) -> _Facts | None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.columns import mistrust_columns
 from engine.detach import believe_what_is_left
 from engine.records import PlexState, TaskType
 from engine.states import COMPLETE, is_whole, reaches
@@ -27,8 +26,7 @@ def mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
     for plex in plexes:
         lost = plex not in whole and plex.state in COMPLETE and bool(whole)
         if lost or (plex.state is PlexState.FILLING and not _all_there(edit.config, plex, stale)):
-            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
-    mistrust_columns(edit, volume.ref, stale)
+            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE, tracked=False))
     believe_what_is_left(edit, volume.ref)
     active = any(plex.state is PlexState.ACTIVE for plex in plexes)
     for task in edit.config.tasks_of(volume.group):

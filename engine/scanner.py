@@ -25,6 +25,7 @@ from engine.records import (
     Task,
     TaskState,
     new_ref,
+    VolumeLayout,
 )
 from engine.states import COMPLETE
 from engine.store.probe import content_of
@@ -371,7 +372,7 @@ class Scanner:
             self._committer.end_task(task, "A disk that it writes to is missing.")
 
     def _name_sources(self, edit: Edit, group: Ref) -> None:
-        """Mirrors that came to differ while nothing could be written down."""
+        """Mirrors that came to differ, or rows that were torn, while nothing could be written down."""
         for volume in edit.config.volumes_of(group):
             complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
             if volume.ref in self._committer.unequal and len(complete) > 1 and volume.source is None:
@@ -381,6 +382,10 @@ class Scanner:
         """Whether a LUN that was away, or failed, belongs to its group again: a label and a stamp are written."""
         assert lun.device is not None
         assert lun.lock is not None
+            if volume.ref in self._committer.unequal and volume.layout is VolumeLayout.RAID5 and not volume.fenced:
+                reason = "A write failed while nothing could be written down. Starting it again puts it right."
+                edit.put(msgspec.structs.replace(volume, fenced=reason))
+                continue
         held = lun.lock.held
         try:
             lun.lock.take()

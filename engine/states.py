@@ -122,7 +122,7 @@ def _group_matters(record: object) -> object:
 
 def _parity_matters(record: object) -> object:
     """What of a volume its plexes depend on."""
-    return record.parity_known if isinstance(record, Volume) else True
+    return record.parity_known and not record.fenced if isinstance(record, Volume) else True
 
 
 def _volumes_of_tasks(edit: Edit, touched: Iterable[Ref]) -> dict[Ref, None]:
@@ -220,7 +220,9 @@ def has_every_byte(config: Config, plex: Plex) -> bool:
         return is_whole(config, plex.ref)
     out = pieces_out(config, plex)
     volume = config.get(plex.volume)
-    return not out or (isinstance(volume, Volume) and volume.parity_known and not two_columns(out))
+    if not out or not isinstance(volume, Volume):
+        return not out
+    return volume.parity_known and not volume.fenced and not two_columns(out)
 
 
 def pieces_out(config: Config, plex: Plex) -> list[Subdisk]:

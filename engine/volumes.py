@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import EngineError
+from engine.column_keeper import ColumnKeeper
+from engine.dirty_places import is_unequal
+from engine.errors import CommandRejected, EngineError
 from engine.mistrust import lost_target
+from engine.plans import Problem
 from engine.records import (
     Kind,
     Plex,
@@ -34,20 +37,22 @@ if TYPE_CHECKING:
     from engine.host_state import HostState
     from engine.plans import Plan
     from engine.tasks.runner import TaskRunner
+    from engine.luns import LunTable
 
 
 log = logging.getLogger(__name__)
 
 
 class VolumeKeeper:
-    """Brings volumes to an end and back. Every method is called under the control lock."""
+    """Brings volumes to an end and back, RAID-5 by `columns`. Every method is called under the control lock."""
 
-    def __init__(self, committer: Committer, state: HostState, runner: TaskRunner) -> None:
+    def __init__(self, committer: Committer, state: HostState, luns: LunTable, runner: TaskRunner) -> None:
         self._committer = committer
         self._state = state
         self._runner = runner
 
     def stop_in_order(self, group: Ref) -> None:
+        self.columns = ColumnKeeper(committer, state, luns, runner)
         """Flush every volume of a group and make its record say CLEAN."""
         self.make_clean([volume.ref for volume in self._committer.config.volumes_of(group)])
 
@@ -75,6 +80,7 @@ class VolumeKeeper:
                 self._tell_resync(
                     volume, "was not stopped in order", "The engine or the host went down while it was written."
                 )
+        self.columns.recover(group)
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
             if task.ended:
@@ -96,6 +102,7 @@ class VolumeKeeper:
         """A copy whose source failed ends; when one that it was filling is believed instead, the rest goes on from it.
 
         Each time there is a mirror less to believe, so that this comes to an end.
+            self.columns.resume(volume)
         """
         volume = self._committer.config.get(task.params.volume)
         if task.type is TaskType.RESYNC and isinstance(volume, Volume) and volume.source in task.params.plexes:
@@ -119,7 +126,12 @@ class VolumeKeeper:
 
         def change(edit: Edit) -> None:
             for ref in command.volumes:
-                edit.put(msgspec.structs.replace(edit.config.volume(ref), fenced=""))
+                volume = edit.config.volume(ref)
+                edit.put(msgspec.structs.replace(volume, fenced=""))
+                held_back = self.columns.restart_fenced(edit, volume.ref, force=command.force) if volume.fenced else ""
+                if held_back:
+                    help_ = "Bring its disks back and rescan; or start it by force (-f), and check its data."
+                    raise CommandRejected((Problem(held_back, help_, ref),))
 
         return change
 

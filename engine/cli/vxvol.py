@@ -23,7 +23,7 @@ def _volumes(session: Session, words: Words) -> tuple[Ref, ...]:
 def _start(session: Session, words: Words) -> int:
     from engine.commands import StartVolumes
 
-    return session.carry_out(StartVolumes(volumes=_volumes(session, words)))
+    return session.carry_out(StartVolumes(volumes=_volumes(session, words), force=words.has("-f")))
 
 
 def _stop(session: Session, words: Words) -> int:
@@ -75,7 +75,13 @@ TOOL = Tool(
     "vxvol",
     "Start, stop, set, resynchronize and verify volumes.",
     (
-        Form("start VOLUME...", "Export volumes, also after a restart.", _start, examples=("vxvol -g dg1 start ev",)),
+        Form(
+            "start VOLUME...",
+            "Export volumes, also after a restart; -f starts RAID-5 whose parity may be wrong.",
+            _start,
+            options=(FORCE,),
+            examples=("vxvol -g dg1 start ev",),
+        ),
         Form("stop VOLUME...", "Stop exporting; -f disconnects clients.", _stop, options=(FORCE,)),
         Form(
             "set VOLUME",

@@ -125,8 +125,11 @@ def verify(config: Config, command: VerifyVolume, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, volume.group)
     plexes = [plex for plex in config.plexes_of(volume.ref) if plex.complete]
-    count = counted(len(plexes), "mirror")
-    draft.step(f"Read and compare {format_size(volume.size)} on {count}", f"{volume.name} stays online")
+    if volume.layout is VolumeLayout.RAID5:
+        what = f"Read {format_size(volume.size)} and compare it with its parity"
+    else:
+        what = f"Read and compare {format_size(volume.size)} on {counted(len(plexes), 'mirror')}"
+    draft.step(what, f"{volume.name} stays online")
     params = TaskParams(volume=volume.ref, plexes=tuple(plex.ref for plex in plexes))
     task = draft.task(TaskType.VERIFY, title, volume.ref, params, volume.size)
     return draft.plan(title, task=task, redundancy=f"{volume.name} keeps {counted(volume.copies, 'copy')} throughout.")
@@ -139,3 +142,5 @@ def _verify_problem(config: Config, volume: Volume) -> Problem | None:
         text = f"The mirrors of {volume.name} are not known to be equal."
         return Problem(text, "Resynchronize the volume first.", volume.ref)
     return rules.has_source(config, volume.ref)
+    if volume.layout is VolumeLayout.RAID5:
+        return rules.all_complete(config, volume.ref)

@@ -20,6 +20,8 @@ _ABORT_LEAVES = {
     TaskType.MOVE_SUBDISK: "Everything stays where it was.",
     TaskType.EVACUATE_DISK: "What has moved already stays at its new place.",
     TaskType.VERIFY: "Nothing changes.",
+    TaskType.REBUILD: "What was being rebuilt stays out of use until the next resynchronization.",
+    TaskType.PARITY: "Parity that was not known to be right stays in doubt until the next resynchronization.",
 }
 
 

@@ -26,7 +26,7 @@ from engine.planners.logs import log_template, no_room_for_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Kind, Plex, Ref, TaskType, Volume
+from engine.records import Kind, Plex, Ref, TaskType, Volume, VolumeLayout
 from engine.rules import counted, listed
 from engine.units import format_size
 
@@ -166,7 +166,7 @@ def _set_started(config: Config, refs: list[Ref], ids: Ids, *, started: bool, fo
     if blocked := refuse(title, _same_group(config, volumes), _start_problem(config, volumes, started, force)):
         return blocked
     draft = Draft(config, ids, volumes[0].group)
-    changed = [volume for volume in volumes if volume.started is not started]
+    changed = [volume for volume in volumes if volume.started is not started or (started and _held_back(volume))]
     draft.put(*(replace(volume, started=started) for volume in changed))
     clients = 0 if started else warn_clients(draft, [volume.ref for volume in changed], force)
     names = listed([volume.name for volume in changed])
@@ -182,9 +182,14 @@ def _set_started(config: Config, refs: list[Ref], ids: Ids, *, started: bool, fo
     )
 
 
+def _held_back(volume: Volume) -> bool:
+    """RAID-5 that was started, and that its log or its disks keep from taking writes: starting it tries again."""
+    return volume.layout is VolumeLayout.RAID5 and bool(volume.fenced)
+
+
 def _start_problem(config: Config, volumes: list[Volume], started: bool, force: bool) -> Problem | None:
     word = "started" if started else "stopped"
-    if all(volume.started is started for volume in volumes):
+    if all(volume.started is started and not (started and _held_back(volume)) for volume in volumes):
         verb = "is" if len(volumes) == 1 else "are"
         names = listed([volume.name for volume in volumes])
         return Problem(f"{names} {verb} {word} already.", "", volumes[0].ref)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.config import Config, Edit
 from engine.records import Task, TaskType
-from engine.tasks import create, grow, mirror, move, resync, scrub, verify
+from engine.tasks import create, grow, mirror, move, parity, rebuild, resync, scrub, verify
 from engine.tasks.steps import Steps
 
 
@@ -26,6 +26,8 @@ KINDS: Mapping[TaskType, TaskKind] = {
     TaskType.RESYNC: TaskKind(resync.steps, resync.undo, copies=True),
     TaskType.MOVE_SUBDISK: TaskKind(move.steps, move.undo, copies=True),
     TaskType.EVACUATE_DISK: TaskKind(move.steps, move.undo, copies=True),
+    TaskType.REBUILD: TaskKind(rebuild.steps, rebuild.undo, copies=True),
+    TaskType.PARITY: TaskKind(parity.steps, parity.undo, copies=True),
     TaskType.VERIFY: TaskKind(verify.steps, verify.undo, copies=False),
     TaskType.SCRUB: TaskKind(scrub.steps, scrub.undo, copies=False),
 }

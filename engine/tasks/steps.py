@@ -74,6 +74,33 @@ class Zero(msgspec.Struct, frozen=True, gc=False):
 
 class Compare(msgspec.Struct, frozen=True, gc=False):
     """Compare a range of a volume on every complete plex, past the page cache. Differences are sent back with the next
+class Rebuild(msgspec.Struct, frozen=True, gc=False):
+    """Make a range of a piece of a RAID-5 column from the other columns; `offset` counts within the piece."""
+
+    volume: Ref
+    subdisk: Ref
+    offset: int
+    length: int
+
+    @property
+    def weight(self) -> int:
+        return self.length
+
+
+class Parity(msgspec.Struct, frozen=True, gc=False):
+    """Compare the parity of whole rows of a RAID-5 volume with their data. Differences are sent back with the next
+    step; with `repair` parity is written anew there."""
+
+    volume: Ref
+    offset: int
+    length: int
+    repair: bool
+
+    @property
+    def weight(self) -> int:
+        return self.length
+
+
     step. With a `source` the other plexes get its bytes where they differ from it or can't be read."""
 
     volume: Ref
@@ -122,7 +149,7 @@ class Differences(msgspec.Struct, frozen=True, gc=False):
         return Differences(joined((*self.ranges, *found)), length)
 
 
-Bulk: TypeAlias = CopyPlex | CopySubdisk | Zero | Compare
+Bulk: TypeAlias = CopyPlex | CopySubdisk | Rebuild | Parity | Zero | Compare
 Barrier: TypeAlias = Flush | Commit
 Step: TypeAlias = Begin | Bulk | Barrier
 Steps: TypeAlias = Generator[Step, Differences, None]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import Volume
+from engine.records import Volume, VolumeLayout
+from engine.tasks.parity import parity_plex, parity_steps
 from engine.tasks.steps import COPY_BYTES, Begin, Commit, Compare, Flush, TaskFailed, chunks
 from engine.units import format_size
 
@@ -21,15 +22,16 @@ def steps(config: Config, task: Task) -> Steps:
     """Fails at the end when plexes differ, with the ranges in its record. A pause forgets nothing: it begins anew."""
     volume = comparable(config, task)
     yield Begin(0, volume.size)
-    for offset, length in chunks(0, volume.size, COPY_BYTES):
-        yield Compare(volume.ref, offset, length)
+    if volume.layout is VolumeLayout.RAID5:
+        yield from parity_steps(volume, parity_plex(config, volume.ref), repair=False)
+    else:
+        for offset, length in chunks(0, volume.size, COPY_BYTES):
+            yield Compare(volume.ref, offset, length)
     found = yield Flush(())
     if found.ranges:
         yield Commit(lambda edit: _record(edit, task, found.ranges), last=False)
         raise TaskFailed(_sentence(volume, found))
-    copies = len([plex for plex in config.plexes_of(volume.ref) if plex.complete])
-    equal, readable = f"All {copies} plexes of {volume.name} are equal.", f"{volume.name} can be read throughout."
-    yield Commit(partial(_record, task=task, ranges=()), result=equal if copies > 1 else readable)
+    yield Commit(partial(_record, task=task, ranges=()), result=_all_well(config, volume))
 
 
 def undo(edit: Edit, task: Task) -> str:
@@ -53,7 +55,21 @@ def places(ranges: Ranges) -> str:
     return f"in one place, at {first}" if len(ranges) == 1 else f"in {len(ranges)} places, first at {first}"
 
 
+def _all_well(config: Config, volume: Volume) -> str:
+    if volume.layout is VolumeLayout.RAID5:
+        return f"All parity of {volume.name} is right."
+    copies = len([plex for plex in config.plexes_of(volume.ref) if plex.complete])
+    return (
+        f"All {copies} plexes of {volume.name} are equal." if copies > 1 else f"{volume.name} can be read throughout."
+    )
+
+
 def _sentence(volume: Volume, found: Differences) -> str:
+    if volume.layout is VolumeLayout.RAID5:
+        return (
+            f"The parity of {volume.name} does not follow from its data {places(found.ranges)}. Choose Resynchronize "
+            "to make it right."
+        )
     return (
         f"The plexes of {volume.name} differ {places(found.ranges)} ({found.ranges[0][0]} bytes), by "
         f"{format_size(found.length)} in all. Choose Verify and Repair, and the mirror to believe."

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from engine.dataplane.fault import LEG_ERRORS
 from engine.dataplane.stripes import volume_offset
 from engine.errors import DeviceError
+from engine.records import PlexLayout
+from engine.tasks.columns import ColumnWork, rows_to_lock
 from engine.tasks.copying import Copier
 from engine.tasks.failure import StepFailed
-from engine.tasks.steps import COPY_BYTES, Compare, CopyPlex, CopySubdisk, TaskFailed, Zero
+from engine.tasks.steps import COPY_BYTES, Compare, CopyPlex, CopySubdisk, Parity, Rebuild, TaskFailed, Zero
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
-    from engine.records import Ref
+    from engine.records import Plex, Ref
     from engine.tasks.host import TaskHost
     from engine.tasks.ledger import Ledger
     from engine.tasks.steps import Bulk, Ranges
@@ -49,6 +51,7 @@ class Worker:
         self._touched: dict[BlockDevice, None] = {}
         self._survived: list[StepFailed] = []
         self._copier = Copier(ledger.disk_of, self._survived.append, self._writing)
+        self._columns = ColumnWork(ledger.disk_of, self._survived.append, self._writing)
         self._view = memoryview(mmap.mmap(-1, 2 * COPY_BYTES))  # page-aligned, as unbuffered LUNs want it
         self._slots: dict[Ref, tuple[VolumeIo, Slot]] = {}
 
@@ -77,6 +80,11 @@ class Worker:
                     return self._copier.copy_plex(table, step, self._view), ()
             case CopySubdisk():
                 return self._copy_subdisk(step), ()
+            case Rebuild():
+                return self._rebuild(step), ()
+            case Parity():
+                with self._inside(step.volume, step.offset, step.length) as table:
+                    return self._columns.parity(self._place(step.volume)[0], table, step, self._view)
             case Zero():
                 self._zero(step)
                 return 0, ()
@@ -121,13 +129,28 @@ class Worker:
         target = config.subdisk(step.target)
         plex = config.plex(target.plex)
         start = target.plex_offset + step.offset
-        low, high = (
-            volume_offset(plex.stripe_unit, plex.columns, target.column, at) for at in (start, start + step.length)
-        )
-        with self._inside(step.volume, low, high - low) as table:
-            done = self._copier.copy_subdisk(table, plex, target, start, self._view[: step.length])
+        view = self._view[: step.length]
+        with self._inside(step.volume, *_range_of(plex, target.column, start, step.length)) as table:
+            if plex.layout is PlexLayout.RAID5:
+                done = self._columns.copy(self._place(step.volume)[0], table, target, start, view)
+            else:
+                done = self._copier.copy_subdisk(table, plex, target, start, view)
             if done < step.length:  # behind the volume's end: always zero, for the day that it grows
                 self._zero(Zero(step.target, step.offset + done, step.length - done))
+        return step.length
+
+    def _rebuild(self, step: Rebuild) -> int:
+        config = self._host.config()
+        if step.subdisk not in config:
+            raise TaskFailed("The subdisk was removed while it was being rebuilt.")
+        piece = config.subdisk(step.subdisk)
+        start = piece.plex_offset + step.offset
+        plex = config.plex(piece.plex)
+        with self._inside(step.volume, *_range_of(plex, piece.column, start, step.length)) as table:
+            view = self._view[: step.length]
+            done = self._columns.rebuild(self._place(step.volume)[0], table, piece, start, view)
+            if done < step.length:
+                self._zero(Zero(step.subdisk, step.offset + done, step.length - done))
         return step.length
 
     def _zero(self, step: Zero) -> None:
@@ -151,3 +174,11 @@ class Worker:
         if device not in self._touched:
             self._ledger.begin(device)
             self._touched[device] = None
+
+
+def _range_of(plex: Plex, column: int, start: int, length: int) -> tuple[int, int]:
+    """Offset and length in the volume of what has to be locked for a range of a column."""
+    if plex.layout is PlexLayout.RAID5:
+        return rows_to_lock(plex, start, length)
+    low, high = (volume_offset(plex.stripe_unit, plex.columns, column, at) for at in (start, start + length))
+    return low, high - low
