@@ -14,6 +14,8 @@ from engine.devices.locks import locked_by
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _SYS_BLOCK = Path("/sys/block")
 _SYS_DEV = Path("/sys/dev/block")
+_SWAPS = Path("/proc/swaps")
+_MOUNTS = Path("/proc/self/mountinfo")
 
 
 def user_of(path: str, descriptor: int = -1) -> str:
@@ -44,7 +46,7 @@ def _with_partitions(number: int) -> Iterator[str]:
 
 
 def _mount_of(numbers: list[str]) -> str:
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
+    for line in _MOUNTS.read_text(errors="replace").splitlines():
         fields = line.split(" ")
         rest = fields[fields.index("-") + 1 :]
         if fields[2] in numbers or _device_number(_plain(rest[1])) in numbers:
@@ -54,7 +56,7 @@ def _mount_of(numbers: list[str]) -> str:
 
 def _swap_of(path: str, numbers: list[str]) -> str:
     try:
-        lines = Path("/proc/swaps").read_text(errors="replace").splitlines()[1:]
+        lines = _SWAPS.read_text(errors="replace").splitlines()[1:]
     except OSError:
         return ""
     for line in lines:
