@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.columns import leave_out_log, leave_out_piece
+from engine.dirty_places import drop_places, is_logged
 from engine.records import Disk, PieceState, PlexLayout, PlexState, Subdisk
 from engine.states import COMPLETE, is_whole, reaches
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def fail_disk(edit: Edit, disk: Ref) -> list[Ref]:
     """An operation on a disk failed: mark it, take it out. Answers the tasks that can't go on."""
     edit.put(msgspec.structs.replace(edit.config.disk(disk), failing=True))
-    return without_disk(edit, disk, PlexState.IOFAIL)
+    ended = without_disk(edit, disk, PlexState.IOFAIL)
+    drop_places(edit, disk)
+    return ended
 
 
 def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
@@ -39,7 +42,7 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
             ended += _without_piece(edit, subdisk)
         elif plex.state is PlexState.FILLING:
             ended += _fillers(edit.config, plex.ref)
-            edit.put(msgspec.structs.replace(plex, state=state))
+            edit.put(left_out(edit.config, plex, state))
         elif plex.state in COMPLETE:
             leave_out(edit, plex, state)
     return list(dict.fromkeys(ended))
@@ -62,9 +65,16 @@ def leave_out(edit: Edit, plex: Plex, state: PlexState) -> bool:
     spare = [other for other in others if other.state in COMPLETE and is_whole(edit.config, other.ref)]
     if not spare:
         return False
-    edit.put(msgspec.structs.replace(plex, state=state))
+    edit.put(left_out(edit.config, plex, state))
     believe_what_is_left(edit, plex.volume)
     return True
+
+
+def left_out(config: Config, plex: Plex, state: PlexState) -> Plex:
+    """A plex that misses writes from now on. What it misses is known when it had everything, or that was known."""
+    tracked = plex.tracked or (plex.state in COMPLETE and is_logged(config, plex.volume))
+    number = config.group(config.volume(plex.volume).group).transaction
+    return msgspec.structs.replace(plex, state=state, tracked=tracked, left_at=number)
 
 
 def believe_what_is_left(edit: Edit, volume: Ref) -> None:

@@ -47,6 +47,13 @@ def tend(edit: Edit, volume: Ref) -> None:
         edit.put(replace(record, dirty_log=dirty_log(edit.config, record, edit.base)))
 
 
+def tend_all(edit: Edit, group: Ref) -> None:
+    """After disks have come or gone."""
+    for volume in edit.config.volumes_of(group):
+        if volume.dirty_log is not None:
+            tend(edit, volume.ref)
+
+
 def untrack(edit: Edit, volume: Ref) -> None:
     """What a plex has missed is not known (any more): its copy is a full one."""
     for plex in edit.config.plexes_of(volume):

@@ -15,6 +15,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
+from engine.dirty_places import drop_place, is_logged
 from engine.errors import GroupFrozen
 from engine.records import Plex, PlexState, Ref, Severity, Subdisk, Task, TaskType, Volume
 from engine.rules import volumes_of
@@ -50,6 +51,7 @@ class FaultKeeper:
             FaultKind.FLUSH: self._flush_failed,
             FaultKind.NO_SPACE: self._no_space,
             FaultKind.DEFECT: self._defect,
+            FaultKind.MAP: self._map_failed,
         }
         self._thread = runtime.thread("control", self._run)
 
@@ -189,6 +191,28 @@ class FaultKeeper:
         disk = self._luns.disk_of(fault.device)
         self._differ(volume, fault, f"The host has no space left for {_name(self._committer.config, disk)}.")
         self._alert_full(volume, disk)
+
+    def _map_failed(self, volume: Volume, fault: Fault) -> None:
+        """A place of the dirty region log is none any more; another one takes over in the same transaction."""
+        disk = self._luns.disk_of(fault.device)
+        if disk is not None and fault.number not in NO_SPACE:
+            self._disk_failed(disk, fault)
+        try:
+            self._committer.commit(lambda edit: drop_place(edit, volume.ref, {str(fault.piece)}))
+        except GroupFrozen:
+            dirty = self._committer.ios[volume.ref].dirty
+            if dirty is not None:
+                dirty.fail_waiting(fault.number)
+            raise
+        if not is_logged(self._committer.config, volume.ref):
+            self._committer.alert(
+                Severity.WARNING,
+                f"{volume.name} has no dirty region log any more.",
+                about=volume.ref,
+                cause=f"It could not be written: {os.strerror(fault.number)}.",
+                remedy="After a crash its mirrors are copied whole. The log comes back when a disk for it is back.",
+            )
+        self._committer.ios[volume.ref].release()
 
     def _differ(self, volume: Volume, fault: Fault, why: str) -> None:
         """A write reached some legs and not others. Copies that run may be past the place: they end, and what they

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.claims import Claims, device_of, disk_of, lock_all, unlock_all
 from engine.detach import fail_disk
+from engine.dirty_places import renew
 from engine.disks import DiskKeeper, nothing
 from engine.errors import EngineError
 from engine.mistrust import mistrust
@@ -147,9 +148,13 @@ class GroupKeeper:
             raise
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
+        ends = {disk: member.content.newest.number for disk, member in found.members.items()}
+        self._committer.maps.read(store.group, records)
 
         def change(edit: Edit) -> None:
             self._put_group(edit, store.group, records, new_name, stale)
+            for volume in edit.config.volumes_of(store.group):
+                renew(edit, volume.ref, stale, ends)
             _fail_disks(edit, store)
 
         return change

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.detach import without_disk
+from engine.dirty_places import tend_all
 from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import nothing
+from engine.returned_disks import ReturnedDisks
 from engine.records import (
     Disk,
     Enclosure,
@@ -64,6 +66,7 @@ class Scanner:
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
         self._teller = Teller(committer)
+        self._returned = ReturnedDisks()
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
@@ -336,6 +339,7 @@ class Scanner:
                 lost.append(disk.ref)
                 continue
             if not store.works(disk.ref):
+                self._returned.look(disk.ref, lun.device)
                 (back if self._comes_back(store, disk, lun) else lost).append(disk.ref)
             if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
                 grown[disk.ref] = self._resized(store, disk)
@@ -352,6 +356,9 @@ class Scanner:
             self._name_sources(edit, group)
             for ref in self._exchanged.intersection(back):
                 _doubt(edit, edit.config.disk(ref))
+            for ref in back:
+                self._returned.judge(edit, ref)
+            tend_all(edit, group)
 
         try:
             self._committer.commit(change, owed=(group,))
@@ -363,6 +370,7 @@ class Scanner:
     def _after_settling(self, group: Ref, back: list[Ref], ended: list[Ref]) -> None:
         self._exchanged.difference_update(back)
         config = self._committer.config
+        self._returned.note(config.disks_of(group), self._luns, self._committer.stores[group])
         for volume in config.volumes_of(group):
             self._committer.unequal.discard(volume.ref)
             io = self._committer.ios.get(volume.ref)

@@ -149,6 +149,11 @@ class DirtyMap:
         return bool(self._pins)
 
     @property
+    def is_marked(self) -> bool:
+        """Whether any region may differ."""
+        return self._marked.find(1) >= 0
+
+    @property
     def dirty_bytes(self) -> int:
         """How many bytes a copy after a crash would take now."""
         with self._changed:
@@ -168,6 +173,11 @@ class DirtyMap:
             size = self.region_size
             spans = [(int(edges[at]) * size, int(edges[at + 1]) * size) for at in range(0, len(edges), 2)]
         return tuple((start, min(end, self.size) - start) for start, end in spans)
+
+    def pins(self) -> tuple[tuple[int, int], ...]:
+        """Where a write failed on some mirror, as (offset, length) of each region."""
+        with self._changed:
+            return tuple((region * self.region_size, self.region_size) for region in sorted(self._pins))
 
     # --- places ---
     def bind(self, keeper: Keeper) -> None:

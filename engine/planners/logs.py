@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from engine import rules
 from engine.allocate import Space, log_disks, log_length, place_log, usable_disks
-from engine.commands import AddLog, RemoveLog
+from engine.commands import AddLog, CreateVolume, LogType, RemoveLog
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import named_disks, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Plex, PlexLayout, PlexState, Volume, VolumeLayout
+from engine.records import DirtyLog, Plex, PlexLayout, PlexState, Volume, VolumeLayout
 from engine.rules import counted
 from engine.units import format_size
 
@@ -100,5 +100,62 @@ def _remove_parity_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     )
 
 
-_ADD: Mapping[VolumeLayout, Callable[[Config, AddLog, Ids], Plan]] = {VolumeLayout.RAID5: _add_parity_log}
-_REMOVE: Mapping[VolumeLayout, Callable[[Config, RemoveLog, Ids], Plan]] = {VolumeLayout.RAID5: _remove_parity_log}
+def wanted_log(command: CreateVolume) -> DirtyLog | None:
+    """What a new volume has of a dirty region log before its size, and with that its places, are known."""
+    return None if command.raid5 or command.mirrors < 2 or command.log is LogType.NONE else DirtyLog(0)
+
+
+def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
+    """The commit itself finds the places: on two disks of the volume."""
+    volume = config.volume(command.volume)
+    title = f"Add Log to {volume.name}"
+    have = volume.dirty_log is not None and bool(volume.dirty_log.places)
+    problem = Problem(f"{volume.name} has a dirty region log already.", "", volume.ref) if have else None
+    if command.log is LogType.RAID5:
+        problem = Problem("Only a RAID-5 volume has a RAID-5 log.", "Choose another log.", field="log")
+    if command.disks:
+        text = "A dirty region log lies on disks of its volume, in their private regions."
+        problem = problem or Problem(text, "Choose no disk.", command.disks[0], "disks")
+    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or problem):
+        return blocked
+    draft = Draft(config, ids, volume.group)
+    draft.put(replace(volume, dirty_log=DirtyLog(0)))
+    draft.step("Write an empty log to the private regions of two disks", "writes wait for an instant")
+    return draft.plan(
+        title,
+        undo=RemoveLog(volume=volume.ref),
+        redundancy=f"After a crash only what may differ is copied between the mirrors of {volume.name}.",
+    )
+
+
+def _remove_dirty_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
+    volume = config.volume(command.volume)
+    title = f"Remove Log of {volume.name}"
+    none = Problem(f"{volume.name} has no log.", "There is nothing to remove.", volume.ref)
+    blocked = rules.volume_ready(config, volume.ref) or (none if volume.dirty_log is None else None)
+    if plan := refuse(title, blocked):
+        return plan
+    draft = Draft(config, ids, volume.group)
+    draft.put(replace(volume, dirty_log=None))
+    draft.step("Do without the log", f"{volume.name} stays online")
+    risk = f"After a crash all {format_size(volume.size)} of {volume.name} are copied between its mirrors."
+    draft.warn(risk)
+    return draft.plan(
+        title,
+        undo=AddLog(volume=volume.ref),
+        redundancy=f"{volume.name} keeps {counted(volume.copies, 'copy')} throughout.",
+        confirm=f"Remove the log of {volume.name}? {risk}",
+        confirm_button="Remove Log",
+    )
+
+
+_ADD: Mapping[VolumeLayout, Callable[[Config, AddLog, Ids], Plan]] = {
+    VolumeLayout.RAID5: _add_parity_log,
+    VolumeLayout.MIRROR: _add_dirty_log,
+    VolumeLayout.MIRROR_STRIPE: _add_dirty_log,
+}
+_REMOVE: Mapping[VolumeLayout, Callable[[Config, RemoveLog, Ids], Plan]] = {
+    VolumeLayout.RAID5: _remove_parity_log,
+    VolumeLayout.MIRROR: _remove_dirty_log,
+    VolumeLayout.MIRROR_STRIPE: _remove_dirty_log,
+}

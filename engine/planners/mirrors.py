@@ -13,7 +13,7 @@ from engine.planners.enclosures import warn_made_together
 from engine.planners.names import next_volume_name, renamed
 from engine.planners.sizes import named_disks, no_space, too_few_disks, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Kind, Plex, PlexState, Ref, TaskType, Volume
+from engine.records import DirtyLog, Kind, Plex, PlexState, Ref, TaskType, Volume
 from engine.rules import counted, listed
 from engine.units import format_size
 
@@ -33,6 +33,8 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
     if placed is None:
         return refused(title, _no_room(config, command, volume, shape))
     params = draft.add_plexes(volume, _template(model, shape), placed)
+    if len(config.plexes_of(volume.ref)) < 2:
+        draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
     warn_failing(draft, command.disks)
     warn_made_together(draft, volume, wish)
     total = volume.size * command.count

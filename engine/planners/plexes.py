@@ -26,7 +26,9 @@ def detach(config: Config, command: DetachPlex, ids: Ids) -> Plan:
     if blocked := refuse(title, rules.plex_can_detach(config, plex.ref)):
         return blocked
     draft = Draft(config, ids, volume.group)
-    draft.put(replace(plex, state=PlexState.OFFLINE))
+    tracked = plex.tracked or (_is_logged(volume) and plex.state in COMPLETE)
+    number = config.group(volume.group).transaction
+    draft.put(replace(plex, state=PlexState.OFFLINE, tracked=tracked, left_at=number))
     if volume.preferred == plex.ref:
         draft.put(replace(volume, preferred=None))
     left = len(rules.trusted(config, volume.ref)) - (
@@ -37,7 +39,8 @@ def detach(config: Config, command: DetachPlex, ids: Ids) -> Plan:
         title,
         undo=AttachPlex(plex=plex.ref),
         redundancy=f"{volume.name} keeps {counted(left, 'copy')} until {plex.name} is attached again.",
-        confirm=f"Detach {plex.name} from {volume.name}? Attaching it again copies {format_size(volume.size)}.",
+        confirm=f"Detach {plex.name} from {volume.name}? Attaching it again copies "
+        f"{'what is written meanwhile' if tracked else format_size(volume.size)}.",
         confirm_button="Detach Mirror",
     )
 
@@ -97,7 +100,8 @@ def _fill(config: Config, volume: Volume, plexes: list[Plex], title: str, ids: I
     draft.put(volume)
     draft.put(*(replace(plex, state=PlexState.FILLING) for plex in plexes if plex.state not in COMPLETE))
     refs = tuple(plex.ref for plex in plexes)
-    total = volume.size * len(plexes)
+    whole = config.volume(volume.ref).source is None and all(plex.state in COMPLETE for plex in plexes)
+    total = sum(_to_copy(volume, plex, whole) for plex in plexes)
     names = listed([plex.name for plex in plexes])
     origin = f" from {config.plex(volume.source).name}" if volume.source else ""
     reads = (
@@ -109,12 +113,24 @@ def _fill(config: Config, volume: Volume, plexes: list[Plex], title: str, ids: I
     good = 1 if volume.source else len(rules.trusted(config, volume.ref))
     return draft.plan(
         title,
-        task=draft.task(TaskType.RESYNC, title, volume.ref, TaskParams(volume=volume.ref, plexes=refs), total),
+        task=draft.task(
+            TaskType.RESYNC, title, volume.ref, TaskParams(volume=volume.ref, plexes=refs, whole=whole), total
+        ),
         undo=undo,
         copies=total,
         redundancy=f"{volume.name} has {counted(good, 'complete copy')} until the copy has ended.",
         irreversible=f"What {names} {'holds' if len(plexes) == 1 else 'hold'} now is overwritten.",
     )
+
+
+def _is_logged(volume: Volume) -> bool:
+    return volume.dirty_log is not None and bool(volume.dirty_log.places)
+
+
+def _to_copy(volume: Volume, plex: Plex, whole: bool) -> int:
+    """The bytes that a copy to a plex takes, as far as that is known beforehand: all, or what it has missed."""
+    known = plex.tracked or (plex.state in COMPLETE and _is_logged(volume))
+    return volume.dirty_bytes if known and not whole else volume.size
 
 
 def verify(config: Config, command: VerifyVolume, ids: Ids) -> Plan:

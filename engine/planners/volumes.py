@@ -22,7 +22,7 @@ from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes,
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_made_together
-from engine.planners.logs import log_template, no_room_for_log
+from engine.planners.logs import log_template, no_room_for_log, wanted_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -46,7 +46,7 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     if placed is None:
         slots = 1 if command.force else shape.columns * command.mirrors
         return refused(title, no_space(config, disks, slots, size, max_size(config, command)))
-    volume = Volume(ref=ids(Kind.VOLUME), name=name, group=command.group)
+    volume = Volume(ref=ids(Kind.VOLUME), name=name, group=command.group, dirty_log=wanted_log(command))
     draft.put(volume)
     plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
     params = replace(draft.add_plexes(volume, plex, placed), size=size)

@@ -50,6 +50,8 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     disk: Ref | None = None  # evacuate
     groups: tuple[Ref, ...] = ()
     ranges: tuple[tuple[int, int], ...] = ()  # (offset, length) in the volume: where its plexes were found to differ
+    whole: bool = False  # every byte is copied, whatever the dirty map says
+    lineage: str = ""  # the knowledge of a dirty map that the checkpoint counts in; empty: in bytes of the volume
 
 
 class Task(Record, frozen=True, kw_only=True, tag="task"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.tasks.estimate import TimeLeft
 from engine.tasks.failure import StepFailed
 from engine.tasks.pace import CHECKPOINT_S, UNFLUSHED_BYTES, Pace, Progress
-from engine.tasks.steps import Begin, Commit, Differences, Flush, Save, TaskFailed
+from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Flush, Save, TaskFailed
 
 if TYPE_CHECKING:
     from engine.runtime import Runtime
@@ -154,7 +154,7 @@ class Belt:
         """Ask the generator for its next step."""
         try:
             step = self._steps.send(self._differences)
-            if isinstance(step, Begin):
+            if isinstance(step, AskDirty | Begin):
                 raise TypeError("a task begins once")
             self._ahead = step
         except StopIteration:

@@ -2,26 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from engine.records import Plex, PlexState
 from engine.states import COMPLETE
 from engine.tasks.steps import COPY_BYTES, Begin, CopyPlex, Flush, TaskFailed, chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from engine.config import Config
     from engine.records import Ref, Task, Volume
-    from engine.tasks.steps import Steps
+    from engine.tasks.steps import Dirty, Steps
+
+Runs: TypeAlias = "tuple[tuple[int, int], ...]"
 
 
-def fill(config: Config, task: Task, volume: Volume, source: Ref | None) -> Steps:
-    """Copy the whole volume to the task's plexes and flush them. Weight counts each plex, so its share tells where."""
-    targets = task.params.plexes
-    start = min(task.checkpoint // len(targets), volume.size)
-    yield Begin(start * len(targets), volume.size * len(targets))
-    for offset, length in chunks(start, volume.size, COPY_BYTES):
-        yield CopyPlex(volume.ref, source, targets, offset, length)
-    yield Flush(target_disks(config, targets))
+class Part(NamedTuple):
+    """Plexes that need the same: runs of the volume, as (offset, length)."""
+
+    targets: tuple[Ref, ...]
+    runs: Runs
+
+    @property
+    def weight(self) -> int:
+        return sum(length for _, length in self.runs) * len(self.targets)
+
+
+def fill(config: Config, task: Task, volume: Volume, source: Ref | None, dirty: Dirty | None = None) -> Steps:
+    """Copy to the task's plexes what they need and flush them. Weight counts each plex, so its share tells where.
+
+    A plex of which `dirty` knows what it lacks gets only that, any other one the whole volume. While some plex is not
+    complete, that knowledge only grows: so a task that goes on where it stood leaves nothing out.
+    """
+    parts = list(_parts(config, task.params.plexes, volume, dirty))
+    names = " ".join(ref.id for part in parts if dirty is not None and part.runs is dirty.runs for ref in part.targets)
+    lineage = f"{dirty.lineage} {names}" if dirty is not None and names else ""
+    skip = task.checkpoint if task.params.lineage == lineage else 0
+    start, steps = _from(volume, source, parts, skip)
+    yield Begin(start, sum(part.weight for part in parts), lineage)
+    yield from steps
+    yield Flush(target_disks(config, task.params.plexes))
+
+
+def _parts(config: Config, targets: tuple[Ref, ...], volume: Volume, dirty: Dirty | None) -> Iterator[Part]:
+    known = tuple(ref for ref in targets if dirty is not None and _is_known(config, ref))
+    others = tuple(ref for ref in targets if ref not in known)
+    if others:
+        yield Part(others, ((0, volume.size),))
+    if known and dirty is not None:
+        yield Part(known, dirty.runs)
+
+
+def _is_known(config: Config, ref: Ref) -> bool:
+    """Whether a dirty map knows what a plex lacks: all that it has missed, or what differs among complete ones."""
+    plex = config.get(ref)
+    return isinstance(plex, Plex) and (plex.tracked or plex.state in COMPLETE)
+
+
+def _from(volume: Volume, source: Ref | None, parts: Sequence[Part], skip: int) -> tuple[int, Iterator[CopyPlex]]:
+    """The position that at most `skip` leads to, and the copies from there on."""
+    start = 0
+    left: list[tuple[tuple[Ref, ...], int, int]] = []
+    for targets, runs in parts:
+        for offset, length in runs:
+            done = min((skip - start) // len(targets), length) if not left else 0
+            start += done * len(targets)
+            if done < length:
+                left.append((targets, offset + done, offset + length))
+    return start, (
+        CopyPlex(volume.ref, source, targets, offset, length)
+        for targets, first, end in left
+        for offset, length in chunks(first, end, COPY_BYTES)
+    )
 
 
 def target_disks(config: Config, plexes: tuple[Ref, ...]) -> tuple[Ref, ...]:

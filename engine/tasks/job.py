@@ -17,7 +17,7 @@ from engine.tasks.failure import StepFailed
 from engine.tasks.kinds import KINDS
 from engine.tasks.ledger import Ledger
 from engine.tasks.pace import Pace, Progress
-from engine.tasks.steps import Begin, Commit, Flush, Save, TaskFailed
+from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Dirty, Flush, Save, TaskFailed
 from engine.tasks.worker import VolumeClosed, Worker
 
 if TYPE_CHECKING:
@@ -154,11 +154,15 @@ class Job:
         steps = KINDS[task.type].steps(self._host.config(), task)
         try:
             begin = next(steps)
+            if isinstance(begin, AskDirty):
+                begin = steps.send(Differences(dirty=self._dirty(begin.volume)))
         except TaskFailed as failure:
             return failure
         if not isinstance(begin, Begin):
             raise TypeError(f"A task begins with its position, not with {begin!r}.")
         running = {"state": TaskState.RUNNING, "paused": False, "result": "", "bytes_total": begin.total}
+        if begin.lineage != task.params.lineage:
+            running |= {"params": replace(task.params, lineage=begin.lineage), "checkpoint": begin.position}
         self._commit(lambda edit: self._put(edit, **running))
         copied = max(task.bytes_copied, begin.position if KINDS[task.type].copies else 0)
         progress = Progress(begin.position, begin.total, copied)
@@ -175,6 +179,14 @@ class Job:
             second.join()
         steps.close()
         return belt.failure
+
+    def _dirty(self, volume: Ref) -> Dirty | None:
+        """What the dirty map of a volume knows now."""
+        try:
+            dirty = self._host.volume(volume).dirty
+        except KeyError:
+            return None
+        return Dirty(dirty.lineage, dirty.runs()) if dirty is not None else None
 
     def _first_hands(self, belt: Belt, name: str) -> None:
         with self._worker(name) as worker:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from engine.records import Plex, PlexState, Volume
 from engine.states import COMPLETE
 from engine.tasks.filling import fill, state_of_others, taking_writes
-from engine.tasks.steps import Begin, Commit, TaskFailed
+from engine.tasks.steps import AskDirty, Begin, Commit, TaskFailed
 
 if TYPE_CHECKING:
     from engine.config import Config, Edit
@@ -24,7 +24,8 @@ def steps(config: Config, task: Task) -> Steps:
         yield Begin(task.bytes_total, task.bytes_total)
         return
     in_doubt = volume.source is not None
-    yield from fill(config, task, volume, volume.source)
+    dirty = (yield AskDirty(volume.ref)).dirty
+    yield from fill(config, task, volume, volume.source, None if task.params.whole else dirty)
     yield Commit(lambda edit: _believe(edit, task, in_doubt))
 
 
@@ -70,6 +71,6 @@ def _believe(edit: Edit, task: Task, in_doubt: bool) -> None:
     else:
         state = state_of_others(edit.config, volume.ref, task.params.plexes)
     for plex in plexes:
-        edit.put(replace(plex, state=state))
+        edit.put(replace(plex, state=state, tracked=False))
     if in_doubt:
         edit.put(replace(volume, source=None))

@@ -30,6 +30,20 @@ class Begin(msgspec.Struct, frozen=True, gc=False):
 
     position: int
     total: int
+    lineage: str = ""  # as in the task's parameters: what the position counts in
+
+
+class AskDirty(msgspec.Struct, frozen=True, gc=False):
+    """Before the first step: which regions of a volume may differ? Sent back with `dirty`."""
+
+    volume: Ref
+
+
+class Dirty(msgspec.Struct, frozen=True, gc=False):
+    """What a dirty map knows: (offset, length) of each run, ascending and apart. `lineage` names that knowledge."""
+
+    lineage: str
+    runs: tuple[tuple[int, int], ...]
 
 
 class CopyPlex(msgspec.Struct, frozen=True, gc=False):
@@ -140,6 +154,7 @@ class Differences(msgspec.Struct, frozen=True, gc=False):
 
     ranges: Ranges = ()
     length: int = 0
+    dirty: Dirty | None = None  # the answer to AskDirty; None: nobody knows
 
     def plus(self, found: Ranges) -> Differences:
         """With some more."""
@@ -151,7 +166,7 @@ class Differences(msgspec.Struct, frozen=True, gc=False):
 
 Bulk: TypeAlias = CopyPlex | CopySubdisk | Rebuild | Parity | Zero | Compare
 Barrier: TypeAlias = Flush | Commit
-Step: TypeAlias = Begin | Bulk | Barrier
+Step: TypeAlias = AskDirty | Begin | Bulk | Barrier
 Steps: TypeAlias = Generator[Step, Differences, None]
 
 

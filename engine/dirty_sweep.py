@@ -1,0 +1,100 @@
+"""Regions that nobody writes any more become clean again, and the operator sees how much is dirty."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.records import Volume
+
+if TYPE_CHECKING:
+    from engine.commit import Committer
+    from engine.config import Edit
+    from engine.dataplane.dirty_map import DirtyMap
+    from engine.dataplane.request import Request
+    from engine.dataplane.volume_io import VolumeIo
+    from engine.records import Ref
+    from engine.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+SWEEP_S = 5.0
+"""A region becomes clean when it has not been written for one to two of these."""
+
+
+class DirtySweep:
+    """A thread that looks at every dirty map from time to time."""
+
+    def __init__(self, committer: Committer, runtime: Runtime) -> None:
+        self._committer = committer
+        self._changed = runtime.condition()
+        self._closing = False
+        self._thread = runtime.thread("vea-sweep", self._run)
+
+    def close(self) -> None:
+        """End the thread. Flushes that are under way end by themselves."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def sweep(self) -> None:
+        """One look at every map."""
+        counts: dict[Ref, int] = {}
+        for ref, io in sorted(self._committer.ios.copy().items()):
+            counts[ref] = 0
+            dirty = io.dirty
+            if dirty is not None and dirty.is_marked:
+                close_regions(io, dirty)
+                counts[ref] = dirty.dirty_bytes
+        self._show(counts)
+
+    def _run(self) -> None:
+        while not self._wait():
+            try:
+                self.sweep()
+            except Exception:
+                log.exception("A look at the dirty maps met a defect")
+
+    def _wait(self) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self._closing, SWEEP_S)
+
+    def _show(self, counts: dict[Ref, int]) -> None:
+        config = self._committer.config
+        changed = {
+            ref: count
+            for ref, count in counts.items()
+            if isinstance(volume := config.get(ref), Volume) and volume.dirty_bytes != count
+        }
+
+        def change(edit: Edit) -> None:
+            for ref, count in changed.items():
+                volume = edit.config.get(ref)
+                if isinstance(volume, Volume):
+                    edit.put(msgspec.structs.replace(volume, dirty_bytes=count))
+
+        if changed:
+            self._committer.show(change)
+
+
+def close_regions(io: VolumeIo, dirty: DirtyMap) -> None:
+    """Begin to make regions clean that nobody has touched since the last time; the flush that it needs ends later."""
+    turn = dirty.begin_closing()
+    if turn:
+        io.gate.pass_once()
+        dirty.written_out(turn)
+        io.flush_soon(_Flushed(dirty, turn))
+
+
+class _Flushed:
+    """Where the outcome of the flush goes."""
+
+    def __init__(self, dirty: DirtyMap, turn: int) -> None:
+        self._dirty = dirty
+        self._turn = turn
+
+    def finish(self, request: Request, error: int) -> None:
+        self._dirty.end_closing(self._turn, not error)
