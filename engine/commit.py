@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from engine.assemble import assemble
 from engine.config import Config, Edit
 from engine.detach import fail_disk
+from engine.dirty_maps import DirtyMaps, MapChange
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
@@ -52,6 +53,13 @@ Change = dict[Ref, Record | None]
 _ALERTS_MAX = 500
 
 
+class _Logs(NamedTuple):
+    """What a commit does to logs before its transaction is written, and takes over afterwards."""
+
+    renewal: LogRenewal
+    maps: MapChange
+
+
 class Committer:
     """Keeper of the configuration and of everything that must move in step with it.
 
@@ -72,8 +80,10 @@ class Committer:
         self._make_io = make_io
         self._listeners: list[Listener] = []
         self.freed = FreedSpace(self._lun_device, self._given_back, runtime)
+        self.maps = DirtyMaps(self._lun_device, self.stores, runtime)
         self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
         self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
+        self.follow: Callable[[Config, Config, Iterable[Ref]], None] = lambda old, new, touched: None  # after a commit
         self.task_failed: Callable[[Task], None] = lambda task: None  # set by whoever can do something about it
         self.alerted: Callable[[Alert], None] = lambda alert: None  # set by whoever passes alerts on; returns at once
 
@@ -119,20 +129,25 @@ class Committer:
             return self._carry_through(edit, owed)
 
     def _carry_through(self, edit: Edit, owed: Iterable[Ref]) -> Config:
-        with LogRenewal(self.config, self.ios, self._device, self.runtime) as renewal:
-            ended = self._persist_all(edit, owed, renewal)
+        with (
+            LogRenewal(self.config, self.ios, self._device, self.runtime) as renewal,
+            MapChange(self.maps, self.config, self.ios, self.stores) as maps,
+        ):
+            logs = _Logs(renewal, maps)
+            ended = self._persist_all(edit, owed, logs)
             new, touched = edit.result()
             old, self.config = self.config, new
             given, freed = given_and_freed(old, new, touched)
             self.freed.withdraw(given)
             self.freed.withdraw_disks(gone_disks(old, new, touched))
-            self._swap_tables(old, new, touched, renewal)
+            self._swap_tables(old, new, touched, logs)
             self.freed.take((part for part in freed if self._is_ours(part.disk)), _done_now(old, new, touched))
             self.publish(
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
             )
             self._changed.notify_all()
             self._note_health(old, new, touched)
+            self.follow(old, new, touched)
             self._log_ended(old, new, touched)
             for task, why in ended:
                 self.end_task(task, why)
@@ -254,27 +269,28 @@ class Committer:
                 changes.setdefault(was_in, {})[ref] = None
         return changes
 
-    def _persist_all(self, edit: Edit, owed: Iterable[Ref], renewal: LogRenewal) -> list[tuple[Ref, str]]:
+    def _persist_all(self, edit: Edit, owed: Iterable[Ref], logs: _Logs) -> list[tuple[Ref, str]]:
         """Group by group; when one of them cannot take its part, none has. Answers tasks that end, and why."""
+        self._renew_logs(edit, logs)
         changes = self._persisted_changes(*edit.result())
         groups = sorted({*changes, *owed})
         ended: list[tuple[Ref, str]] = []
         for number, group in enumerate(groups):
             try:
-                ended += self._persist(edit, group, changes.get(group, {}), renewal)
+                ended += self._persist(edit, group, changes.get(group, {}), logs)
             except EngineError:
                 for written in groups[:number]:
-        self._renew_logs(edit, renewal)
                     self._take_back(written)
                 raise
-        return ended + renewal.ended
+        return ended + logs.renewal.ended
 
-    def _renew_logs(self, edit: Edit, renewal: LogRenewal) -> None:
+    def _renew_logs(self, edit: Edit, logs: _Logs) -> None:
         """What a log's entries stand for changes in the transaction that draws its new generation."""
         ours = (ref for ref in parity_volumes(edit) if edit.config.volume(ref).group in self.stores)
-        renewal.cover(edit, list(ours))
+        logs.renewal.cover(edit, list(ours))
+        logs.maps.cover(edit)
 
-    def _persist(self, edit: Edit, group: Ref, changes: Change, renewal: LogRenewal) -> list[tuple[Ref, str]]:
+    def _persist(self, edit: Edit, group: Ref, changes: Change, logs: _Logs) -> list[tuple[Ref, str]]:
         """Make changes durable; disks that fail on the way lose their plexes in a transaction that follows."""
         store = self.stores[group]
         ended: list[tuple[Ref, str]] = []
@@ -291,6 +307,7 @@ class Committer:
             for disk in failed:
                 why = f"{edit.config.disk(disk).name} failed."
                 ended += [(task, why) for task in fail_disk(edit, disk)]
+            self._renew_logs(edit, logs)
             changes = self._persisted_changes(*edit.result()).get(group, {})
 
     def _take_back(self, group: Ref) -> None:
@@ -299,7 +316,6 @@ class Committer:
         store.distrust()
         outcome = store.commit({}, store.transaction + 1, self.config)
         record = self.config.get(group)
-            self._renew_logs(edit, renewal)
         if isinstance(record, Group):
             edit = Edit(self.config)
             edit.put(msgspec.structs.replace(record, transaction=outcome.transaction, frozen=outcome.reason))
@@ -324,19 +340,23 @@ class Committer:
         self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
 
     # --- swap ---
-    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref], renewal: LogRenewal) -> None:
+    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref], logs: _Logs) -> None:
         for ref in sorted(_volumes_reached(old, new, touched)):
             volume = new.get(ref)
             if not isinstance(volume, Volume) or volume.group not in self.stores:
                 io = self.ios.pop(ref, None)
                 if io is not None:
+                    self.maps.let_go(io)
                     io.close()
                 continue
             table = assemble(new, volume, lambda disk: self._device(new, disk))
             if ref in self.ios:
-                renewal.take_over(ref, volume, self.ios[ref], table)
+                logs.maps.take_over(ref, new, self.ios[ref])
+                logs.renewal.take_over(ref, volume, self.ios[ref], table)
             else:
-                self.ios[ref] = self._make_io(volume, table, renewal.log_of(ref))
+                self.ios[ref] = self._make_io(volume, table, logs.renewal.log_of(ref))
+                logs.maps.take_over(ref, new, self.ios[ref])
+            logs.maps.settled(ref, new, self.ios[ref])
 
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)

@@ -23,20 +23,22 @@ from engine.dataplane.pool import Pool
 from engine.dataplane.pulse import Pulse
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
+from engine.dirty_sweep import DirtySweep
 from engine.errors import CommandRejected, EngineError
 from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
 from engine.groups import GroupKeeper
-from engine.luns import LunTable
 from engine.log_renewal import parity_known_to
+from engine.luns import LunTable
 from engine.notify import Notifier
 from engine.planners import plan as make_plan
+from engine.planners.backups import restore as restore_plan
 from engine.plans import Problem
 from engine.records import Host, Kind, PlexState, Ref, Severity, Task, TaskState, TaskType, new_ref
-from engine.planners.backups import restore as restore_plan
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
+from engine.takeover import TakeoverWatch
 from engine.task_host import EngineTaskHost
 from engine.tasks.runner import TaskRunner
 from engine.traffic import TrafficSampler
@@ -99,9 +101,11 @@ class Engine:
         self._work = DeviceWork(
             self.committer, self._groups, self._scanner, self._runner, self._nbd, state, self._notifier
         )
-        self._traffic: TrafficSampler | None = None
-        self._first_luns = tuple(luns)
         self._backups = BackupKeeper(self.committer, state, self.runtime)
+        self._traffic: TrafficSampler | None = None
+        self._takeovers: TakeoverWatch | None = None
+        self._sweep: DirtySweep | None = None
+        self._first_luns = tuple(luns)
         self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
         self._nbd_path = str(nbd or "")
@@ -111,11 +115,13 @@ class Engine:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.committer.commit(self._put_host)
         self.committer.show(self._put_history)
+        self.committer.show(self._backups.show)
         self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
-        self.committer.show(self._backups.show)
+        self._sweep = DirtySweep(self.committer, self.runtime)
         self._traffic = TrafficSampler(self.host, self.committer, self._luns, self.runtime)
+        self._takeovers = TakeoverWatch(self.committer, self._groups, self.runtime)
         for group in sorted(self.committer.stores):
             self._recover(group)
         gc.freeze()
@@ -181,12 +187,15 @@ class Engine:
             *([self._nbd.stop] if self._nbd is not None else []),
             self._runner.close,
             *([self._traffic.close] if self._traffic is not None else []),
+            *([self._takeovers.close] if self._takeovers is not None else []),
+            *([self._sweep.close] if self._sweep is not None else []),
             self._scanner.close,
             self.committer.freed.close,
             self._stop_all,
             self._faults.close,
             self._notifier.close,
             self._close_volumes,
+            self.committer.maps.close,
             self._flusher.close,
             self._pool.close,
             self._luns.close,
@@ -211,24 +220,24 @@ class Engine:
 
     # --- carrying out ---
     def _plan(self, config: Config, command: Command) -> Plan:
+        if isinstance(command, commands.RestoreConfiguration) and command.group in config:
+            saved = self._backups.read(command.backup)
+            return restore_plan(config, command, self._ids, saved.records if saved is not None else ())
         return make_plan(config, command, self._ids)
 
     def _ids(self, kind: Kind) -> Ref:
         return new_ref(kind, self.state.host_id, self.runtime.token)
 
     def _carry_out(self, command: Command, plan: Plan) -> Ref:
-        if isinstance(command, commands.RestoreConfiguration) and command.group in config:
-            saved = self._backups.read(command.backup)
-            return restore_plan(config, command, self._ids, saved.records if saved is not None else ())
         task = self._numbered(command, plan)
         tasks = [task, *(self._numbered_work(work) for work in plan.also)]
+        self._backups.before(command, plan)
         more = self._work.before(command, plan)
 
         def change(edit: Edit) -> None:
             for ref in plan.drops:
                 edit.drop(ref)
             for record in plan.puts:
-        self._backups.before(command, plan)
                 edit.put(record)
             more(edit)
             for record in tasks:
@@ -317,15 +326,15 @@ class Engine:
             self._flusher,
             self.runtime,
             self._pulse,
+            raid5_log=log,
         )
+        if io.raid5 is not None:
+            io.raid5.parity_known_to = parity_known_to(volume)
         if any(plex.state is PlexState.ACTIVE for plex in self.committer.config.plexes_of(ref)):
             io.written.update(table.devices())  # what a process that died, or another volume, wrote may not be stable
         if volume.fenced:
             io.fence()
-            raid5_log=log,
         return io
-        if io.raid5 is not None:
-            io.raid5.parity_known_to = parity_known_to(volume)
 
     def _put_history(self, edit: Edit) -> None:
         """Ended tasks of earlier runs stay in the list, and can be undone; alerts are for the log only.

@@ -17,8 +17,8 @@ from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
 from engine.dirty_places import drop_place, is_logged
 from engine.errors import GroupFrozen
-from engine.records import Plex, PlexState, Ref, Severity, Subdisk, Task, TaskType, Volume
-from engine.rules import volumes_of
+from engine.heal import Healer, may_be_mended
+from engine.records import Plex, PlexState, Ref, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_COPYING = frozenset({TaskType.RESYNC, TaskType.ADD_MIRROR})
+_BEGIN_ANEW_MAX = 8
+"""A copy that was upset so often fails: the LUN, or who writes, has to be seen to first."""
 _FULL_AGAIN_S = 60.0
 
 
@@ -53,17 +54,31 @@ class FaultKeeper:
             FaultKind.DEFECT: self._defect,
             FaultKind.MAP: self._map_failed,
         }
-        self._thread = runtime.thread("control", self._run)
-
-    def tell(self, volume: Ref, fault: Fault) -> None:
         self._upset: dict[Ref, int] = {}  # how often copies have begun anew
         self._restarts = Restarts(committer, runner)
         committer.follow = self._restarts.follow
         self._columns = ColumnFaults(committer, luns, self._disk_failed, self._end, self._alert_full)
+        self._thread = runtime.thread("control", self._run)
+        self._healer = Healer(committer, luns, runtime, self._judge, self._make_writable)
+
+    def tell(self, volume: Ref, fault: Fault) -> None:
         """Called by data threads; returns at once."""
+        if may_be_mended(fault):
+            self._healer.tell(volume, fault)
+        else:
+            self._judge(volume, fault)
+
+    def _judge(self, volume: Ref, fault: Fault) -> None:
         self._queue.put((volume, fault))
 
+    def _make_writable(self, ref: Ref, fault: Fault) -> None:
+        with self._committer.lock:
+            volume = self._committer.config.get(ref)
+            if isinstance(volume, Volume) and ref in self._committer.ios:
+                self._first_write(volume, fault)
+
     def close(self) -> None:
+        self._healer.close()
         self._queue.put(None)
         self._thread.join()
 
@@ -78,7 +93,7 @@ class FaultKeeper:
                 self._give_up(volume, fault.number or errno.EIO, fault)
             except Exception:
                 log.exception("A fault of %s could not be handled", fault.volume)
-                self._give_up(volume, errno.EIO)
+                self._give_up(volume, errno.EIO, fault)
 
     def _decide(self, ref: Ref, fault: Fault) -> None:
         with self._committer.lock:
@@ -87,10 +102,11 @@ class FaultKeeper:
                 ours = self._columns.handlers if self._columns.concerns(ref) else {}
                 ours.get(fault.kind, self._handlers.get(fault.kind, self._defect))(volume, fault)
 
-    def _give_up(self, ref: Ref, number: int) -> None:
+    def _give_up(self, ref: Ref, number: int, fault: Fault) -> None:
+        """Only what met this fault ends: what waits for something else may succeed."""
         io = self._committer.ios.get(ref)
         if io is not None:
-            io.fail_parked(number)
+            io.fail_parked(number, fault)
 
     # --- decisions, each under the control lock ---
     def _first_write(self, volume: Volume, fault: Fault) -> None:
@@ -109,7 +125,7 @@ class FaultKeeper:
 
         self._committer.commit(change)
         if not self._committer.ios[volume.ref].table.writable:
-            self._give_up(volume.ref, errno.EIO)
+            self._give_up(volume.ref, errno.EIO, fault)
         self._end(ended, "A disk that it writes to is missing.")
         self._committer.ios[volume.ref].release()
 
@@ -120,7 +136,7 @@ class FaultKeeper:
         if target is not None:
             self._target_failed(volume, fault, disk, target)
         elif disk is None:
-            self._give_up(volume.ref, fault.number)
+            self._give_up(volume.ref, fault.number, fault)
         else:
             self._disk_failed(disk, fault)
             if self._spared(volume.ref, disk):
@@ -161,13 +177,13 @@ class FaultKeeper:
         """The clients get the error. Where a write of theirs reached some places and not others, these may differ."""
         if fault.op is not Op.READ and fault.op is not None:
             self._differ(volume, fault, f"A write to {volume.name} failed.")
-        self._give_up(volume.ref, fault.number)
+        self._give_up(volume.ref, fault.number, fault)
 
     def _flush_failed(self, volume: Volume, fault: Fault) -> None:
         """What was written since the last good flush is in doubt on that disk: as a failed leg, else fence."""
         disk = self._luns.disk_of(fault.device)
         if disk is None or volume.fenced:
-            self._give_up(volume.ref, fault.number)
+            self._give_up(volume.ref, fault.number, fault)
             return
         self._disk_failed(disk, fault)
         io = self._committer.ios[volume.ref]
@@ -215,15 +231,17 @@ class FaultKeeper:
         self._committer.ios[volume.ref].release()
 
     def _differ(self, volume: Volume, fault: Fault, why: str) -> None:
-        """A write reached some legs and not others. Copies that run may be past the place: they end, and what they
-        fill begins anew when the operator asks for it. Of complete plexes one is named that is believed."""
-        config = self._committer.config
-        self._end([task.ref for task in config.tasks_of(volume.group) if _copies_in(config, task, volume)], why)
+        """A write reached some legs and not others. Of complete plexes one is named that is believed. Copies that run
+        may be past the place: they begin anew, and end where that has happened too often."""
+        upset = [task.ref for task in copies_of(self._committer.config, volume.ref)]
+        for task in upset:
+            self._upset[task] = self._upset.get(task, 0) + 1
+        self._end([task for task in upset if self._upset[task] > _BEGIN_ANEW_MAX], why)
 
         def change(edit: Edit) -> None:
             plexes = edit.config.plexes_of(volume.ref)
             for plex in plexes:
-                if plex.state is PlexState.FILLING:
+                if plex.state is PlexState.FILLING and not self._is_filled(edit.config, volume, plex):
                     edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
             complete = [plex for plex in plexes if plex.complete]
             if len(complete) > 1 and edit.config.volume(volume.ref).source is None:
@@ -232,9 +250,15 @@ class FaultKeeper:
 
         try:
             self._committer.commit(change)
+            self._restarts.begin(volume.ref)
         except GroupFrozen:
             self._committer.unequal.add(volume.ref)
             raise
+
+    def _is_filled(self, config: Config, volume: Volume, plex: Plex) -> bool:
+        """Whether a copy that is to begin anew fills a plex."""
+        tasks = (task for task in _fillers(config, volume, plex.ref))
+        return any(self._upset.get(task, 0) <= _BEGIN_ANEW_MAX for task in tasks)
 
     def _defect(self, volume: Volume, fault: Fault) -> None:
         self._differ(volume, fault, f"A request to {volume.name} failed inside of the engine.")
@@ -294,11 +318,6 @@ def _fillers(config: Config, volume: Volume, target: Ref) -> list[Ref]:
     """The tasks that fill a plex or a subdisk."""
     tasks = (task for task in config.tasks_of(volume.group) if not task.ended)
     return [task.ref for task in tasks if target in (*task.params.plexes, *task.params.subdisks)]
-
-
-def _copies_in(config: Config, task: Task, volume: Volume) -> bool:
-    """Whether a task copies to places of this volume."""
-    return not task.ended and task.type in _COPYING and volume.ref in volumes_of(config, task)
 
 
 def _fence(edit: Edit, volume: Ref, reason: str) -> None:

@@ -182,12 +182,12 @@ class GroupKeeper:
             edit.put(record)
         for volume in edit.config.volumes_of(group):
             mistrust(edit, volume, stale)
+            self.volumes.columns.restart(edit, volume.ref, stale)
 
     def _with_lun(self, disk: Disk) -> Disk:
         lun = self._luns.of(disk.ref)
         if lun is None or lun.device is None:
             failing = lun is not None and lun.failing
-            self.volumes.columns.restart(edit, volume.ref, stale)
             return msgspec.structs.replace(disk, present=False, lun="", failing=failing)
         known = self._committer.config.get(disk.ref)
         enclosure = known.enclosure if isinstance(known, Disk) else None

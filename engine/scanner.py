@@ -14,7 +14,6 @@ from engine.dirty_places import tend_all
 from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import nothing
-from engine.returned_disks import ReturnedDisks
 from engine.records import (
     Disk,
     Enclosure,
@@ -26,9 +25,10 @@ from engine.records import (
     Severity,
     Task,
     TaskState,
-    new_ref,
     VolumeLayout,
+    new_ref,
 )
+from engine.returned_disks import ReturnedDisks
 from engine.states import COMPLETE
 from engine.store.probe import content_of
 from engine.store.scan import scan
@@ -382,6 +382,10 @@ class Scanner:
     def _name_sources(self, edit: Edit, group: Ref) -> None:
         """Mirrors that came to differ, or rows that were torn, while nothing could be written down."""
         for volume in edit.config.volumes_of(group):
+            if volume.ref in self._committer.unequal and volume.layout is VolumeLayout.RAID5 and not volume.fenced:
+                reason = "A write failed while nothing could be written down. Starting it again puts it right."
+                edit.put(msgspec.structs.replace(volume, fenced=reason))
+                continue
             complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
             if volume.ref in self._committer.unequal and len(complete) > 1 and volume.source is None:
                 edit.put(msgspec.structs.replace(volume, source=complete[0].ref))
@@ -390,10 +394,6 @@ class Scanner:
         """Whether a LUN that was away, or failed, belongs to its group again: a label and a stamp are written."""
         assert lun.device is not None
         assert lun.lock is not None
-            if volume.ref in self._committer.unequal and volume.layout is VolumeLayout.RAID5 and not volume.fenced:
-                reason = "A write failed while nothing could be written down. Starting it again puts it right."
-                edit.put(msgspec.structs.replace(volume, fenced=reason))
-                continue
         held = lun.lock.held
         try:
             lun.lock.take()
@@ -460,9 +460,7 @@ class Scanner:
         known = edit.config.find(Kind.ENCLOSURE, name)
         if known is not None:
             return known.ref
-        record = Enclosure(
-            ref=self._new_ref(Kind.ENCLOSURE), name=name, vendor="", product="Image files"
-        )
+        record = Enclosure(ref=self._new_ref(Kind.ENCLOSURE), name=name, vendor="", product="Image files")
         edit.put(record)
         return record.ref
 

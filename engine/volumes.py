@@ -27,6 +27,7 @@ from engine.records import (
     Volume,
 )
 from engine.states import is_resynched
+from engine.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,10 +35,11 @@ if TYPE_CHECKING:
     from engine import commands
     from engine.commit import Committer
     from engine.config import Edit
+    from engine.dataplane.volume_io import VolumeIo
     from engine.host_state import HostState
+    from engine.luns import LunTable
     from engine.plans import Plan
     from engine.tasks.runner import TaskRunner
-    from engine.luns import LunTable
 
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,9 @@ class VolumeKeeper:
         self._committer = committer
         self._state = state
         self._runner = runner
+        self.columns = ColumnKeeper(committer, state, luns, runner)
 
     def stop_in_order(self, group: Ref) -> None:
-        self.columns = ColumnKeeper(committer, state, luns, runner)
         """Flush every volume of a group and make its record say CLEAN."""
         self.make_clean([volume.ref for volume in self._committer.config.volumes_of(group)])
 
@@ -70,17 +72,21 @@ class VolumeKeeper:
         if io is None or io.fenced or volume in self._committer.unequal:
             return False
         held.enter_context(io.hold())
-        return io.settle_writes()
+        return io.settle_writes() and not self._is_pinned(volume, io)
+
+    def _is_pinned(self, volume: Ref, io: VolumeIo) -> bool:
+        """Whether a write has failed on some mirror, of which nothing is on record yet."""
+        return io.dirty is not None and io.dirty.pinned and not is_unequal(self._committer.config, volume)
 
     def recover(self, group: Ref) -> None:
         """Take up the tasks of a group, and make mirrors equal that were not stopped in order."""
+        self.columns.recover(group)
         config = self._committer.config
         for volume in config.volumes_of(group):
             if volume.source is not None and not is_resynched(config, volume) and self._put_resync(volume) is not None:
                 self._tell_resync(
                     volume, "was not stopped in order", "The engine or the host went down while it was written."
                 )
-        self.columns.recover(group)
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
             if task.ended:
@@ -96,13 +102,13 @@ class VolumeKeeper:
         """Volumes whose mirrors may differ, and that nothing makes equal any more, are copied again where that is
         possible now."""
         for volume in self._committer.config.volumes_of(group):
+            self.columns.resume(volume)
             self._resume(volume, "Its mirrors may differ, and the copy that made them equal had not completed.")
 
     def copy_failed(self, task: Task) -> None:
         """A copy whose source failed ends; when one that it was filling is believed instead, the rest goes on from it.
 
         Each time there is a mirror less to believe, so that this comes to an end.
-            self.columns.resume(volume)
         """
         volume = self._committer.config.get(task.params.volume)
         if task.type is TaskType.RESYNC and isinstance(volume, Volume) and volume.source in task.params.plexes:
@@ -122,7 +128,7 @@ class VolumeKeeper:
             self._runner.start(task)
 
     def believe(self, command: commands.StartVolumes, plan: Plan) -> Callable[[Edit], None]:
-        """The operator starts volumes by hand: those that were fenced take writes again."""
+        """The operator starts volumes by hand: the fenced ones take writes again, RAID-5 once it is put right."""
 
         def change(edit: Edit) -> None:
             for ref in command.volumes:
@@ -150,14 +156,16 @@ class VolumeKeeper:
         others = tuple(plex.ref for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != volume.source)
         if not others:
             return None
+        io = self._committer.ios.get(volume.ref)
+        size = volume.size if io is None or io.dirty is None else io.dirty.dirty_bytes
         task = Task(
             ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
-            name=f"Resynchronize {volume.name}",
+            name=f"Resynchronize {volume.name}: {format_size(size)} that may differ",
             type=TaskType.RESYNC,
             object=volume.ref,
             group=volume.group,
             params=TaskParams(volume=volume.ref, plexes=others),
-            bytes_total=volume.size * len(others),
+            bytes_total=size * len(others),
             started_at=self._committer.runtime.time(),
         )
         self._committer.commit(lambda edit: edit.put(task))
