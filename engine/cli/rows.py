@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.records import Backup, Disk, Group, Kind, Plex, Subdisk, Task, TaskState, Volume, VolumeLayout
+from engine.records import Backup, Disk, Group, Kind, Plex, PlexLayout, Subdisk, Task, TaskState, Volume, VolumeLayout
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -109,7 +109,9 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "started": volume.started,
         "prefers": name_of(config, volume.preferred),
         "in_use_by": [client.name for client in config.connections_of(volume.ref)],
+        "held_back": volume.fenced or None,
         "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
+        "logs": [plex_tree(config, plex) for plex in config.logs_of(volume.ref)],
     }
 
 
@@ -128,6 +130,8 @@ def plex_tree(config: Config, plex: Plex) -> Row:
 
 def subdisk_row(config: Config, subdisk: Subdisk) -> Row:
     row = _place(config, subdisk)
+    if config.plex(subdisk.plex).layout is PlexLayout.RAID5:
+        row["state"] = str(subdisk.state)
     moving = [_place(config, target) for target in config.replacements_of(subdisk.ref)]
     return {**row, "moving_to": moving} if moving else row
 

@@ -13,20 +13,23 @@ from engine.units import format_exact, format_size
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
-    from engine.commands import Command
+    from engine.commands import Command, LogType
     from engine.records import Ref
 
-# layout word -> (striped, plexes when nothing is said)
+# layout word -> the kind of layout, plexes when nothing is said
 _LAYOUTS = {
-    "concat": (False, 1),
-    "stripe": (True, 1),
-    "mirror": (False, 2),
-    "mirror-concat": (False, 2),
-    "mirror-stripe": (True, 2),
+    "concat": ("", 1),
+    "stripe": ("striped", 1),
+    "mirror": ("", 2),
+    "mirror-concat": ("", 2),
+    "mirror-stripe": ("striped", 2),
+    "raid5": ("raid5", 1),
 }
+_LOGS = ("drl", "raid5", "none")
 _MIRROR_LAYOUTS = {"concat": False, "stripe": True}
-_LAYOUT = {"layout": "concat|stripe|mirror|mirror-stripe"}
-_SHAPE = {**_LAYOUT, "columns": "N", "mirror": "N", "stripeunit": "SIZE", "logtype": "none"}
+_LAYOUT = {"layout": "concat|stripe|mirror|mirror-stripe|raid5"}
+_LOG = {"logtype": "drl|raid5|none"}
+_SHAPE = {**_LAYOUT, "columns": "N", "mirror": "N", "stripeunit": "SIZE", **_LOG}
 _ALLOC = {"alloc": "DISK,DISK..."}
 _ACROSS = {"across": "enclosure"}
 
@@ -34,25 +37,27 @@ _ACROSS = {"across": "enclosure"}
 def _shape(words: Words) -> dict[str, Any]:
     """The fields of CreateVolume that the settings speak of."""
     layout = words.settings.get("layout", "concat")
-    if layout == "raid5":
-        raise EngineError("RAID-5 volumes can't be made by this release. Choose layout=mirror or layout=mirror-stripe.")
     if layout not in _LAYOUTS:
         raise Usage(f"layout={shown(layout)} is none of {', '.join(_LAYOUTS)}.")
-    log = words.settings.get("logtype", "none")
-    if log in ("drl", "raid5"):
-        raise EngineError(
-            f"Logs of type {log} can't be made by this release. Leave logtype away, or give logtype=none."
-        )
-    if log != "none":
-        raise Usage(f"logtype={shown(log)} is none of drl, raid5, none.")
-    striped, mirrors = _LAYOUTS[layout]
+    kind, mirrors = _LAYOUTS[layout]
     return {
-        "striped": striped,
+        **({kind: True} if kind else {}),
+        "log": _log(words),
         "columns": _counted(words, "columns", 0),
         "mirrors": _counted(words, "mirror", mirrors),
         "stripe_unit": _stripe_unit(words),
         "across_enclosures": _across(words),
     }
+
+
+def _log(words: Words) -> LogType:
+    """The log that was asked for; the layout's own when nothing is said."""
+    from engine.commands import LogType
+
+    log = words.settings.get("logtype", "")
+    if log not in ("", *_LOGS):
+        raise Usage(f"logtype={shown(log)} is none of {', '.join(_LOGS)}.")
+    return LogType(log) if log else LogType.DEFAULT
 
 
 def _counted(words: Words, key: str, otherwise: int) -> int:
@@ -192,6 +197,20 @@ def _remove(session: Session, words: Words) -> int:
     return session.carry_out(DeleteVolumes(volumes=tuple(volumes), force=words.has("-f")))
 
 
+def _add_log(session: Session, words: Words) -> int:
+    from engine.commands import AddLog
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(AddLog(volume=volume.ref, log=_log(words), disks=_alloc(session, words)))
+
+
+def _remove_log(session: Session, words: Words) -> int:
+    from engine.commands import RemoveLog
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(RemoveLog(volume=volume.ref))
+
+
 def _evacuate(session: Session, words: Words) -> int:
     from engine.commands import EvacuateDisk
 
@@ -214,6 +233,7 @@ TOOL = Tool(
                 "vxassist -g dg1 make ev 512m layout=mirror",
                 "vxassist -g dg1 make sv max layout=stripe columns=3 stripeunit=128k --plan",
                 "vxassist -g dg1 make pv 1g alloc=Harddisk0,Harddisk1",
+                "vxassist -g dg1 make rv 3g layout=raid5 columns=4",
             ),
         ),
         Form("growto VOLUME SIZE", "Make a volume as large as SIZE; SIZE may be max.", _grow_to, settings=_ALLOC),
@@ -263,6 +283,14 @@ TOOL = Tool(
         ),
         Form("maxgrow VOLUME", "The largest size that a volume can grow to.", _max_grow, settings=_ALLOC),
         Form("remove volume VOLUME...", "Delete volumes with all their data.", _remove, options=(FORCE,)),
+        Form(
+            "addlog VOLUME",
+            "Give a volume a log, or one copy more of it.",
+            _add_log,
+            settings={**_LOG, **_ALLOC},
+            examples=("vxassist -g dg1 addlog rv alloc=Harddisk5",),
+        ),
+        Form("remove log VOLUME", "Take a volume's log away.", _remove_log),
         Form(
             "evacuate DISK [TARGET...]",
             "Move everything off a disk while it is in use.",

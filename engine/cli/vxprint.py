@@ -41,7 +41,7 @@ def _names(tree: rows.Row) -> Iterator[str]:
     yield from (disk["name"] for disk in tree["disks"])
     for volume in tree["volumes"]:
         yield volume["name"]
-        for plex in volume["plexes"]:
+        for plex in (*volume["plexes"], *volume["logs"]):
             yield plex["name"]
             yield from (subdisk["name"] for subdisk in plex["subdisks"])
 
@@ -62,7 +62,7 @@ def _only(tree: rows.Row, wanted: set[str]) -> rows.Row | None:
 
 
 def _parts(volume: rows.Row) -> set[str]:
-    plexes = volume["plexes"]
+    plexes = (*volume["plexes"], *volume["logs"])
     subdisks = {subdisk["name"] for plex in plexes for subdisk in plex["subdisks"]}
     return {volume["name"], *(plex["name"] for plex in plexes), *subdisks}
 
@@ -82,22 +82,30 @@ def _lines(tree: rows.Row) -> Iterator[tuple[str, ...]]:
     for volume in tree["volumes"]:
         state = f"{volume['state']}, {volume['status']}"
         yield ("volume", f"  {volume['name']}", format_size(volume["size"]), state, volume["layout"], "")
-        for plex in volume["plexes"]:
+        for plex in (*volume["plexes"], *volume["logs"]):
             yield from _plex_lines(plex)
 
 
 def _plex_lines(plex: rows.Row) -> Iterator[tuple[str, ...]]:
     layout = plex["layout"]
-    if layout == "stripe":
+    if layout in ("stripe", "raid5"):
         layout = f"{plex['columns']} columns of {format_size(plex['stripe_unit'])}"
-    yield ("plex", f"    {plex['name']}", "", plex["state"], layout, "")
+        layout += " with parity" if plex["layout"] == "raid5" else ""
+    yield ("log" if layout == "log" else "plex", f"    {plex['name']}", "", plex["state"], layout, "")
     for subdisk in plex["subdisks"]:
         targets = [
             f"{target['disk']} at {format_size(target['disk_offset'])}" for target in subdisk.get("moving_to", ())
         ]
         where = f"{subdisk['disk']} at {format_size(subdisk['disk_offset'])}"
         where += f", moving to {', '.join(targets)}" if targets else ""
-        yield ("subdisk", f"      {subdisk['name']}", format_size(subdisk["length"]), "", "", where)
+        yield (
+            "subdisk",
+            f"      {subdisk['name']}",
+            format_size(subdisk["length"]),
+            subdisk.get("state", ""),
+            "",
+            where,
+        )
 
 
 TOOL = Tool(

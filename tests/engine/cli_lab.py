@@ -77,7 +77,7 @@ class Line:
             (subdisk["disk"], subdisk["disk_offset"], subdisk["disk_offset"] + subdisk["length"])
             for group in self.ask("vxprint")["groups"]
             for volume in group["volumes"]
-            for plex in volume["plexes"]
+            for plex in (*volume["plexes"], *volume["logs"])
             for subdisk in plex["subdisks"]
         ]
         for given in plan["allocates"]:

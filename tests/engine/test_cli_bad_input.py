@@ -67,8 +67,11 @@ BAD: list[tuple[list[str], int, str]] = [
     ([*MAKE, "v", "1m", "alloc=Harddisk11"], 1, "does not belong to dg1"),
     # layouts and numbers
     ([*MAKE, "v", "1m", "layout=round"], 2, "layout=round is none of"),
-    ([*MAKE, "v", "1m", "layout=raid5"], 1, "RAID-5 volumes can't be made"),
-    ([*MAKE, "v", "1m", "logtype=drl", "layout=mirror"], 1, "Logs of type drl"),
+    ([*MAKE, "v", "1m", "logtype=drl", "layout=raid5"], 1, "Only mirrors have a dirty region log."),
+    ([*MAKE, "v", "1m", "logtype=raid5", "layout=mirror"], 1, "Only a RAID-5 volume has a RAID-5 log."),
+    ([*MAKE, "v", "1m", "logtype=dco", "layout=mirror"], 2, "is none of drl, raid5, none"),
+    ([*MAKE, "v", "1m", "layout=raid5", "columns=2"], 1, "2 columns are not possible for RAID-5."),
+    ([*MAKE, "v", "1m", "layout=raid5", "mirror=2"], 1, "A RAID-5 volume has no mirrors."),
     ([*MAKE, "v", "1m", "colums=2"], 2, "but not colums"),
     ([*MAKE, "v", "1m", "layout=stripe", "columns=two"], 2, "columns=two is not a number"),
     ([*MAKE, "v", "1m", "layout=stripe", "columns=0"], 1, "columns=0 makes no sense"),

@@ -94,6 +94,8 @@ LAYOUTS = [
     ("layout=mirror mirror=4", "mirror", 4, 1),
     ("layout=mirror-stripe", "mirror-stripe", 2, 2),
     ("alloc=Harddisk9,Harddisk4 layout=mirror logtype=none", "mirror", 2, 1),
+    ("layout=raid5", "raid5", 1, 3),
+    ("layout=raid5 columns=5 stripeunit=32k logtype=none", "raid5", 1, 5),
 ]
 
 
@@ -115,6 +117,22 @@ def test_a_volume_of_each_layout_is_made_and_grown_and_removed(
     assert line.volume("t", "v")["size"] == 16 * MIB
     line.do("vxassist -g t remove volume v")
     assert line.group("t")["volumes"] == []
+
+
+def test_a_raid5_volume_shows_its_log_and_the_states_of_its_pieces(line: Line) -> None:
+    line.do("vxassist -g t make v 6m layout=raid5")
+    volume = line.volume("t", "v")
+    (log,) = volume["logs"]
+    assert (log["name"], log["state"], log["layout"]) == ("v-02", "ACTIVE", "log")
+    (plex,) = volume["plexes"]
+    assert [subdisk["state"] for subdisk in plex["subdisks"]] == ["GOOD"] * 3
+    assert log["subdisks"][0]["disk"] not in {subdisk["disk"] for subdisk in plex["subdisks"]}
+    assert "v-02" in line("vxprint -g t v").out
+    line.do("vxassist -g t remove log v")
+    assert line.volume("t", "v")["logs"] == []
+    line.do("vxassist -g t addlog v")
+    assert [log["state"] for log in line.volume("t", "v")["logs"]] == ["ACTIVE"]
+    line.do("vxvol -g t verify v")
 
 
 def test_max_is_what_maxsize_says_and_leaves_no_room(line: Line) -> None:
