@@ -37,6 +37,7 @@ LIMIT = 4 * MIB
 
 _ZERO_LIMIT = 16 * MIB
 _GATHERED = 64
+_SMALL_LIMIT = 16 << 10
 
 
 class Job:
@@ -163,7 +164,8 @@ class Raid5Io:
         with self._changed:
             self._changed.wait_for(lambda: bool(self._waiting) or self._closing)
             left, count = self._limit(), 0
-            for job in self._waiting[:_GATHERED]:
+            most = _GATHERED if left >= _SMALL_LIMIT else _GATHERED // 8
+            for job in self._waiting[:most]:
                 if job.request.op is not Op.WRITE or job.request.length > left:
                     break
                 left -= job.request.length

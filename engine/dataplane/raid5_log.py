@@ -103,8 +103,10 @@ class Raid5Log:
         """Set `size` bytes of the ring aside, waiting for them; only outside of the gate and without any lock.
 
         `trim` is called when the ring is full: it flushes what the volume has written. False, and nothing set aside,
-        when this log is replaced or failed meanwhile, or `stop` says so.
+        when this log is replaced or failed meanwhile, or `stop` says so. ValueError for more than `largest`.
         """
+        if size > self.largest:
+            raise ValueError(f"{size} bytes are too many for one entry of this log.")
         while True:
             with self._changed:
                 if self._fits(size):
