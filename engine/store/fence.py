@@ -22,6 +22,25 @@ class Fence(NamedTuple):
 
     reason: str = ""
     taken: bool = False
+    stamp: Stamp | None = None  # what stands there instead of ours
+
+
+class Stamped(NamedTuple):
+    """Where the stamps of one import stand: as good as the moment in which it was asked for."""
+
+    serial: bytes
+    places: tuple[tuple[BlockDevice, Label], ...]
+
+    def is_strange(self) -> bool:
+        """Whether any stamp is not that import's. What can't be read is no stranger's."""
+        for device, label in self.places:
+            try:
+                stamp = read_stamp(device, label)
+            except (MetadataError, DeviceError, RangeError):
+                continue
+            if stamp is None or stamp.serial != self.serial:
+                return True
+        return False
 
 
 def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fence:
@@ -40,7 +59,7 @@ def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fenc
         except (DeviceError, RangeError):
             continue  # its write will fail as well, and that is dealt with there
         if stamp is None or stamp.serial != serial:
-            return Fence(_taken(stamp, member.device.name), taken=True)
+            return Fence(_taken(stamp, member.device.name), taken=True, stamp=stamp)
         ours += 1
     if doubtful and not ours:
         return Fence(f"The import stamp can't be read on {', '.join(doubtful)}: another host may have the group.")

@@ -17,7 +17,7 @@ from engine.records import AnyRecord, Group, GroupState, Kind, Record, Ref
 from engine.store.areas import Area, Span
 from engine.store.copy_reader import read_copy
 from engine.store.copy_writer import CopyWriter
-from engine.store.fence import look_for_fence, refuse_strange
+from engine.store.fence import Fence, Stamped, look_for_fence, refuse_strange
 from engine.store.image import Delta, Image, enclosures_of
 from engine.store.label import read_label
 from engine.store.member import Importer, Member, claim, release
@@ -183,9 +183,9 @@ class GroupStore:
             delta = self._image.delta(self.group, changed, config)
         if not (delta or self._owes or self._distrusted):
             return Outcome(True, self.transaction)
-        fence = self._fence()
-        if fence:
-            return Outcome(False, self.transaction, (), fence)
+        fence = self.look_for_fence()
+        if fence.reason:
+            return Outcome(False, self.transaction, (), fence.reason)
         sentence = self._too_large(delta)
         if sentence:
             raise MetadataError(sentence)
@@ -279,12 +279,17 @@ class GroupStore:
                 )
         return ""
 
-    def _fence(self) -> str:
-        """Why this host may not write: another host's stamp stands on a disk. Empty when all is well."""
+    def look_for_fence(self) -> Fence:
+        """Why this host may not write: another host's stamp stands on a disk."""
         fence = look_for_fence(self._roster, self._copies, self.serial)
         if fence.reason:
             self.frozen, self.taken = fence.reason, self.taken or fence.taken
-        return fence.reason
+        return fence
+
+    def stamped(self) -> Stamped:
+        """Where this import's stamps stand, to be read without the control lock."""
+        members = [self._roster[ref] for ref in self._copies if self._roster.works(ref)]
+        return Stamped(self.serial, tuple((member.device, member.label) for member in members))
 
     # --- disks that come and go ---
     def add_disk(self, ref: Ref, device: BlockDevice) -> None:
@@ -361,9 +366,9 @@ class GroupStore:
 
     def _finish(self, phase: GroupPhase) -> None:
         self._refuse_closed()
-        fence = self._fence()
-        if fence:
-            raise GroupFrozen(fence)
+        fence = self.look_for_fence()
+        if fence.reason:
+            raise GroupFrozen(fence.reason)
         outcome = self._write(self._highest + 1, _NOTHING, phase)
         if not outcome.durable:
             raise GroupFrozen(outcome.reason)

@@ -16,6 +16,7 @@ from engine.commands import (
     AbortTask,
     AddLuns,
     AddMirrors,
+    ChangeSettings,
     CreateGroup,
     CreateVolume,
     DeportGroup,
@@ -180,6 +181,7 @@ def test_a_host_that_lost_its_group_by_force_writes_nothing_more_and_says_who_ha
     lab: EngineLab, tmp_path: Path
 ) -> None:
     volume = lab.make_volume(mirrors=2)
+    lab.do(ChangeSettings(monitoring_interval_s=3600))  # here a commit is to find out
     assert lab.write(pattern(5, MIB), 0) == 0
     for lun in lab.engine._luns:
         if lun.lock is not None:
