@@ -9,8 +9,11 @@ from engine.config import Config
 from engine.events import Sample
 from engine.records import (
     Disk,
+    DiskUsage,
     Enclosure,
+    PieceState,
     Plex,
+    PlexLayout,
     PlexState,
     Ref,
     Subdisk,
@@ -22,6 +25,7 @@ from engine.records import (
 from engine.rules import listed
 from engine.units import GIB, MIB, format_exact, format_size
 from vea_gui.block_rows import Band, Item, ItemKind
+from vea_gui.colors import layout_name
 from vea_gui.words import Tone, is_unreachable, plex_words
 
 LAYOUT_WORDS: dict[VolumeLayout, str] = {
@@ -33,6 +37,7 @@ LAYOUT_WORDS: dict[VolumeLayout, str] = {
 }
 
 
+USAGE_WORDS = {DiskUsage.NORMAL: "", DiskUsage.SPARE: "spare", DiskUsage.RESERVED: "reserved"}
 PLEX_MARKS = {
     PlexState.STALE: Tone.WARNING,
     PlexState.IOFAIL: Tone.ERROR,
@@ -41,8 +46,19 @@ PLEX_MARKS = {
     PlexState.EMPTY: Tone.WORKING,
 }
 """What is marked on a block: its own mirror's state, so that one sees which piece is the bad one."""
+PART_WORDS = {
+    PlexLayout.CONCAT: "Mirror",
+    PlexLayout.STRIPE: "Mirror",
+    PlexLayout.RAID5: "RAID-5",
+    PlexLayout.LOG: "Log",
+}
 DOWN = frozenset({VolumeStatus.STOPPED, VolumeStatus.FAILED, VolumeStatus.MISSING})
 """A piece of such a volume serves nobody, however good the disk is that it lies on."""
+
+
+PIECE_MARKS = {PieceState.STALE: Tone.WARNING, PieceState.FILLING: Tone.WORKING}
+PIECE_WORDS = {PieceState.STALE: "out of date, parity stands for it", PieceState.FILLING: "being rebuilt"}
+"""Of RAID-5, one column may be bad while its plex is not."""
 
 
 class Owner(NamedTuple):
@@ -65,6 +81,13 @@ def owner(config: Config, subdisk: Ref) -> Owner:
     return Owner(record, plex, volume if isinstance(volume, Volume) else None)
 
 
+def block_layout(who: Owner) -> str:
+    """Under which layout's colour and pattern a subdisk is drawn; a log is one whatever its volume is."""
+    if who.volume is None or (who.plex is not None and who.plex.layout is PlexLayout.LOG):
+        return "log"
+    return layout_name(who.volume.layout)
+
+
 def item_name(config: Config, band: Band, item: Item) -> str:
     """`ev-01, mirrored, 2.0 GiB, Harddisk3 at 9 MiB`: what the item is called. No two of a disk are called the same."""
     match item.kind:
@@ -83,6 +106,10 @@ def item_name(config: Config, band: Band, item: Item) -> str:
         return ""
     if item.kind is ItemKind.COLUMN:
         return f"{plex.name} column {item.column + 1}"
+    if plex.layout is PlexLayout.LOG:
+        return f"log {plex.name}, {format_size(plex.length)}"
+    if plex.layout is PlexLayout.RAID5:
+        return f"{plex.name}, {plex.columns} columns, {format_size(plex.length)}"
     return f"mirror {plex.name}, {plex_words(plex).lower()}, {format_size(plex.length)}"
 
 
@@ -93,7 +120,9 @@ def mark_of(config: Config, who: Owner) -> Tone:
         return Tone.NONE
     if _is_away(config, subdisk):
         return Tone.ERROR
-    if plex.state in PLEX_MARKS:
+    if subdisk.state in PIECE_MARKS:
+        return PIECE_MARKS[subdisk.state]
+    if plex.state in PLEX_MARKS and plex.layout is not PlexLayout.LOG:
         return PLEX_MARKS[plex.state]
     if volume is not None and volume.status is VolumeStatus.STOPPED:
         return Tone.INFORMATION
@@ -109,10 +138,17 @@ def _subdisk_name(config: Config, band: Band, item: Item) -> str:
     subdisk, plex, volume = owner(config, item.ref)
     if subdisk is None:
         return ""
-    words = [plex.name if plex else subdisk.name, LAYOUT_WORDS[volume.layout] if volume else ""]
+    words = [plex.name if plex else subdisk.name, _kind_words(plex, volume)]
     where = f"{disk_name(config, subdisk.disk)} at {place_on_disk(config, band, item, subdisk)}"
     down = f"volume {volume.status.lower()}" if volume is not None and volume.status in DOWN else ""
-    return ", ".join(filter(None, (*words, format_size(subdisk.length), where, down)))
+    state = PIECE_WORDS.get(subdisk.state, "")
+    return ", ".join(filter(None, (*words, format_size(subdisk.length), where, down, state)))
+
+
+def _kind_words(plex: Plex | None, volume: Volume | None) -> str:
+    if plex is not None and plex.layout is PlexLayout.LOG:
+        return f"log of {volume.name}" if volume is not None else "log"
+    return LAYOUT_WORDS[volume.layout] if volume is not None else ""
 
 
 def place_on_disk(config: Config, band: Band, item: Item, subdisk: Subdisk) -> str:
@@ -149,7 +185,8 @@ def disk_sentence(config: Config, ref: Ref) -> str:
     disk = config.get(ref)
     if not isinstance(disk, Disk):
         return ""
-    return ", ".join(filter(None, (disk.name, format_size(disk.size), disk.status.value, disk_place(config, disk))))
+    words = (disk.name, format_size(disk.size), disk.status.value, USAGE_WORDS[disk.usage], disk_place(config, disk))
+    return ", ".join(filter(None, words))
 
 
 def disk_place(config: Config, disk: Disk) -> str:
@@ -188,6 +225,8 @@ def label_of(who: Owner) -> str:
         return ""
     if plex is None:
         return subdisk.name
+    if plex.layout is PlexLayout.LOG:
+        return f"{plex.name} log"
     return f"{plex.name} col {subdisk.column + 1}" if plex.columns > 1 else plex.name
 
 
@@ -247,11 +286,22 @@ def _facts(config: Config, ref: Ref, moving: Moving | None) -> list[str]:
     lines = [f"Volume: {volume.name}, {volume.status.value}"] if volume else []
     if plex:
         column = f", column {subdisk.column + 1} of {plex.columns}" if plex.columns > 1 else ""
-        lines.append(f"Mirror: {plex.name}, {_plex_words(config, plex)}{column}")
+        lines.append(f"{PART_WORDS[plex.layout]}: {plex.name}, {_part_words(config, subdisk, plex)}{column}")
     lines.append(f"Subdisk: {subdisk.name}")
+    if subdisk.origin is not None:
+        lines.append(f"Relocated from {disk_name(config, subdisk.origin.disk)}")
     if moving is not None:
         lines.append(moving_words(config, moving, ref))
     return lines
+
+
+def _part_words(config: Config, subdisk: Subdisk, plex: Plex) -> str:
+    """The state of a mirror; of RAID-5 that of the piece, and a log has none that would outlast a stop."""
+    if plex.layout is PlexLayout.LOG:
+        return "unreachable" if _is_away(config, subdisk) else "in use"
+    if plex.layout is PlexLayout.RAID5 and not _is_away(config, subdisk):
+        return PIECE_WORDS.get(subdisk.state, "good")
+    return _plex_words(config, plex)
 
 
 def _plex_words(config: Config, plex: Plex) -> str:

@@ -104,7 +104,7 @@ def volume_band(config: Config, ref: Ref, expanded: Collection[Ref]) -> Band:
     """A volume: its cell, then, as far as they are expanded, plexes, their columns and the subdisks in them."""
     items = [Item(ItemKind.VOLUME, ref, 0, config.volume(ref).size)]
     extent = 0
-    for plex in config.plexes_of(ref) if ref in expanded else ():
+    for plex in config.parts_of(ref) if ref in expanded else ():
         items.append(Item(ItemKind.PLEX, plex.ref, 0, plex.length))
         subdisks = config.subdisks_of(plex.ref)
         extent = max([extent, *(sd.plex_offset + sd.length for sd in subdisks)])

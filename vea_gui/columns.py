@@ -15,6 +15,7 @@ from engine.records import (
     Disk,
     DiskUsage,
     Kind,
+    PieceState,
     Plex,
     PlexLayout,
     Record,
@@ -256,7 +257,16 @@ HOST = (
 )
 
 # --- mirrors and subdisks ---
-PLEX_LAYOUTS = {PlexLayout.CONCAT: "Concatenated", PlexLayout.STRIPE: "Striped"}
+PLEX_LAYOUTS = {
+    PlexLayout.CONCAT: "Concatenated",
+    PlexLayout.STRIPE: "Striped",
+    PlexLayout.RAID5: "RAID-5",
+    PlexLayout.LOG: "Log",
+}
+
+
+PIECE_WORDS = {PieceState.STALE: "Out of date", PieceState.FILLING: "Being rebuilt"}
+PIECE_TONES = {PieceState.STALE: Tone.WARNING, PieceState.FILLING: Tone.WORKING}
 
 
 def _plex_disks(mirror: Mirror, plex: Plex) -> str:
@@ -272,14 +282,23 @@ def _subdisk_status(mirror: Mirror, subdisk: Subdisk) -> str:
     if targets:
         return f"Moving to {', '.join(_name_of(config, target.disk) for target in targets)}"
     plex = config.get(subdisk.plex)
+    if subdisk.state in PIECE_WORDS:
+        return PIECE_WORDS[subdisk.state]
     return plex_words(plex) if isinstance(plex, Plex) else ""
 
 
 def _subdisk_tone(mirror: Mirror, subdisk: Subdisk) -> Tone:
     if subdisk.replaces is not None or mirror.config.replacements_of(subdisk.ref):
         return Tone.WORKING
+    if subdisk.state in PIECE_TONES:
+        return PIECE_TONES[subdisk.state]
     plex = mirror.config.get(subdisk.plex)
     return tone_of(plex) if isinstance(plex, Plex) else Tone.NONE
+
+
+def _came_from(mirror: Mirror, subdisk: Subdisk) -> str:
+    """The disk that hot relocation took it from."""
+    return _name_of(mirror.config, subdisk.origin.disk) if subdisk.origin is not None else ""
 
 
 def _volume_name(mirror: Mirror, subdisk: Subdisk) -> str:
@@ -312,6 +331,7 @@ SUBDISK = (
     number("column", "Column", lambda _, s: s.column),
     size("length", "Length", lambda _, s: s.length),
     Column("status", "Status", _subdisk_status, tone=_subdisk_tone, width=22),
+    Column("origin", "Relocated from", _came_from, shown=False, width=14),
     size("plex_offset", "Offset in Column", lambda _, s: s.plex_offset, shown=False),
 )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine import rules
 from engine.config import Config, natural
 from engine.records import Disk, Plex, Ref, Volume
+from engine.states import pieces_out, two_columns
 from vea_gui.words import Tone
 
 NAMED = 6
@@ -45,6 +46,9 @@ class Risk:
 
 def risk_of(config: Config, volume: Volume, disk: Ref) -> Risk:
     """What the volume has left without the disk; of a disk that has failed, what it has."""
+    parity = [plex for plex in config.plexes_of(volume.ref) if rules.is_parity(plex)]
+    if parity:
+        return _risk_of_parity(config, volume, parity[0], disk)
     here = {plex.ref for plex in config.plexes_of(volume.ref) if _uses(config, plex, disk)}
     good = rules.trusted(config, volume.ref)
     left = [plex for plex in good if plex.ref not in here]
@@ -58,6 +62,23 @@ def risk_of(config: Config, volume: Volume, disk: Ref) -> Risk:
     if len(left) == 1:
         return Risk(Fate.DEGRADED, "Stays available, loses redundancy")
     return Risk(Fate.FEWER, f"Stays available, {len(left)} copies left")
+
+
+def _risk_of_parity(config: Config, volume: Volume, plex: Plex, disk: Ref) -> Risk:
+    """RAID-5 can do without one column of each row, as long as its parity is known to be right."""
+    out = pieces_out(config, plex)
+    here = [sd for sd in config.subdisks_of(plex.ref) if sd.disk == disk and sd.replaces is None]
+    if not here:
+        return Risk(Fate.UNAFFECTED, "Unaffected: only its log lies there, or data that is moving to it")
+    if not plex.complete:
+        if _is_away(config, disk):
+            return Risk(Fate.LOST, "Lost until the disk is back", Tone.ERROR)
+        return Risk(Fate.AWAY, "Not available now: more is lost than parity can stand for")
+    if not volume.parity_known:
+        return Risk(Fate.LOST, "Lost: its parity is not known to be right", Tone.WARNING)
+    if two_columns(list({piece.ref: piece for piece in (*out, *here)}.values())):
+        return Risk(Fate.LOST, "Lost: it lacks another column already", Tone.WARNING)
+    return Risk(Fate.DEGRADED, "Stays available, loses redundancy")
 
 
 def risks(config: Config, disk: Ref) -> list[tuple[Volume, Risk]]:

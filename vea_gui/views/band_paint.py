@@ -15,7 +15,18 @@ from engine.records import Disk, Kind, Plex, Ref, Subdisk, Volume
 from engine.units import format_size
 from vea_gui.block_geometry import Bar, Cell
 from vea_gui.block_layout import Arrangement, Box
-from vea_gui.block_names import Moving, block_label, disk_name, disk_place, label_of, mark_of, owner, unused_words
+from vea_gui.block_names import (
+    USAGE_WORDS,
+    Moving,
+    block_label,
+    block_layout,
+    disk_name,
+    disk_place,
+    label_of,
+    mark_of,
+    owner,
+    unused_words,
+)
 from vea_gui.block_rows import Band, Item, ItemKind
 from vea_gui.colors import layout_name
 from vea_gui.drops import Drop, Lift
@@ -144,7 +155,7 @@ class BandPainter:
             return Look("free", unused_words(config, item.ref), (format_size(item.length),), picked=picked)
         who = owner(config, item.ref)
         subdisk, plex, volume = who
-        layout = layout_name(volume.layout) if volume is not None else "log"
+        layout = block_layout(who)
         in_volume = volume is not None and volume.ref in focus.volumes
         in_plex = plex is not None and plex.ref in focus.plexes
         moving = self.view.blocks.moving.get(item.ref)
@@ -205,7 +216,9 @@ class BandPainter:
         painter.setFont(ink.font)
         if mark:
             draw_mark(painter, ink, QRect(rect.right() - 20, top, 16, 16), tone)
-        status = ink.elided(f"{format_size(disk.size)}  {disk.status.value}", width)
+        status = ink.elided(
+            "  ".join(filter(None, (format_size(disk.size), disk.status.value, USAGE_WORDS[disk.usage]))), width
+        )
         painter.drawText(left, top + line + ink.metrics.ascent(), status)
         painter.setPen(ink.muted)
         place = ink.elided(disk_place(self.view.blocks.config, disk), width)

@@ -25,9 +25,8 @@ from PySide6.QtWidgets import QAbstractItemView, QToolTip, QWidget
 
 from engine.records import Kind, Plex, Ref, Subdisk
 from engine.units import format_size
-from vea_gui.block_names import owner
+from vea_gui.block_names import block_layout, owner
 from vea_gui.block_rows import ItemKind, Key
-from vea_gui.colors import layout_name
 from vea_gui.console import Console
 from vea_gui.drops import Drop
 from vea_gui.mirror import Change
@@ -219,8 +218,7 @@ class BlockView(BandView):
 
     def layout_of(self, subdisk: Ref) -> str:
         """Under which layout's colour a subdisk is drawn."""
-        volume = owner(self.blocks.config, subdisk).volume
-        return layout_name(volume.layout) if volume is not None else "log"
+        return block_layout(owner(self.blocks.config, subdisk))
 
     def set_filtered(self, layouts: Iterable[str]) -> None:
         """Put the blocks of some layouts aside."""

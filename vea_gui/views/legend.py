@@ -10,7 +10,7 @@ from vea_gui.colors import LAYOUT_TITLES
 from vea_gui.views.block_paint import Ink, Look, draw_block, draw_focus
 
 SWATCH = 26
-LAYOUTS = ("concat", "stripe", "mirror", "mirror-stripe", "free")
+LAYOUTS = ("concat", "stripe", "mirror", "mirror-stripe", "raid5", "log", "free")
 
 
 class LegendEntry(QAbstractButton):

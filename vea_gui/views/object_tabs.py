@@ -9,7 +9,7 @@ from typing import Any
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QTabWidget, QVBoxLayout, QWidget
 
-from engine.records import Kind, Record, Ref, Subdisk
+from engine.records import Kind, Plex, PlexLayout, Record, Ref, Subdisk
 from vea_gui import tree_shape
 from vea_gui.columns import volumes_on
 from vea_gui.console import Console
@@ -57,13 +57,21 @@ def _disks_of_enclosure(ref: Ref) -> Source:
 
 
 def _plexes(ref: Ref) -> Source:
-    return Source(Kind.PLEX, lambda m: m.config.plexes_of(ref), lambda _, p: p.volume == ref)
+    return Source(Kind.PLEX, lambda m: m.config.plexes_of(ref), lambda m, p: p.volume == ref and not _is_log(m, p))
+
+
+def _is_log(_: Mirror, plex: Plex) -> bool:
+    return plex.layout is PlexLayout.LOG
+
+
+def _logs(ref: Ref) -> Source:
+    return Source(Kind.PLEX, lambda m: m.config.logs_of(ref), lambda m, plex: plex.volume == ref and _is_log(m, plex))
 
 
 def _subdisks_of_volume(ref: Ref) -> Source:
     def members(mirror: Mirror) -> list[Record]:
         config = mirror.config
-        return [subdisk for plex in config.plexes_of(ref) for subdisk in config.subdisks_of(plex.ref)]
+        return [subdisk for plex in config.parts_of(ref) for subdisk in config.subdisks_of(plex.ref)]
 
     def holds(mirror: Mirror, subdisk: Subdisk) -> bool:
         plex = mirror.config.get(subdisk.plex)
@@ -84,7 +92,7 @@ def _volumes_on_disk(ref: Ref) -> Source:
 
     def holds(mirror: Mirror, volume: Record) -> bool:
         config = mirror.config
-        plexes = config.plexes_of(volume.ref)
+        plexes = config.parts_of(volume.ref)
         return any(subdisk.disk == ref for plex in plexes for subdisk in config.subdisks_of(plex.ref))
 
     return Source(Kind.VOLUME, members, holds)
@@ -93,6 +101,17 @@ def _volumes_on_disk(ref: Ref) -> Source:
 def _alerts_of(ref: Ref) -> Source:
     """Open alerts about an object; the alert log has the others."""
     return matching(Kind.ALERT, lambda alert: alert.object == ref and alert.open)
+
+
+NO_LOG = (
+    "Logs of a RAID-5 volume would be here. The dirty region log of a mirrored volume lies beside the configuration on "
+    "its disks: Properties tell where."
+)
+
+
+def _logs_page(console: Console, ref: Ref | None) -> QWidget:
+    assert ref is not None
+    return TablePage(console, "Logs", _logs(ref), "logs", empty=(NO_LOG, ""))
 
 
 # --- pages that are no tables ---
@@ -154,6 +173,7 @@ TABS: dict[str, tuple[TabSpec, ...]] = {
     ),
     Kind.VOLUME: (
         table("Mirrors", "mirrors", _plexes),
+        TabSpec("Logs", _logs_page),
         table("Subdisks", "subdisks", _subdisks_of_volume),
         DISK_VIEW,
         VOLUME_VIEW,

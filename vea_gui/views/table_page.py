@@ -21,6 +21,7 @@ EMPTY: dict[Kind, tuple[str, str]] = {
     Kind.DISK: ("Disks would be here: LUNs, as image files or devices of this host.", "add-lun"),
     Kind.ENCLOSURE: ("Enclosures would be here, as soon as there are LUNs.", "add-lun"),
     Kind.PLEX: ("Mirrors of the volume would be here.", ""),
+    Kind.BACKUP: ("Backups of configurations would be here. One is saved before a disk group changes.", ""),
     Kind.SUBDISK: ("Subdisks would be here: the pieces of volumes that lie on disks.", ""),
     Kind.TASK: ("Nothing runs, and nothing has run. Tasks appear here when something is changed.", ""),
     Kind.ALERT: ("No alerts. What needs attention appears here.", ""),

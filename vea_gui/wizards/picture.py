@@ -10,8 +10,7 @@ from engine.config import Config, Edit
 from engine.plans import Plan, Range
 from engine.records import Disk, Ref, Subdisk
 from engine.units import format_size
-from vea_gui.block_names import disk_place
-from vea_gui.colors import layout_name
+from vea_gui.block_names import block_layout, disk_place, owner
 
 
 class Fate(enum.IntEnum):
@@ -110,7 +109,7 @@ def _ranges(ranges: Iterable[Range], disk: Ref) -> list[Range]:
 
 
 def _part(given: Range, fate: Fate, config: Config, subdisk: Subdisk | None) -> Part:
-    layout = layout_name(config.volume_of(subdisk).layout) if subdisk is not None else "concat"
+    layout = block_layout(owner(config, subdisk.ref)) if subdisk is not None else "concat"
     label = config.plex(subdisk.plex).name if subdisk is not None else given.label
     return Part(given.offset, given.length, fate, layout, label)
 
