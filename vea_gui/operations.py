@@ -19,6 +19,7 @@ NAMES: dict[type[Command], str] = {
     c.DestroyGroup: "Destroy Dynamic Disk Group",
     c.DeportGroup: "Deport Dynamic Disk Group",
     c.ImportGroup: "Import Dynamic Disk Group",
+    c.RestoreConfiguration: "Restore Configuration",
     c.CreateVolume: "New Volume",
     c.DeleteVolumes: "Delete Volume",
     c.GrowVolume: "Expand Volume",

@@ -64,6 +64,14 @@ def _no_free_disk(config: Config) -> Reason:
     return Problem("No disk is free to be added.", "Add a LUN, or take an empty disk out of its disk group.")
 
 
+def saved_before(config: Config, group: Ref) -> Problem | None:
+    """A configuration of the group was saved."""
+    if any(backup.group == group for backup in config.all(Kind.BACKUP, Backup)):
+        return None
+    text = f"No configuration of {config.group(group).name} was saved yet."
+    return Problem(text, "One is saved before the next change.", group)
+
+
 def no_more_disks(selection: Selection) -> Reason:
     """A group takes disks while it is imported and there are free ones."""
     config = selection.config

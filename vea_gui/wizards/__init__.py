@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog
 
 from vea_gui.console import Console
 from vea_gui.selection import Selection
+from vea_gui.wizards.backups import restore_configuration
 from vea_gui.wizards.dialog import FormDialog
 from vea_gui.wizards.form import Form
 from vea_gui.wizards.groups import add_disk, import_group, new_group
@@ -26,6 +27,7 @@ FORMS: dict[str, Callable[..., Form]] = {
     "new_group": new_group,
     "add_disk": add_disk,
     "import_group": import_group,
+    "restore_configuration": restore_configuration,
     "new_volume": new_volume,
     "resize_volume": resize_volume,
     "repair_mirrors": repair_mirrors,
