@@ -323,6 +323,11 @@ class VolumeIo:
         latest = self.gate.latest
         self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
 
+    def lost(self, device: BlockDevice, number: int) -> None:
+        """A durable write to `device` that was no client's has failed: if that used up the device's report of lost
+        writes, all volumes must hear."""
+        self._flusher.check(device, number)
+
     def flushed(self, requests: Sequence[Request], sink: Sink) -> None:
         """The flusher has done what `requests` asked for; a device may have become suspect by it."""
         ended = [request for request in requests if not self._parking.park_flush(request, sink)]

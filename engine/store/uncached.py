@@ -6,6 +6,8 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Any
 
+from engine.devices.descriptor import in_memory
+
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
 
@@ -32,6 +34,19 @@ def read_uncached(device: BlockDevice, offset: int, length: int) -> bytearray:
     if drop_cache(device, offset, length):
         return read(device, offset, length)
     return through
+
+
+def read_strictly(device: BlockDevice, offset: int, length: int) -> bytearray | None:
+    """The bytes of a range as the medium has them, never from a cache; offset and length are multiples of 4 KiB.
+
+    None when that cannot be told: the file system knows no direct reading, or the medium does not answer. What lies in
+    memory, or has no descriptor, has no cache in between. Errors as `read`, when even that fails.
+    """
+    through = read(device, offset, length)
+    descriptor = getattr(device, "fd", -1)
+    if not isinstance(descriptor, int) or descriptor < 0 or in_memory(descriptor):
+        return through
+    return _read_direct(descriptor, offset, length)
 
 
 def drop_cache(device: BlockDevice, offset: int, length: int) -> bool:

@@ -72,6 +72,11 @@ class EngineLab:
         self.stop()
         self.start()
 
+    def restart_frail(self) -> None:
+        """As `restart`; each LUN is a `FrailLun` again, and a sound one."""
+        self.stop()
+        self.start(frail=True)
+
     # --- doing ---
     def do(self, command: Command) -> Task:
         """Submit and wait; the task must have completed."""

@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from engine.devices.base import Data
 
 
+BLOCK = 4096
+
+
 class FrailLun(FileDevice):
-    """`fail` plans failures of `read`, `write`, `durable`, `zero`, `flush`; `at` limits them to some offsets."""
+    """`spoil` makes places that can be neither read nor written in part until whole blocks are written over them.
+
+    `fail` plans failures of `read`, `write`, `durable`, `zero`, `flush`; `at` limits them to some offsets."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self._failures: list[tuple[Failure, Callable[[int], bool]]] = []
         self.stalled = threading.Event()  # somebody waits at the barrier
+        self.spoilt: set[int] = set()  # numbers of 4 KiB blocks
         self.barrier: threading.Event | None = None  # writes to the public region wait for it
 
     def fail(
@@ -40,6 +46,20 @@ class FrailLun(FileDevice):
 
     def heal(self) -> None:
         self._failures.clear()
+        self.spoilt.clear()
+
+    def spoil(self, offset: int, length: int) -> None:
+        """Latent errors: the bytes are lost, and nobody has noticed yet."""
+        self.spoilt |= set(range(offset // BLOCK, -(-(offset + length) // BLOCK)))
+
+    def _meet_spoilt(self, offset: int, length: int, doing: str, *, whole: bool = False) -> None:
+        """`whole`: blocks that are written as a whole are good again."""
+        if not self.spoilt or not length:
+            return
+        if whole:
+            self.spoilt -= set(range(-(-offset // BLOCK), (offset + length) // BLOCK))
+        if not self.spoilt.isdisjoint(range(offset // BLOCK, (offset + length - 1) // BLOCK + 1)):
+            raise DeviceError(errno.EIO, self.name, doing)
 
     def _meet(self, verb: str, offset: int, doing: str) -> None:
         for failure, at in self._failures:
@@ -50,14 +70,17 @@ class FrailLun(FileDevice):
 
     def read_into(self, offset: int, into: memoryview) -> None:
         self._meet("read", offset, "Reading")
+        self._meet_spoilt(offset, len(into), "Reading")
         super().read_into(offset, into)
 
     def try_read(self, offset: int, into: memoryview) -> bool:
         self._meet("read", offset, "Reading")
+        self._meet_spoilt(offset, len(into), "Reading")
         return super().try_read(offset, into)
 
     def write(self, offset: int, data: Data, *, durable: bool = False) -> None:
         self._meet("durable" if durable else "write", offset, "Writing")
+        self._meet_spoilt(offset, len(data), "Writing", whole=True)
         if self.barrier is not None and not durable:
             self.stalled.set()
             self.barrier.wait(30)

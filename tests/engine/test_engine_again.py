@@ -77,7 +77,7 @@ def test_a_copy_whose_source_dies_goes_on_from_the_next_mirror(lab: EngineLab) -
     lab.lun(disk_of(lab, source)).fail("read", persistent=True, at=lambda offset: offset >= 16 * MIB)
     first = lab.engine.submit(ResyncVolume(volume=lab.volume().ref))
     assert lab.engine.wait(first, 30)
-    assert lab.config.task(first).state is TaskState.FAILED
+    assert lab.config.task(first).state is TaskState.COMPLETED
     ends_equal(lab)
     assert lab.config.plex(source).state is PlexState.IOFAIL
     left = [plex for plex in lab.plexes() if plex.complete]
@@ -85,4 +85,4 @@ def test_a_copy_whose_source_dies_goes_on_from_the_next_mirror(lab: EngineLab) -
     assert len({lab.plex_digest(plex.ref) for plex in left}) == 1
     for at in range(MIB, 24 * MIB, MIB):
         assert lab.read(at, MIB) == bytes([at // MIB + 1]) * MIB
-    assert len(resyncs(lab)) == 2
+    assert len(resyncs(lab)) == 1  # the very same has begun anew
