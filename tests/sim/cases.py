@@ -32,9 +32,14 @@ class Case(NamedTuple):
 
 
 # --- what cases are made of ---
+class Absent(LookupError):
+    """What an operation needs is not there."""
+
+
 def volume(site: Site) -> Volume:
     found = site.config.find(Kind.VOLUME, NAME, site.group.ref)
-    assert isinstance(found, Volume)
+    if not isinstance(found, Volume):
+        raise Absent(NAME)
     return found
 
 

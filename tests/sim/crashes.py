@@ -41,10 +41,11 @@ class Recorder:
 
     site: Site
     on: bool = False
+    only: tuple[str, ...] = ("",)  # ends of what is taken
     moments: list[Moment] = field(default_factory=list)
 
     def take(self, lun: str, what: str) -> None:
-        if self.on:
+        if self.on and what.endswith(self.only):
             self.moments.append(moment(self.site, f"{lun} {what}"))
 
 
@@ -66,8 +67,8 @@ def site_after(found: Moment, seed: int, keep: float) -> Site:
     return site
 
 
-def begun(layout: str, ready: Callable[[Site], None], seed: int) -> Moment | None:
-    """A site on which an operation can begin, everything stable; None when it cannot be made so."""
+def begun(layout: str, ready: Callable[[Site], None], seed: int) -> Moment:
+    """A site on which an operation can begin, everything stable."""
     site = Site(Machine(seed), Random(seed))
     site.machine.add_luns(LUNS, LUN_SIZE)
 
@@ -111,7 +112,7 @@ def perform(case: cases.Case, site: Site, recorder: Recorder | None = None) -> N
     if client is not None:
         client.join()
     if recorder is not None:
-        recorder.take("the end", "")
+        recorder.take("", "the end")
         recorder.on = False
 
 
@@ -135,8 +136,6 @@ def enumerate_case(name: str, layout: str, seed: int, every: int = 1) -> Result:
     result = Result(name, layout)
     case = cases.CASES[name]
     start = begun(layout, case.ready, seed)
-    if start is None:
-        return result
     moments = record(case, start, seed)
     result.points = len(moments)
     for number, found, keep in states(moments):

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tests.sim.runtime import SimRuntime
 
 
+TIMEOUT_S = 30.0
+"""So long an operation hangs that ends with ETIMEDOUT."""
+
+
 @dataclass
 class Troubles:
     """What is wrong with a LUN now. `errors`: verb -> (operations left until one fails, errno, for good)."""
@@ -62,7 +66,8 @@ class Troubles:
 class SimLun(BaseDevice):
     """A `HostDevice`: every operation takes time, is a switch point, and may be the last before a power cut.
 
-    `before` is told of each change before it begins, while it is in the cache only, and once it is done.
+    `moment` is told of each change before it begins, while it is in the cache only, and once it is done; `fate` may
+    make any operation fail by answering an errno.
     """
 
     path: str
@@ -77,6 +82,7 @@ class SimLun(BaseDevice):
         dice: Random,
         journal: Journal,
         moment: Callable[[str, str], None],
+        fate: Callable[[str, str], int],
     ) -> None:
         super().__init__(path.rpartition("/")[2], media.size, SECTOR)
         self.path = path
@@ -88,6 +94,7 @@ class SimLun(BaseDevice):
         self._dice = dice
         self._journal = journal
         self._moment = moment
+        self._fate = fate
         self._counts = [0, 0, 0, 0]
 
     # --- BlockDevice ---
@@ -188,7 +195,9 @@ class SimLun(BaseDevice):
             self._wait(seconds)
         else:
             self._runtime.point()
-        number = self.troubles.strike(verb)
+        number = self.troubles.strike(verb) or self._fate(self.path, verb)
+        if number == errno.ETIMEDOUT:
+            self._runtime.sleep(TIMEOUT_S)
         if number:
             self._journal.note(self.name, verb, "fails with", errno.errorcode[number])
             raise DeviceError(number, self.name, verb.capitalize())

@@ -39,17 +39,23 @@ class Snapshot:
     clock: float
 
 
+def _no_fate(path: str, verb: str) -> int:
+    """Nothing fails."""
+    return 0
+
+
 def _unheard(lun: str, what: str) -> None:
     """Nobody listens."""
 
 
 class Machine:
-    """Call `moment` with (LUN, what) to hear of each change of any LUN while it is half done."""
+    """`moment` hears of each change of any LUN, (LUN, what), while it is half done; `fate` makes operations fail."""
 
     def __init__(self, seed: int, journal: Journal | None = None) -> None:
         self.dice = Random(seed)
         self.journal = journal or Journal()
         self.moment: Callable[[str, str], None] = _unheard
+        self.fate: Callable[[str, str], int] = _no_fate
         self.media: dict[str, Media] = {}
         self.troubles: dict[str, Troubles] = {}
         self.enclosures: dict[str, str] = {}
@@ -98,12 +104,14 @@ class Machine:
         if path not in self.media or self.troubles[path].pulled:
             raise DeviceError(errno.ENOENT, path, "Opening")
         media, troubles = self.media[path], self.troubles[path]
-        return SimLun(
-            path, media, troubles, self.runtime, self.dice, self.journal, lambda lun, what: self.moment(lun, what)
-        )
+        told = (self._tell, self._strike)
+        return SimLun(path, media, troubles, self.runtime, self.dice, self.journal, *told)
 
     def _tell(self, lun: str, what: str) -> None:
         self.moment(lun, what)
+
+    def _strike(self, path: str, verb: str) -> int:
+        return self.fate(path, verb)
 
     def cut(self) -> None:
         """The power goes off; called inside of a life, and never comes back."""

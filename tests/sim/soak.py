@@ -1,0 +1,208 @@
+"""`python -m tests.sim.soak`: the simulator's full counts, in all processors, as a table by operation.
+
+Everything is drawn from one seed, which is printed. The figures go between two marks of docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import multiprocessing
+import multiprocessing.pool
+import os
+import random
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.sim import crashes, failures, sequences
+from tests.sim.cases import CASES
+from tests.sim.operations import LAYOUTS
+from tests.sim.patches import simulated
+from tests.sim.world import play, replay_command
+
+REPORT = Path(__file__).parents[2] / "docs/reliability.md"
+MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
+SEEDS_IN_JOB = 25
+KINDS = ("crash", "failure", "sequence", "seed")
+TITLES = {
+    "crash": "Power cut at every write and flush of an operation",
+    "failure": "The n-th operation on a LUN fails (EIO, ENOSPC, timeout; once and for good)",
+    "sequence": "Sequences of up to 3 operations, power cut at durable points of the last",
+    "seed": "Random seeds: clients, operator, faults, power cuts",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work for one process. `what` is an operation, a sequence, or empty."""
+
+    kind: str
+    what: str
+    layout: str
+    seed: int
+    every: int = 1
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    layouts: set[str] = field(default_factory=set)
+    points: int = 0
+    states: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(self, result: crashes.Result) -> None:
+        self.layouts.add(result.layout)
+        self.points += result.points
+        self.states += result.states
+        self.failures += result.failures
+
+
+def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
+    """Everything that is to be done, in a random order, so that a run that is cut short has seen some of all."""
+    dice, found = random.Random(seed), list[Job]()
+    pairs = [
+        (name, layout)
+        for name in CASES
+        for layout in LAYOUTS
+        if layout not in ("concat", "stripe") or not CASES[name].redundant
+    ]
+    found += [Job("crash", name, layout, dice.getrandbits(20), chosen.every) for name, layout in pairs]
+    found += [Job("failure", name, layout, dice.getrandbits(20), chosen.nth) for name, layout in pairs]
+    layouts = sorted(LAYOUTS)
+    for number, names in enumerate(sequences.sequences()):
+        if number % chosen.sequences == 0:
+            found.append(Job("sequence", " ".join(names), layouts[number % len(layouts)], dice.getrandbits(20)))
+    found += [Job("seed", "", "", dice.getrandbits(40)) for _ in range(chosen.seeds // SEEDS_IN_JOB)]
+    found = [job for job in found if job.kind in chosen.only]
+    dice.shuffle(found)
+    return found
+
+
+def work(job: Job) -> crashes.Result:
+    """One job, in a process of its own."""
+    logging.disable(logging.CRITICAL)
+    with simulated():
+        try:
+            return _work(job)
+        except Exception as error:
+            return crashes.Result(job.what, job.layout, failures=[f"{job}: {type(error).__name__}: {error}"])
+
+
+def _work(job: Job) -> crashes.Result:
+    match job.kind:
+        case "crash":
+            return crashes.enumerate_case(job.what, job.layout, job.seed, job.every)
+        case "failure":
+            return failures.enumerate_failures(job.what, job.layout, job.seed, job.every, 1 + job.seed % job.every)
+        case "sequence":
+            names = tuple(job.what.split())
+            return sequences.enumerate_sequence(names, job.layout, sequences.base(job.layout, job.seed), job.seed)
+        case _:
+            result = crashes.Result("seeds", "any")
+            for number in range(SEEDS_IN_JOB):
+                outcome = play(job.seed + number)
+                result.states += 1
+                result.points += outcome.lines
+                if outcome.error is not None:
+                    text = f"{type(outcome.error).__name__}: {outcome.error}"
+                    result.failures.append(f"{text}: {replay_command(job.seed + number)}")
+            return result
+
+
+def run(chosen: argparse.Namespace, seed: int) -> dict[str, dict[str, Row]]:
+    """All jobs; a line for each failure as it is met."""
+    table: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
+    ends = time.monotonic() + chosen.minutes * 60
+    with multiprocessing.get_context("spawn").Pool(chosen.processes) as pool:
+        for job, result in _done(pool, jobs(chosen, seed), ends):
+            key = {"seed": "all", "sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
+            table[job.kind].setdefault(key, Row()).add(result)
+            for failure in result.failures:
+                print(f"FAILED {job.kind}: {failure}", flush=True)
+    return table
+
+
+def _done(pool: multiprocessing.pool.Pool, todo: list[Job], ends: float) -> Iterator[tuple[Job, crashes.Result]]:
+    results = pool.imap(work, todo, chunksize=1)
+    for job in todo:
+        left = ends - time.monotonic()
+        if left <= 0:
+            print(f"The time is up: {len(todo)} jobs were planned.", flush=True)
+            pool.terminate()
+            return
+        try:
+            yield job, results.next(left)
+        except multiprocessing.TimeoutError:
+            continue
+
+
+def report(table: dict[str, dict[str, Row]], seed: int, seconds: float) -> str:
+    """The tables, as they stand in the document."""
+    lines = [f"Drawn from seed {seed}, in {seconds / 60:.0f} minutes on {os.cpu_count()} processors."]
+    for kind, rows in table.items():
+        if not rows:
+            continue
+        points = "lines of log" if kind == "seed" else "points"
+        lines += [
+            "",
+            f"**{TITLES[kind]}**",
+            "",
+            f"| what | layouts | {points} | runs | failures |",
+            "|---|---|---|---|---|",
+        ]
+        for name, row in [*sorted(rows.items()), ("in all", _sum(rows))]:
+            counts = f"{row.points:,} | {row.states:,} | {len(row.failures)}"
+            lines.append(f"| {name} | {len(row.layouts)} | {counts} |")
+    return "\n".join(lines)
+
+
+def _sum(rows: dict[str, Row]) -> Row:
+    total = Row()
+    for row in rows.values():
+        total.layouts |= row.layouts
+        total.points += row.points
+        total.states += row.states
+        total.failures += row.failures
+    return total
+
+
+def publish(text: str, place: Path = REPORT) -> None:
+    """Put the figures between the marks, at the end where there are none yet."""
+    before = place.read_text() if place.exists() else "# How reliable it is\n"
+    if MARKS[0] not in before:
+        before = f"{before.rstrip()}\n\n## Simulator\n\n{MARKS[0]}\n{MARKS[1]}\n"
+    head, rest = before.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    place.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim.soak", description=__doc__)
+    parser.add_argument("--seed", type=int, default=None, help="where all is drawn from; a new one when left out")
+    parser.add_argument("--seeds", type=int, default=10_000, help="random seeds to play")
+    parser.add_argument("--every", type=int, default=1, help="cut at each n-th moment only")
+    parser.add_argument("--nth", type=int, default=7, help="let each n-th operation fail only")
+    parser.add_argument("--sequences", type=int, default=1, help="play each n-th sequence only")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--publish", action="store_true", help="write the figures into docs/reliability.md")
+    chosen = parser.parse_args()
+    seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
+    begun = time.monotonic()
+    table = run(chosen, seed)
+    text = report(table, seed, time.monotonic() - begun)
+    print(text)
+    if chosen.publish:
+        publish(text)
+    return int(any(row.failures for rows in table.values() for row in rows.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
