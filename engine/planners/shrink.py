@@ -12,7 +12,7 @@ from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import rounded
 from engine.planners.volumes import warn_clients
 from engine.plans import Plan, Problem
-from engine.records import Plex, Subdisk, Volume
+from engine.records import Plex, Subdisk, Volume, VolumeLayout
 from engine.units import format_apart, format_size
 
 
@@ -75,6 +75,8 @@ def _problem(config: Config, command: ShrinkVolume, volume: Volume) -> Problem |
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
+        or rules.no_column_out(config, volume.ref)
+        or rules.parity_known(config, volume.ref)
         or rules.size_ok(command.size)
         or rules.in_use_by_clients(config, volume.ref, force=command.force)
     )
@@ -89,7 +91,12 @@ def _smaller(volume: Volume, size: int) -> Problem | None:
 
 def _content(volume: Volume, size: int, force: bool) -> Problem | None:
     """What stands there is made smaller by its own tool first."""
-    if force or not volume.content or 0 < volume.content_size <= size:
+    if force or not volume.content:
+        return None
+    if volume.layout is VolumeLayout.RAID5:
+        text = f"{volume.name} is a RAID-5 volume and carries a {volume.content}: it is shrunk only when it is raw."
+        return Problem(text, "Move the data to another volume, or shrink by force (-f).", volume.ref, "force")
+    if 0 < volume.content_size <= size:
         return None
     if not volume.content_size:
         text = f"{volume.name} carries a {volume.content}, and how much of the volume that uses is not known."
