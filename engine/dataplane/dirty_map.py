@@ -405,7 +405,7 @@ class DirtyMap:
             good = not any(place.failed for place in self._places)
             for one in turn.batch if good else ():
                 self._marked[one.first : one.stop] = b"\1" * (one.stop - one.first)
-                self.open[one.first : one.stop] = self._marked[one.first : one.stop]
+                self._keep_open(one.first, one.stop)
             if not good:
                 self._waiting[:0] = turn.batch
             work = self._next()
