@@ -16,7 +16,7 @@ from engine.dataplane.fault import FaultKind
 from engine.dataplane.request import Op
 from engine.detach import fail_disk
 from engine.devices.base import NO_SPACE
-from engine.records import PieceState, Plex, PlexState, Ref, Severity, Subdisk, Volume
+from engine.records import PieceState, Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -210,6 +210,7 @@ class ColumnFaults:
             about=volume.ref,
             cause=reason,
             remedy="See to its disks, then start the volume: its log puts right what was being written.",
+            action=Remedy.START_VOLUME,
         )
 
     def _name(self, disk: Ref | None) -> str:

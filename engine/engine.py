@@ -34,7 +34,8 @@ from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.planners.backups import restore as restore_plan
 from engine.plans import Problem
-from engine.records import Host, Kind, PlexState, Ref, Severity, Task, TaskState, TaskType, new_ref
+from engine.records import Host, Kind, PlexState, Ref, Remedy, Severity, Task, TaskState, TaskType, new_ref
+from engine.relocate import HotRelocation
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
 from engine.serving import VolumeExports
@@ -138,6 +139,7 @@ class Engine:
                 about=group,
                 cause=str(error),
                 remedy="Bring its disks back and rescan.",
+                action=Remedy.RESCAN,
             )
 
     # --- the five verbs ---

@@ -18,7 +18,7 @@ from engine.devices.base import NO_SPACE
 from engine.dirty_places import drop_place, is_logged
 from engine.errors import GroupFrozen
 from engine.heal import Healer, may_be_mended
-from engine.records import Plex, PlexState, Ref, Severity, Subdisk, Volume
+from engine.records import Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -200,6 +200,7 @@ class FaultKeeper:
             about=volume.ref,
             cause=reason,
             remedy="Stop the volume, check its disk and its data, then start it again.",
+            action=Remedy.STOP_VOLUME,
         )
 
     def _no_space(self, volume: Volume, fault: Fault) -> None:
@@ -301,6 +302,8 @@ class FaultKeeper:
             about=disk or volume.ref,
             cause="The file system that holds the LUN's image is full.",
             remedy="Free space there, then choose Resynchronize on the volume.",
+            action=Remedy.RESYNC_VOLUME,
+            action_on=volume.ref,
         )
 
     def _alert_disk(self, disk: Ref, fault: Fault) -> None:
@@ -310,7 +313,8 @@ class FaultKeeper:
             f"{name} is failing.",
             about=disk,
             cause=f"{(fault.op.name if fault.op else 'flush').capitalize()} failed: {os.strerror(fault.number)}.",
-            remedy="Move its subdisks to other disks, or replace the LUN and resynchronize the volumes.",
+            remedy="Replace the disk, or see to the cause and reactivate it.",
+            action=Remedy.REPLACE_DISK,
         )
 
 

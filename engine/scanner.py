@@ -22,6 +22,7 @@ from engine.records import (
     Kind,
     PlexState,
     Ref,
+    Remedy,
     Severity,
     Task,
     TaskState,
@@ -407,6 +408,7 @@ class Scanner:
                 about=disk.ref,
                 cause=str(error),
                 remedy="Correct the cause and rescan, or replace the LUN.",
+                action=Remedy.RESCAN,
             )
             return False
         return True
@@ -427,15 +429,8 @@ class Scanner:
             others = told.owner_names(self._state.host_id) if told is not None else ""
             if not others:
                 continue
-            name = self._committer.config.group(group).name
             self._groups.lose(group)
-            self._committer.alert(
-                Severity.ERROR,
-                f"{name} was taken over by the host {others}.",
-                about=group,
-                cause=f"The import stamp of {others} stands on its disks.",
-                remedy=f"Deport it on {others} before it is imported here.",
-            )
+            self._teller.taken(group, others)
 
     def _import_ours(self, found: Found) -> None:
         for group in sorted(found.groups):
@@ -453,6 +448,7 @@ class Scanner:
                     about=Ref(Kind.GROUP, group, self._state.host_id),
                     cause=str(error),
                     remedy="Bring its disks back and import it, or import it by force.",
+                    action=Remedy.IMPORT_GROUP,
                 )
 
     # --- helpers ---

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import EngineError
-from engine.records import Group, Kind, Settings, Severity
+from engine.records import Group, Kind, Remedy, Settings, Severity
 
 if TYPE_CHECKING:
     from engine.commit import Committer
@@ -107,4 +107,5 @@ class TakeoverWatch:
             about=group,
             cause=reason,
             remedy=f"Deport it on {owner or 'that host'} before it is imported here.",
+            action=Remedy.IMPORT_GROUP,
         )

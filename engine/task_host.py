@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.detach import fail_disk
-from engine.records import Severity, Task, TaskState
+from engine.records import Remedy, Severity, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,8 @@ class EngineTaskHost:
             f"{config.disk(disk).name} is failing.",
             about=disk,
             cause=str(error),
-            remedy="Move its subdisks to other disks, or replace the LUN and resynchronize the volumes.",
+            remedy="Replace the disk, or see to the cause and reactivate it.",
+            action=Remedy.REPLACE_DISK,
         )
 
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.records import Disk, Group, Kind, Severity
+from engine.records import Disk, Group, Kind, Remedy, Severity
 from engine.rules import listed
 from engine.store.scan import missing
 
@@ -46,6 +46,17 @@ class Teller:
         self._tell_free([disk for disk in free if disk.ref not in self._away])
         self._away = frozenset(disk.ref for disk in free)
 
+    def taken(self, group: Ref, owners: str) -> None:
+        """Another host has taken a group by force."""
+        self._committer.alert(
+            Severity.ERROR,
+            f"{self._committer.config.group(group).name} was taken over by the host {owners}.",
+            about=group,
+            cause=f"The import stamp of {owners} stands on its disks.",
+            remedy=f"Deport it on {owners} before it is imported here.",
+            action=Remedy.IMPORT_GROUP,
+        )
+
     def _tell_missing(self, sentence: str, disk: Ref) -> None:
         """A lost disk matters by what it takes with it."""
         config = self._committer.config
@@ -62,7 +73,8 @@ class Teller:
             sentence,
             about=disk,
             cause=" ".join(filter(None, causes)) or "No volume lies on it.",
-            remedy="Bring its LUN back and rescan, then resynchronize its volumes.",
+            remedy="Bring its LUN back and rescan: what it missed is copied. Gone for good: replace the disk.",
+            action=Remedy.RESCAN if lost else Remedy.REPLACE_DISK,
         )
 
     def _tell_free(self, disks: Sequence[Disk]) -> None:
@@ -78,4 +90,5 @@ class Teller:
             about=disks[0].ref if one else None,
             cause=f"Nothing that can be used stands at {disks[0].lun}." if one else "Their LUNs cannot be opened.",
             remedy=f"Bring {'its LUN' if one else 'their LUNs'} back and rescan, or take {them} off the list.",
+            action=Remedy.RESCAN,
         )
