@@ -15,6 +15,7 @@ from engine.records import (
     AnyRecord,
     Group,
     Kind,
+    PieceState,
     Plex,
     PlexLayout,
     Record,
@@ -94,7 +95,14 @@ class Draft:
         return sum(given.length for given in self._allocates)
 
     def add_subdisks(
-        self, plex: Plex, column: int, end: int, pieces: Iterable[Piece], replaces: Ref | None = None
+        self,
+        plex: Plex,
+        column: int,
+        end: int,
+        pieces: Iterable[Piece],
+        replaces: Ref | None = None,
+        *,
+        state: PieceState = PieceState.GOOD,
     ) -> list[Subdisk]:
         """Subdisks for these pieces, one behind the other from `end` on in a column."""
         made = []
@@ -109,6 +117,7 @@ class Draft:
                 length=piece.length,
                 column=column,
                 replaces=replaces,
+                state=state,
             )
             self.put(subdisk)
             self._allocates.append(Range(piece.disk, piece.offset, piece.length, label(plex, column)))

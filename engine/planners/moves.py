@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from engine import rules
-from engine.allocate import Piece, Space, place_on, place_piece, usable_disks
+from engine.allocate import Piece, Shape, Space, place_on, place_piece, usable_disks
 from engine.commands import EvacuateDisk, Move, MoveSubdisks, Target
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_moved_together
 from engine.planners.sizes import named_disks, warn_failing
 from engine.plans import Plan, Problem
-from engine.records import Ref, Subdisk, TaskParams, TaskType
+from engine.records import Plex, PlexLayout, Ref, Subdisk, TaskParams, TaskType
 from engine.rules import listed
 from engine.states import COMPLETE
 from engine.units import format_size
@@ -101,12 +101,27 @@ def _move_one(draft: Draft, one: Move, space: Space, force: bool) -> Problem | N
         found = place_piece(config, subdisk, space, force=force) or _nowhere(config, subdisk, space.disks, force)
     if isinstance(found, Problem):
         return found
+    plex = config.plex(subdisk.plex)
+    if blocked := _cut_wrong(plex, subdisk, found):
+        return blocked
     for piece in found:
         space.take_if_known(piece)
-    draft.add_subdisks(config.plex(subdisk.plex), subdisk.column, subdisk.plex_offset, found, subdisk.ref)
+    draft.add_subdisks(plex, subdisk.column, subdisk.plex_offset, found, subdisk.ref, state=subdisk.state)
     draft.free(subdisk)
     if len(found) > 1:
         draft.warn(f"{subdisk.name} will be in {len(found)} pieces.")
+    return None
+
+
+def _cut_wrong(plex: Plex, subdisk: Subdisk, pieces: Sequence[Piece]) -> Problem | None:
+    """A log is never divided, and a RAID-5 column between whole stripe units only."""
+    if plex.layout is PlexLayout.LOG and len(pieces) > 1:
+        text = f"{subdisk.name} is a log, which lies in one piece."
+        return Problem(text, "Choose a larger free region.", subdisk.ref, "targets")
+    edge = Shape.of(plex).edge
+    if any(piece.length % edge for piece in pieces):
+        text = f"{subdisk.name} can only be divided between whole stripe units of {format_size(edge)}."
+        return Problem(text, "Choose other lengths, or one place.", subdisk.ref, "targets")
     return None
 
 
@@ -178,7 +193,7 @@ def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType
     config = draft.base
     volumes = list(dict.fromkeys(config.volume_of(subdisk) for subdisk in subdisks))
     names = listed([volume.name for volume in volumes])
-    copied = [subdisk for subdisk in subdisks if config.plex(subdisk.plex).state in COMPLETE]
+    copied = [subdisk for subdisk in subdisks if _is_copied(config.plex(subdisk.plex), subdisk)]
     total, copies = (sum(subdisk.length for subdisk in some) for some in (subdisks, copied))
     warn_moved_together(draft, volumes)
     draft.allocation_steps(f"{names} {'stays' if len(volumes) == 1 else 'stay'} online")
@@ -198,6 +213,10 @@ def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType
         copies=copies,
         redundancy=f"{names} {'keeps' if len(volumes) == 1 else 'keep'} every copy throughout.",
     )
+
+
+def _is_copied(plex: Plex, subdisk: Subdisk) -> bool:
+    return plex.state in COMPLETE and rules.holds_bytes(plex, subdisk)
 
 
 def _targets(draft: Draft, subdisks: Sequence[Subdisk]) -> list[Subdisk]:

@@ -41,7 +41,16 @@ from engine.rules.shapes import (
     size_ok,
     stripes_ok,
 )
-from engine.rules.subdisks import SECTOR, can_join, can_move, can_rearrange, can_split, can_take_subdisk, shares_disk
+from engine.rules.subdisks import (
+    SECTOR,
+    can_join,
+    can_move,
+    can_rearrange,
+    can_split,
+    can_take_subdisk,
+    holds_bytes,
+    shares_disk,
+)
 from engine.rules.tasks import (
     IODELAY_MAX_MS,
     no_running_task,
@@ -78,6 +87,7 @@ __all__ = [
     "group_quiet",
     "group_without_volumes",
     "has_source",
+    "holds_bytes",
     "in_use_by_clients",
     "is_lost",
     "is_parity",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from engine.allocate import Space
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Disk, PlexState, Ref, Subdisk
+from engine.records import Disk, PieceState, Plex, PlexLayout, PlexState, Ref, Subdisk
 from engine.rules.disks import disk_present
+from engine.rules.parity import not_log
 from engine.rules.plexes import plex_complete
 from engine.rules.volumes import not_initializing, volume_ready
 from engine.rules.words import needed_free
@@ -27,11 +28,19 @@ def can_move(config: Config, subdisk: Subdisk) -> Problem | None:
     if subdisk.replaces is not None:
         return Problem(f"{subdisk.name} is the target of a move.", "Move the subdisk that it replaces.", subdisk.ref)
     plex = config.plex(subdisk.plex)
+    if not holds_bytes(plex, subdisk):
+        return None
     if plex.state in (PlexState.EMPTY, PlexState.FILLING):
         return Problem(f"{plex.name} was never filled to its end.", "Resynchronize the volume first.", plex.ref)
     if plex.state not in COMPLETE:
         return None  # it holds nothing that has to be copied
     return disk_present(config, subdisk.disk) or plex_complete(config, plex.ref)
+
+
+def holds_bytes(plex: Plex, subdisk: Subdisk) -> bool:
+    """Whether anything of a subdisk has to be copied when it moves: a log is begun anew at its new place, and a piece
+    that is out of date will be rebuilt there."""
+    return plex.layout is not PlexLayout.LOG and subdisk.state is not PieceState.STALE
 
 
 def can_take_subdisk(
@@ -56,7 +65,11 @@ def shares_disk(config: Config, subdisk: Subdisk, disk: Ref, coming: Sequence[Su
     """The disk holds neither another mirror of the volume nor another column of the plex, with what is `coming`."""
     plex = config.plex(subdisk.plex)
     name = config.disk(disk).name
+    if blocked := _meets_log(config, subdisk, plex, disk):
+        return blocked
     for other in (*config.subdisks_on(disk), *coming):
+        if PlexLayout.LOG in (plex.layout, config.plex(other.plex).layout):
+            continue
         if other.plex != plex.ref and config.plex(other.plex).volume == plex.volume:
             many = len(config.plexes_of(plex.volume)) > 2
             text = f"{name} holds {'another' if many else 'the other'} mirror of {config.volume(plex.volume).name}."
@@ -64,6 +77,22 @@ def shares_disk(config: Config, subdisk: Subdisk, disk: Ref, coming: Sequence[Su
         if other.plex == plex.ref and other.column != subdisk.column:
             text = f"{name} holds another column of {plex.name}."
             return Problem(text, "Choose a disk without a part of this volume.", disk)
+    return None
+
+
+def _meets_log(config: Config, subdisk: Subdisk, plex: Plex, disk: Ref) -> Problem | None:
+    """Copies of a log lie on different disks; one with a column only while there is another copy, so that no disk
+    takes both with it."""
+    name, volume = config.disk(disk).name, config.volume(plex.volume)
+    logs = {log.ref for log in config.logs_of(volume.ref)}
+    here = [sd for sd in config.subdisks_on(disk) if sd.ref != subdisk.ref and sd.replaces != subdisk.ref]
+    is_log = plex.ref in logs
+    if any(sd.plex in logs for sd in here) and (is_log or len(logs) == 1):
+        text = f"{name} holds {'another copy of ' if is_log else ''}the log of {volume.name}."
+        return Problem(text, "Choose a disk without a part of this volume.", disk)
+    if is_log and len(logs) == 1 and any(config.plex(sd.plex).volume == volume.ref for sd in here):
+        text = f"{name} holds a column of {volume.name}."
+        return Problem(text, "Choose a disk without a part of this volume.", disk)
     return None
 
 
@@ -101,6 +130,8 @@ def can_rearrange(config: Config, subdisk: Subdisk) -> Problem | None:
     """A subdisk whose record may change now."""
     if blocked := volume_ready(config, config.plex(subdisk.plex).volume):
         return blocked
+    if blocked := not_log(config, subdisk.plex, "lies in one piece"):
+        return blocked
     if subdisk.replaces is not None or config.replacements_of(subdisk.ref):
         return Problem(f"{subdisk.name} is being moved.", "Wait for the move to end, or abort it.", subdisk.ref)
     return None
@@ -115,6 +146,8 @@ def can_join(config: Config, first: Subdisk, second: Subdisk) -> Problem | None:
         return Problem("A subdisk can't be joined with itself.", "Choose its neighbour, too.", first.ref, "second")
     if (first.plex, first.column) != (second.plex, second.column):
         return Problem(f"{pair} don't belong to the same column of one mirror.", "Choose neighbours.", first.ref)
+    if first.state is not second.state:
+        return Problem(f"One of {pair} is out of date.", "Resynchronize the volume first.", first.ref)
     on_disk = first.disk == second.disk and first.disk_offset + first.length == second.disk_offset
     if not on_disk:
         return Problem(f"{pair} are not neighbours on one disk.", "Move one of them beside the other.", first.ref)

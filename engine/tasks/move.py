@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import PlexState, Subdisk, TaskType
+from engine.records import PieceState, PlexState, Subdisk, TaskType
+from engine.rules import holds_bytes
 from engine.states import COMPLETE
 from engine.tasks.steps import COPY_BYTES, Begin, Commit, CopySubdisk, Flush, TaskFailed, chunks
 from engine.tasks.zeroing import disks_of
@@ -78,10 +79,11 @@ def take_over(edit: Edit, targets: tuple[Ref, ...]) -> None:
         if sum(target.length for target in found) != old.length:
             raise TaskFailed(f"{old.name} was changed while it was being moved.")
         edit.drop(first.ref)
-        place = replace(first, ref=old.ref, replaces=None)
+        state = first.state if old.state is PieceState.GOOD else old.state
+        place = replace(first, ref=old.ref, replaces=None, state=state)
         edit.put(place)
         for other in others:
-            edit.put(replace(other, replaces=None))
+            edit.put(replace(other, replaces=None, state=state))
 
 
 def _by_source(targets: list[Subdisk]) -> list[list[Subdisk]]:
@@ -93,7 +95,7 @@ def _by_source(targets: list[Subdisk]) -> list[list[Subdisk]]:
 
 def _copy(config: Config, target: Subdisk, done: int) -> Iterator[CopySubdisk]:
     plex = config.plex(target.plex)
-    if plex.state not in _HOLDS_BYTES or target.replaces is None:
+    if plex.state not in _HOLDS_BYTES or target.replaces is None or not holds_bytes(plex, target):
         return  # a stale plex holds nothing that is worth a copy
     for offset, length in chunks(done, target.length, COPY_BYTES):
         yield CopySubdisk(plex.volume, target.replaces, target.ref, offset, length)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import GrowVolume, LogType, Rescan, ResyncVolume, VerifyVolume
+from engine.commands import EvacuateDisk, GrowVolume, LogType, Rescan, ResyncVolume, VerifyVolume
 from engine.records import PieceState, PlexState, Ref, Subdisk, VolumeStatus
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab
@@ -126,6 +126,47 @@ def test_a_pulled_column_costs_nothing_and_is_rebuilt(lab: EngineLab) -> None:
     lab.do(ResyncVolume(volume=volume.ref))
     assert lab.volume().status is VolumeStatus.HEALTHY
     assert all(piece.state is PieceState.GOOD for piece in pieces(lab))
+    assert lab.read(0, volume.size) == model
+    assert lab.flush() == 0
+    assert parity_is_right(lab)
+
+
+def log_place(lab: EngineLab) -> Subdisk:
+    (log,) = lab.config.logs_of(lab.volume().ref)
+    (place,) = lab.config.subdisks_of(log.ref)
+    return place
+
+
+def test_a_column_and_the_log_move_while_it_is_written(lab: EngineLab) -> None:
+    volume = lab.make_volume(size=12 * MIB, raid5=True, columns=4)
+    model = bytearray(volume.size)
+    scatter(lab, model, 8)
+    for disk in (pieces(lab)[2].disk, log_place(lab).disk):
+        task = lab.engine.submit(EvacuateDisk(disk=disk))
+        scatter(lab, model, 9)
+        assert lab.engine.wait(task, 60)
+        assert lab.config.task(task).state == "completed", lab.config.task(task).result
+        assert not lab.config.subdisks_on(disk)
+        assert lab.read(0, volume.size) == model
+    assert lab.flush() == 0
+    assert parity_is_right(lab)
+    assert log_place(lab).disk not in {piece.disk for piece in pieces(lab)}
+
+
+def test_what_is_out_of_date_moves_without_a_copy_and_is_rebuilt_at_its_new_place(lab: EngineLab) -> None:
+    volume = lab.make_volume(size=12 * MIB, raid5=True, columns=4)
+    model = bytearray(volume.size)
+    scatter(lab, model, 10)
+    disk = pieces(lab)[3].disk
+    pull(lab, disk)
+    scatter(lab, model, 11)
+    plan = lab.engine.plan(EvacuateDisk(disk=disk))
+    assert plan.copies_bytes == 0
+    lab.do(EvacuateDisk(disk=disk))
+    assert pieces(lab)[3].state is PieceState.STALE
+    assert lab.read(0, volume.size) == model
+    lab.do(ResyncVolume(volume=volume.ref))
+    assert lab.volume().status is VolumeStatus.HEALTHY
     assert lab.read(0, volume.size) == model
     assert lab.flush() == 0
     assert parity_is_right(lab)
