@@ -6,15 +6,17 @@ from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import commands
-from engine.records import Disk, DiskUsage, Kind, Plex, PlexState, Subdisk, Volume
+from engine.records import Disk, DiskUsage, Kind, Plex, PlexState, Subdisk, Task, TaskState, Volume
 from engine.units import MIB
 from tests.sim.operations import LAYOUTS
+from tests.sim.site import PATIENCE_S
 from tests.sim.volume import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.commands import Command
+    from engine.config import Config
     from engine.records import Ref
     from tests.sim.site import Site
 
@@ -106,8 +108,14 @@ def pause_and_resume(site: Site) -> None:
     task = site.submit(commands.EvacuateDisk(disk=subdisks(site)[0].disk))
     if task is not None:
         site.submit(commands.PauseTask(task=task))
+        site.machine.engine.committer.wait_until(lambda config: _rests(config, task), PATIENCE_S)
         site.submit(commands.ResumeTask(task=task))
         site.finish(task)
+
+
+def _rests(config: Config, task: Ref) -> bool:
+    record = config.get(task)
+    return not isinstance(record, Task) or record.ended or record.state is TaskState.PAUSED
 
 
 def abort(site: Site) -> None:

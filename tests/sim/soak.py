@@ -26,6 +26,7 @@ from tests.sim.world import play, replay_command
 
 REPORT = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
+_NO_MIRROR = ("concat", "stripe")
 SEEDS_IN_JOB = 25
 KINDS = ("crash", "failure", "sequence", "seed")
 TITLES = {
@@ -66,12 +67,7 @@ class Row:
 def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
     """Everything that is to be done, in a random order, so that a run that is cut short has seen some of all."""
     dice, found = random.Random(seed), list[Job]()
-    pairs = [
-        (name, layout)
-        for name in CASES
-        for layout in LAYOUTS
-        if layout not in ("concat", "stripe") or not CASES[name].redundant
-    ]
+    pairs = [(name, layout) for name in CASES for layout in LAYOUTS if applies(name, layout)]
     found += [Job("crash", name, layout, dice.getrandbits(20), chosen.every) for name, layout in pairs]
     found += [Job("failure", name, layout, dice.getrandbits(20), chosen.nth) for name, layout in pairs]
     layouts = sorted(LAYOUTS)
@@ -82,6 +78,11 @@ def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
     found = [job for job in found if job.kind in chosen.only]
     dice.shuffle(found)
     return found
+
+
+def applies(name: str, layout: str) -> bool:
+    """Whether an operation makes sense on a layout."""
+    return layout not in _NO_MIRROR or not CASES[name].redundant
 
 
 def work(job: Job) -> crashes.Result:

@@ -13,10 +13,10 @@ from tests.sim.operations import LAYOUTS
 from tests.sim.soak import applies
 from tests.sim.world import play, replay_command
 
-SEEDS = 100
-SHARE = 12
+SEEDS = 60
+SHARE = 16
 NTH = 61
-SEQUENCES = 40
+SEQUENCES = 30
 
 BUDGET = 8 if os.environ.get("VEA_SOAK") else 1
 
