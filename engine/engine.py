@@ -103,6 +103,7 @@ class Engine:
             self.committer, self._groups, self._scanner, self._runner, self._nbd, state, self._notifier
         )
         self._backups = BackupKeeper(self.committer, state, self.runtime)
+        self._relocation: HotRelocation | None = None
         self._traffic: TrafficSampler | None = None
         self._takeovers: TakeoverWatch | None = None
         self._sweep: DirtySweep | None = None
@@ -125,6 +126,7 @@ class Engine:
         self._takeovers = TakeoverWatch(self.committer, self._groups, self.runtime)
         for group in sorted(self.committer.stores):
             self._recover(group)
+        self._relocation = HotRelocation(self.committer, self.submit, self.runtime)
         gc.freeze()
 
     def _recover(self, group: Ref) -> None:
@@ -186,7 +188,9 @@ class Engine:
 
     def _endings(self) -> list[Callable[[], object]]:
         return [
+            self._file_systems.close,
             *([self._nbd.stop] if self._nbd is not None else []),
+            *([self._relocation.close] if self._relocation is not None else []),
             self._runner.close,
             *([self._traffic.close] if self._traffic is not None else []),
             *([self._takeovers.close] if self._takeovers is not None else []),

@@ -6,13 +6,15 @@ import hashlib
 import os
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine.commands import Command, CreateGroup, CreateVolume
 from engine.config import Config
 from engine.dataplane.request import Op, Request
 from engine.engine import Engine
 from engine.host import OpenedHost, start_host
 from engine.lab import Lab, create_lab, mark_furnished
-from engine.records import Disk, Group, Kind, Plex, Ref, Task, Volume
+from engine.records import Disk, Group, Kind, Plex, Ref, RelocationMode, Task, Volume
 from engine.units import MIB
 from tests.engine.frail_lun import FrailLun
 
@@ -29,6 +31,7 @@ class EngineLab:
         if not (self.lab / "lab.json").exists():
             mark_furnished(self.lab, create_lab(self.lab, Lab(arrays=2, luns=luns, lun_size=lun_size)))
         self.opened: OpenedHost | None = None
+        self.relocates = False
 
     @property
     def engine(self) -> Engine:
@@ -40,8 +43,9 @@ class EngineLab:
     def config(self) -> Config:
         return self.engine.committer.config
 
-    def start(self, *, frail: bool = False) -> EngineLab:
-        """`frail`: each LUN is a `FrailLun`, which `lun` answers."""
+    def start(self, *, frail: bool = False, relocates: bool | None = None) -> EngineLab:
+        """`frail`: each LUN is a `FrailLun`, which `lun` answers. Hot relocation is manual until the lab `relocates`:
+        then it waits for nobody."""
         here = self.folder / self.host
         here.mkdir(exist_ok=True)
         self.opened = start_host(
@@ -50,7 +54,17 @@ class EngineLab:
             socket=str(here / "s"),
             opener=FrailLun if frail else None,
         )
+        self.relocates = self.relocates if relocates is None else relocates
+        self._set(self.relocates)
         return self
+
+    def _set(self, relocates: bool) -> None:
+        """Before anything is wrong with any disk."""
+        mode = RelocationMode.AUTOMATIC if relocates else RelocationMode.MANUAL
+        state = self.engine.state
+        if state.settings.hot_relocation is not mode or state.settings.relocation_wait_s:
+            state.change_settings(replace(state.settings, hot_relocation=mode, relocation_wait_s=0))
+            self.engine.committer.commit(lambda edit: edit.put(state.settings))
 
     def lun(self, disk: Ref) -> FrailLun:
         """The device behind a disk of an engine that was started `frail`."""

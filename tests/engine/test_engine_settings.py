@@ -27,7 +27,7 @@ DELAYS = (TaskDelay(TaskType.ADD_MIRROR, 3), TaskDelay(TaskType.RESYNC, 5))
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    running = EngineLab(tmp_path, luns=2).start()
+    running = EngineLab(tmp_path, luns=2).start(relocates=True)
     yield running
     running.stop()
 
@@ -38,20 +38,22 @@ def settings(lab: EngineLab) -> Settings:
 
 
 def test_settings_outlive_the_engine_and_are_taken_back(lab: EngineLab) -> None:
-    assert settings(lab).hot_relocation is RelocationMode.AUTOMATIC
+    before = settings(lab)
+    assert before.hot_relocation is RelocationMode.AUTOMATIC
     rules = (Notification(Severity.ERROR, program=("/usr/bin/logger", "a b")),)
     task = lab.do(
         commands.ChangeSettings(
-            hot_relocation=RelocationMode.MANUAL, relocation_wait_s=5, notifications=rules, iodelay_ms=DELAYS
+            hot_relocation=RelocationMode.MANUAL, backups_kept=5, notifications=rules, iodelay_ms=DELAYS
         )
     )
-    assert (settings(lab).relocation_wait_s, settings(lab).notifications) == (5, rules)
+    assert (settings(lab).backups_kept, settings(lab).notifications) == (5, rules)
+    lab.relocates = False
     lab.restart()
     assert settings(lab).hot_relocation is RelocationMode.MANUAL
     assert settings(lab).delay_of(TaskType.RESYNC) == 5
     assert settings(lab).delay_of(TaskType.VERIFY) == 0
     lab.do(commands.decode(task.undo))
-    assert settings(lab) == Settings(ref=settings(lab).ref, name="Settings")
+    assert settings(lab) == before
 
 
 def test_new_tasks_rest_as_their_type_is_set_to(lab: EngineLab) -> None:
