@@ -83,14 +83,15 @@ def drop_place(edit: Edit, volume: Ref, generations: Collection[str]) -> None:
 def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, int]) -> None:
     """After an import: every place gets a new generation, so that nothing counts which an earlier host still writes.
 
-    `stale` are the ids of disks that came back older than the group knows them; `ends` has for each disk the number of
-    the last transaction that its copy of the configuration took. What a plex missed is known only when its disks are
-    just as they were when it was left out.
+    `stale` are the ids of disks that came back older than the group knows them; `ends` has for each disk that is here
+    the number of the last transaction that its copy of the configuration took. What a plex missed is known only when
+    its disks were there all the time, or are just as they were when it was left out.
     """
     record = edit.config.volume(volume)
+    newest = max(ends.values(), default=0)
     for plex in edit.config.plexes_of(volume):
-        disks = [subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)]
-        if plex.tracked and any(disk in stale and ends.get(disk, 0) != plex.left_at for disk in disks):
+        here = {subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)} & ends.keys()
+        if plex.tracked and any(ends[disk] not in (newest, plex.left_at) for disk in here):
             edit.put(replace(plex, tracked=False))
     if record.dirty_log is not None:
         places = [place for place in record.dirty_log.places if place.disk.id not in stale]

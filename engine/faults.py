@@ -211,6 +211,10 @@ class FaultKeeper:
 
     def _map_failed(self, volume: Volume, fault: Fault) -> None:
         """A place of the dirty region log is none any more; another one takes over in the same transaction."""
+        log_ = volume.dirty_log
+        if log_ is None or all(place.generation != fault.piece for place in log_.places):
+            self._committer.ios[volume.ref].release()  # it has been dropped meanwhile
+            return
         disk = self._luns.disk_of(fault.device)
         if disk is not None and fault.number not in NO_SPACE:
             self._disk_failed(disk, fault)

@@ -1,6 +1,6 @@
 """A mirror of two legs behind a dirty map, run step by step on one thread: every order of events, every instant seen.
 
-Each leg is a cache over a disk: until it is flushed, a region may have any version since the last flush. After each step
+Each leg is a cache over a disk: until it is flushed, a region may have any version since the last flush. After any step
 the power may go: then every place of the log by itself must name each region in which the legs may differ.
 """
 
