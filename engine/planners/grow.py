@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine import rules
-from engine.allocate import Growth, Space, grow_columns, hidden_tails, max_grow, usable_disks
+from engine.allocate import Growth, Shape, Space, grow_columns, hidden_tails, max_grow, usable_disks
 from engine.commands import MAX_SIZE, GrowVolume, ShrinkVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
@@ -20,7 +20,8 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
     if blocked := refuse(title, _problem(config, command, volume)):
         return blocked
     draft = Draft(config, ids, volume.group)
-    size = max_grow(config, command) if command.size == MAX_SIZE else rounded(draft, command.size)
+    granule = max(Shape.of(plex).granule for plex in config.plexes_of(volume.ref))
+    size = max_grow(config, command) if command.size == MAX_SIZE else rounded(draft, command.size, granule)
     if blocked := refuse(title, _larger(volume, size, command)):
         return blocked
     disks = usable_disks(config, volume.group, command.disks)

@@ -16,7 +16,7 @@ from engine import engine as engine_module
 from engine.commands import CreateVolume
 from engine.dataplane.call import Call
 from engine.dataplane.request import Op, Request
-from engine.records import Kind, Ref, Subdisk, Task, TaskState
+from engine.records import Kind, PlexLayout, Ref, Subdisk, Task, TaskState
 from engine.states import COMPLETE
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab
@@ -45,6 +45,7 @@ class Layout(NamedTuple):
     mirrors: int = 1
     columns: int = 1
     cuts: int = 0
+    parity: bool = False  # RAID-5
 
 
 class Client:
@@ -100,7 +101,8 @@ class EngineModel:
 
     def _make_first_volume(self) -> None:
         unit = self.random.choice((4 * KIB, 64 * KIB, 256 * KIB))
-        striped = {"striped": True, "columns": self.layout.columns, "stripe_unit": unit}
+        kind = "raid5" if self.layout.parity else "striped"
+        striped = {kind: True, "columns": self.layout.columns, "stripe_unit": unit}
         command = CreateVolume(
             group=self.lab.group().ref,
             name="v",
@@ -155,8 +157,18 @@ class EngineModel:
             data = self.random.randbytes(length)
             self.bytes[name][offset : offset + length] = data
             return Request(kind, offset, length, memoryview(data), durable=durable)
-        self.bytes[name][offset : offset + length] = bytes(length)
+        self.zeroed(name, kind, offset, length)
         return Request(kind, offset, length, durable=durable, may_unmap=self.random.random() < 0.5)
+
+    def zeroed(self, name: str, kind: Op, offset: int, length: int) -> None:
+        """What a ZERO or DISCARD makes of the bytes. RAID-5 gives back whole rows only, and leaves the rest as it is."""
+        (plex, *_) = self.lab.config.plexes_of(self.volume(name).ref)
+        end = offset + length
+        if kind is Op.DISCARD and plex.layout is PlexLayout.RAID5:
+            row = (plex.columns - 1) * plex.stripe_unit
+            offset, end = -(-offset // row) * row, end // row * row
+        if offset < end:
+            self.bytes[name][offset:end] = bytes(end - offset)
 
     def do_read(self, name: str) -> None:
         offset, length = self.random_range(name)

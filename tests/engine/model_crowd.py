@@ -96,8 +96,9 @@ class Crowd:
                 assert run(Request(Op.WRITE, offset, length, memoryview(data))) == [0]
                 self._expected[offset : offset + length] = data
             case _:
-                assert run(Request(random.choice((Op.ZERO, Op.DISCARD)), offset, length)) == [0]
-                self._expected[offset : offset + length] = bytes(length)
+                kind = random.choice((Op.ZERO, Op.DISCARD))
+                assert run(Request(kind, offset, length)) == [0]
+                self._model.zeroed(self._name, kind, offset, length)
 
     def _settle(self) -> None:
         """Adopt what the shared part holds, when it can have come about."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from engine.columns import leave_out_piece
 from engine.commands import (
     AbortTask,
     AddMirrors,
@@ -31,7 +32,7 @@ from engine.commands import (
     VerifyVolume,
     decode,
 )
-from engine.records import PlexState, Ref, Subdisk, TaskState
+from engine.records import PieceState, PlexLayout, PlexState, Ref, Subdisk, TaskState
 from engine.units import KIB, MIB
 from tests.engine.model_crowd import Crowd, break_under_writes
 from tests.engine.model_stepper import DEADLINE_S
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from engine.config import Config, Extent
+    from engine.config import Config, Edit, Extent
     from engine.records import Plex
     from tests.engine.engine_model import EngineModel
 
@@ -118,7 +119,9 @@ class Driver:
         left_out = len(complete) < len(plexes)
         base = self.model.layout.mirrors
         return {
-            self._add_mirror: 4 if len(plexes) <= min(base, 3) else 0,
+            self._lose_piece: 2 if self._parity_pieces(name, PieceState.GOOD) else 0,
+            self._rebuild: 6 if self._parity_pieces(name, PieceState.STALE) else 0.2 if self.model.layout.parity else 0,
+            self._add_mirror: 4 if len(plexes) <= min(base, 3) and not self.model.layout.parity else 0,
             self._remove_mirror: (4 if len(plexes) > base else 1) if len(plexes) > 1 else 0,
             self._detach: 2 if len(complete) > 1 else 0,
             self._attach: 5 if left_out else 0,
@@ -208,7 +211,15 @@ class Driver:
         with crowd:
             if task is None:
                 of_idle = self._of_idle(name)
-                for unfit in (self._stop_and_start, self._break, self._delete, self._attach, self._resync, self._undo):
+                for unfit in (
+                    self._stop_and_start,
+                    self._break,
+                    self._delete,
+                    self._attach,
+                    self._resync,
+                    self._rebuild,
+                    self._undo,
+                ):
                     of_idle.pop(unfit)
                 self._choose(of_idle, name)
         if task is not None and not self.config.task(task).paused:
@@ -256,6 +267,23 @@ class Driver:
         elif self.model.done_at_once(command, frozenset({name, command.name})):
             self.model.bytes[command.name] = bytearray(self.model.bytes[name])
         self.model.check()
+
+    # --- columns ---
+    def _parity_pieces(self, name: str, state: PieceState) -> list[Subdisk]:
+        plexes = [plex for plex in self._plexes(name) if plex.layout is PlexLayout.RAID5]
+        pieces = [piece for plex in plexes for piece in self.config.subdisks_of(plex.ref)]
+        return [piece for piece in pieces if piece.replaces is None and piece.state is state]
+
+    def _lose_piece(self, name: str) -> None:
+        """A piece of a column misses writes from now on, as when its disk had failed."""
+        piece = self.random.choice(self._parity_pieces(name, PieceState.GOOD))
+        self.model.log.append(f"lose {piece.name} of {name}")
+        self.model.count("lose a piece")
+        self.model.lab.engine.committer.commit(lambda edit: _leave_out(edit, piece))
+
+    def _rebuild(self, name: str) -> None:
+        """What is out of date; else parity is looked at throughout."""
+        self._command(ResyncVolume(volume=self.model.volume(name).ref), name)
 
     # --- subdisks ---
     def _subdisks(self, name: str) -> list[Subdisk]:
@@ -338,6 +366,10 @@ class Driver:
         if self.model.done_at_once(DeleteVolumes(volumes=(self.model.volume(name).ref,)), frozenset({name})):
             del self.model.bytes[name]
         self.model.check()
+
+
+def _leave_out(edit: Edit, piece: Subdisk) -> None:
+    leave_out_piece(edit, piece)
 
 
 def _neighbours(one: Subdisk, two: Subdisk) -> bool:

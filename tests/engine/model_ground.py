@@ -10,9 +10,10 @@ import numpy as np
 from engine.allocate.shape import Shape
 from engine.config import Config, Extent
 from engine.events import Upsert
-from engine.records import Disk, Plex, Subdisk
+from engine.records import Disk, PieceState, Plex, PlexLayout, Subdisk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from random import Random
 
     from engine.events import Batch
@@ -54,16 +55,48 @@ class Ground:
 
     def plex_bytes(self, config: Config, plex: Plex, size: int) -> bytes:
         """The first `size` bytes of the volume as this plex holds them, without the engine's arithmetic."""
-        columns = []
-        for column in range(plex.columns):
-            own = [sd for sd in config.subdisks_of(plex.ref) if sd.column == column and sd.replaces is None]
-            columns.append(b"".join(self.read(sd.disk, sd.disk_offset, sd.length) for sd in own))
+        if plex.layout is PlexLayout.RAID5:
+            return self._parity_bytes(config, plex, size)
+        columns = [b"".join(self._column(config, plex, column)) for column in range(plex.columns)]
         if plex.columns == 1:
             return columns[0][:size]
         rows = -(-size // (plex.stripe_unit * plex.columns))
         height = rows * plex.stripe_unit
         units = [np.frombuffer(data[:height], np.uint8).reshape(rows, plex.stripe_unit) for data in columns]
         return np.stack(units, axis=1).tobytes()[:size]
+
+    def _column(self, config: Config, plex: Plex, column: int) -> Iterator[bytes]:
+        for piece in config.subdisks_of(plex.ref):
+            if piece.column == column and piece.replaces is None:
+                yield self.read(piece.disk, piece.disk_offset, piece.length)
+
+    def _parity_bytes(self, config: Config, plex: Plex, size: int) -> bytes:
+        """Left-symmetric: parity steps to the left row by row, data begins behind it. All columns combine to zero; what
+        is out of date is what makes them do so."""
+        count, unit = plex.columns, plex.stripe_unit
+        rows = size // (unit * (count - 1))
+        height = rows * unit
+        columns = np.zeros((count, height), np.uint8)
+        out = np.zeros((count, height), bool)
+        for piece in config.subdisks_of(plex.ref):
+            if piece.replaces is None and piece.plex_offset < height:
+                end = min(piece.plex_offset + piece.length, height)
+                if piece.state is PieceState.GOOD:
+                    data = self.read(piece.disk, piece.disk_offset, end - piece.plex_offset)
+                    columns[piece.column, piece.plex_offset : end] = np.frombuffer(data, np.uint8)
+                else:
+                    out[piece.column, piece.plex_offset : end] = True
+        assert out.sum(axis=0).max(initial=0) <= 1, f"{plex.name} lacks two columns of a row"
+        total = np.bitwise_xor.reduce(columns, axis=0)
+        assert not total[~out.any(axis=0)].any(), f"the parity of {plex.name} is wrong"
+        columns[out] = np.broadcast_to(total, columns.shape)[out]
+        units = columns.reshape(count, rows, unit)
+        found = [
+            units[(count - 1 - row % count + 1 + number) % count, row].tobytes()
+            for row in range(rows)
+            for number in range(count - 1)
+        ]
+        return b"".join(found)
 
     # --- checks ---
     def check_untouched(self, config: Config) -> None:

@@ -18,6 +18,7 @@ LAYOUTS = {
     "mirror of three": Layout(mirrors=3),
     "mirrored stripe": Layout(mirrors=2, columns=2),
     "pieces": Layout(mirrors=2, cuts=6),
+    "raid5": Layout(columns=4, cuts=4, parity=True),
 }
 CI_STEPS = 2_000
 STEPS = 40_000 if SOAK else CI_STEPS
