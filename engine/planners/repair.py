@@ -158,7 +158,8 @@ def _good(draft: Draft, volume: Volume) -> int:
 
 def _mirror_task(draft: Draft, volume: Volume, plexes: Sequence[Plex]) -> list[Task]:
     """While one mirror is believed, all others are made equal to it."""
-    targets = {plex.ref for plex in plexes}
+    mirrors = {plex.ref for plex in draft.config.plexes_of(volume.ref)}  # logs are no copies of the data
+    targets = {plex.ref for plex in plexes} & mirrors
     if not targets:
         return []
     in_doubt = volume.source is not None
