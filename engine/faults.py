@@ -132,10 +132,13 @@ class FaultKeeper:
     def _leg_failed(self, volume: Volume, fault: Fault) -> None:
         config = self._committer.config
         disk = self._luns.disk_of(fault.device)
-        target = self._target(config, fault)
+        target = self._target(config, fault, disk)
         if target is not None:
             self._target_failed(volume, fault, disk, target)
         elif disk is None:
+            self._give_up(volume.ref, fault.number, fault)
+        elif fault.number in NO_SPACE and fault.op is not Op.READ:  # a plex in doubt is written and not read
+            self._no_space(volume, fault)
             self._give_up(volume.ref, fault.number, fault)
         else:
             self._disk_failed(disk, fault)
@@ -280,12 +283,17 @@ class FaultKeeper:
         for task in tasks:
             self._runner.fail(task, why)
 
-    def _target(self, config: Config, fault: Fault) -> Ref | None:
-        """The plex or subdisk that is being filled, when it was a leg of that which failed."""
-        if isinstance(fault.piece, Ref) and fault.piece in config:
-            return fault.piece
+    def _target(self, config: Config, fault: Fault, disk: Ref | None) -> Ref | None:
+        """The plex or subdisk that is being filled, when it was a leg of that which failed. A fault may be older than
+        the repair that has given it another place: then that disk says nothing of it any more."""
+        piece = config.get(fault.piece) if isinstance(fault.piece, Ref) else None
+        if isinstance(piece, Subdisk):
+            return piece.ref if disk in (None, piece.disk) else None
         plex = config.get(fault.plex) if isinstance(fault.plex, Ref) else None
-        return plex.ref if isinstance(plex, Plex) and plex.state is PlexState.FILLING else None
+        if not isinstance(plex, Plex) or plex.state is not PlexState.FILLING:
+            return None
+        here = disk is None or any(subdisk.disk == disk for subdisk in config.subdisks_of(plex.ref))
+        return plex.ref if here else None
 
     def _spared(self, volume: Ref, disk: Ref) -> bool:
         """Whether the volume lives on without this disk: no complete plex of it lies there any more."""

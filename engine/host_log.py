@@ -60,7 +60,7 @@ class HostLog:
     def _newest(self, name: str, kind: type[Entry], most: int) -> list[Entry]:
         found: dict[Ref, Entry] = {}
         for line in self._backwards(name):
-            with contextlib.suppress(msgspec.MsgspecError):
+            with contextlib.suppress(msgspec.MsgspecError, ValueError):  # what is no text is a ValueError
                 entry = msgspec.json.decode(line, type=kind)
                 if self._is_ours(entry):
                     found.setdefault(entry.ref, entry)
@@ -102,5 +102,5 @@ def _line_end_missing(file: BinaryIO) -> bytes:
 def _can_be_decoded(undo: str) -> bool:
     try:
         return not undo or bool(commands.decode(undo))
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError):
         return False

@@ -160,7 +160,7 @@ class HostState:
             return msgspec.json.decode(self._path.read_bytes(), type=_Saved)
         except FileNotFoundError:
             return _Saved(host_id=self._runtime.token(16).hex(), name=self._runtime.host_name())
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError) as error:  # what is no text is a ValueError
             raise EngineError(
                 f"{self._path} is damaged ({error}). Without it this host has no identity: restore it, or move it "
                 "away to begin as a new host and import the groups with their host id cleared."

@@ -40,7 +40,7 @@ def open_lab(folder: Path) -> Lab | None:
         return msgspec.json.decode((folder / _FILE).read_bytes(), type=Lab)
     except FileNotFoundError:
         return None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:  # what is no text is a ValueError
         raise EngineError(f"{folder / _FILE} is damaged: {error}. Make the lab anew in an empty folder.") from error
 
 

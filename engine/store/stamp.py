@@ -89,5 +89,5 @@ def _decoded(data: Buffer, label: Label, offset: int) -> tuple[Sealed, Stamp] | 
         return None
     try:
         return block, msgspec.msgpack.decode(block.body, type=Stamp)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:  # what is no text is a ValueError
         raise MetadataError(f"The import stamp at byte {offset} makes no sense: {error}.") from error

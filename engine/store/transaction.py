@@ -69,7 +69,7 @@ def decode(block: Sealed) -> Transaction:
     """The transaction in a block. MetadataError when there is none, or its number is not the header's."""
     try:
         found = _DECODERS[block.version](block.body)
-    except (msgspec.MsgspecError, KeyError) as error:
+    except (msgspec.MsgspecError, KeyError, ValueError) as error:
         raise MetadataError(
             f"Transaction {block.transaction} of a configuration copy makes no sense: {error}."
         ) from error

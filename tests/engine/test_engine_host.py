@@ -285,6 +285,38 @@ def test_a_start_that_is_ended_at_any_moment_leaves_all_as_it_was(
     assert not (tmp_path / "n").exists()
 
 
+# --- files that somebody has spoilt ---
+SPOILT = [b"", b"{", b"[]", b'["\xff\xfe"]', b"\xff" * 40, b"null"]
+
+
+@pytest.mark.parametrize("content", SPOILT)
+@pytest.mark.parametrize("name", ["a/state/host.json", "lab/lab.json"])
+def test_a_file_that_is_spoilt_is_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    lab = EngineLab(tmp_path).start()
+    lab.stop()
+    good = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EngineError, match="damaged"):
+        lab.start()
+    (tmp_path / name).write_bytes(good)
+    lab.start()
+    lab.stop()
+
+
+@pytest.mark.parametrize("content", SPOILT)
+def test_spoilt_logs_cost_what_was_spoilt(tmp_path: Path, content: bytes) -> None:
+    lab = EngineLab(tmp_path).start()
+    lab.make_group()
+    count = len(lab.config.all(Kind.TASK, Task))
+    lab.stop()
+    for name in ("tasks.jsonl", "alerts.jsonl"):
+        with (tmp_path / "a" / "state" / name).open("ab") as file:
+            file.write(content + b"\n")
+    lab.start()
+    assert len(lab.config.all(Kind.TASK, Task)) >= count
+    lab.stop()
+
+
 # --- a clock that jumps ---
 def test_a_clock_that_jumps_back_stops_nothing_and_nothing_ends_before_it_began(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch

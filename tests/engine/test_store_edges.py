@@ -18,7 +18,7 @@ from engine.records import Kind, Ref
 from engine.store import probe, rows, uncached, usage
 from engine.store import transaction as transactions
 from engine.store.areas import STAMP_OFFSETS, Area
-from engine.store.format import Block, seal
+from engine.store.format import Block, Sealed, seal
 from engine.store.group_store import GroupStore
 from engine.store.label import new_label, read_label
 from engine.store.member import Member, claim, release
@@ -45,7 +45,13 @@ def reseal(lab: Lab, kind: Block, offset: int, number: int, body: bytes) -> None
     lab.luns["lun0"].put(offset, bytes(seal(kind, DISK, group, offset, number, body)))
 
 
-NONSENSE = (b"", b"\xc1", msgspec.msgpack.encode({"no": "such field"}), msgspec.msgpack.encode([1, 2, 3]))
+NONSENSE = (
+    b"",
+    b"\xc1",
+    msgspec.msgpack.encode({"no": "such field"}),
+    msgspec.msgpack.encode([1, 2, 3]),
+    b"\x81\xa4host\xa1\xff",
+)
 
 
 @pytest.mark.parametrize("body", NONSENSE)
@@ -98,6 +104,9 @@ def test_rows_that_are_whole_and_wrong_block_the_group_with_a_sentence() -> None
     first = lab.found()
     assert first is not None
     state = first.require().chain.states[0]
+    spoilt = transactions.encode(state).replace(b"number", b"numbe\xff").replace(b"volume", b"volum\xff")
+    with pytest.raises(MetadataError):
+        transactions.decode(Sealed(1, Block.CHECKPOINT, DISK, OF, state.number, spoilt))
     wrong = msgspec.structs.replace(state, put={rows.pack_ref(GROUP): msgspec.msgpack.encode([7])})
     for area in (Area.SLOT_A, Area.SLOT_B):
         reseal(
