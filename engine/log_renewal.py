@@ -89,6 +89,8 @@ class LogRenewal:
         """The transaction is durable: a volume that goes on runs on its new table from now on, with its new log."""
         if io.raid5 is not None:
             io.raid5.parity_known_to = parity_known_to(volume)
+            if self._restarts(ref) and not volume.fenced:
+                io.raid5.trust.forget()
             if ref in self._fresh:
                 io.raid5.use_log(self._fresh.pop(ref))
             if volume.fenced and not io.fenced:

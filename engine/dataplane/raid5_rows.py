@@ -57,6 +57,11 @@ class RowTrust:
                 for row in rows:
                     self._doubts.pop(row, None)
 
+    def forget(self) -> None:
+        """A replay has made every row whole."""
+        with self._lock:
+            self._doubts.clear()
+
     def out(self, parity: Raid5Map, row: int) -> frozenset[int]:
         """The columns of `row` that must not be read."""
         found = frozenset(parity.out)
