@@ -113,6 +113,8 @@ class Flusher:
         """Flush once each device that any of `volumes` has written, having taken it off their lists first: what is
         written from then on is for the next FLUSH."""
         owners: dict[BlockDevice, list[VolumeIo]] = {}
+        volumes = list(volumes)
+        marks = [volume.raid5.mark() if volume.raid5 is not None else None for volume in volumes]
         for volume in volumes:
             for device in list(volume.written):
                 owners.setdefault(device, []).append(volume)
@@ -125,6 +127,9 @@ class Flusher:
                 for volume in owners[device]:
                     volume.suspect(device, number)
                 self._lost(device, number)
+        for volume, mark in zip(volumes, marks, strict=True):
+            if volume.raid5 is not None and not volume.in_doubt:
+                volume.raid5.flushed(mark)
 
     def _sync(self, device: BlockDevice) -> int:
         """0 when everything written so far is stable, else an errno: also when somebody else met the failure."""

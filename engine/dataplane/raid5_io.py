@@ -13,7 +13,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.perform import DONE, FLUSHES, Verdict
 from engine.dataplane.raid5_log import Raid5Log, entry_size
 from engine.dataplane.raid5_rows import RowTrust
-from engine.dataplane.raid5_write import AGAIN, Batch, Part
+from engine.dataplane.raid5_write import AGAIN, TOO_LARGE, Batch, Part
 from engine.dataplane.request import Op
 from engine.errors import DeviceError
 from engine.units import MIB
@@ -41,14 +41,16 @@ _SMALL_LIMIT = 16 << 10
 
 
 class Job:
-    """A request on its way; what lies before `done` is written."""
+    """A request on its way; what lies before `done` is written. It is `careful` when its batch was too large: it goes
+    on alone, in steps of which all may be logged."""
 
-    __slots__ = ("done", "request", "sink")
+    __slots__ = ("careful", "done", "request", "sink")
 
     def __init__(self, request: Request, sink: Sink) -> None:
         self.request = request
         self.sink = sink
         self.done = 0
+        self.careful = False
 
 
 class Raid5Io:
@@ -140,6 +142,18 @@ class Raid5Io:
         for thread in self._threads:
             thread.join()
 
+    # What the flusher tells.
+
+    def mark(self) -> tuple[Raid5Log, int] | None:
+        """Before a flush of what the volume has written: what of the log it will make stable."""
+        log = self.log
+        return None if log is None else (log, log.mark())
+
+    def flushed(self, mark: tuple[Raid5Log, int] | None) -> None:
+        """That flush has gone well."""
+        if mark is not None:
+            mark[0].flushed(mark[1])
+
     # What clients ask for.
 
     def put(self, request: Request, sink: Sink) -> None:
@@ -176,19 +190,17 @@ class Raid5Io:
 
     def _run(self, jobs: list[Job], slot: Slot) -> None:
         while jobs:
-            parts = [self._next_part(job) for job in jobs]
+            turn, later = (jobs[:1], jobs[1:]) if jobs[0].careful else (jobs, [])
+            parts = [self._next_part(job) for job in turn]
             table = self._volume.table
             try:
-                table, verdicts = self._batch(parts, slot)
+                table, verdicts = self._batch(parts, slot, turn[0].careful)
             except DeviceError:
                 verdicts = [errno.ESHUTDOWN] * len(parts)
             except Exception:  # a defect in here must not take the writer along
                 verdicts = [self._volume.defect(parts[0].request.op)] * len(parts)
-            jobs = [
-                job
-                for job, part, verdict in zip(jobs, parts, verdicts, strict=True)
-                if not self._end(job, part, verdict, table, slot)
-            ]
+            told = zip(turn, parts, verdicts, strict=True)
+            jobs = [job for job, part, verdict in told if not self._end(job, part, verdict, table, slot)] + later
 
     def _next_part(self, job: Job) -> Part:
         """The next step of a request: whole rows where possible, so that nothing old must be read."""
@@ -196,7 +208,7 @@ class Raid5Io:
         offset, left = request.offset + job.done, request.length - job.done
         geometry = self._volume.table.raid5
         row = geometry.row_bytes if geometry is not None else 1
-        limit = self._limit()
+        limit = self._limit(job.careful)
         if request.op is not Op.WRITE:
             if not offset % row and left >= row:
                 return Part(request, offset, min(left, max(_ZERO_LIMIT, row)) // row * row)
@@ -208,7 +220,11 @@ class Raid5Io:
 
     def _end(self, job: Job, part: Part, verdict: Verdict, table: Table, slot: Slot) -> bool:
         """Whether the request is done with; False when it goes on."""
-        if verdict == AGAIN:
+        if verdict == TOO_LARGE:
+            if job.careful:
+                self._flush()  # rows that are only summed are stable by it, and need not be logged as a whole
+            job.careful = True
+        if verdict in (AGAIN, TOO_LARGE):
             return False
         job.done += part.length
         request = job.request
@@ -222,16 +238,18 @@ class Raid5Io:
         self._volume.end_late(request, job.sink, verdict, table)
         return True
 
-    def _batch(self, parts: Sequence[Part], slot: Slot) -> tuple[Table, list[Verdict]]:
+    def _batch(self, parts: Sequence[Part], slot: Slot, careful: bool) -> tuple[Table, list[Verdict]]:
         log = self.log
-        size = _log_bytes(parts, self._volume.table)
+        size = _log_bytes(parts, self._volume.table, careful)
+        if log is not None and size > log.largest:
+            return self._volume.table, [TOO_LARGE] * len(parts)
         reserved = log is not None and log.reserve(size, self._flush, self._gives_up)
         try:
             table = self._volume.gate.enter(slot)
             try:
                 verdict = self._verdict(table, log, reserved)
                 if verdict is None:
-                    return table, Batch(self._volume, table, self.trust, log, parts).run()
+                    return table, Batch(self._volume, table, self.trust, log, parts, size).run()
             finally:
                 self._volume.gate.leave(slot)
         finally:
@@ -260,9 +278,11 @@ class Raid5Io:
         copy = failure.copy
         return Fault(volume.name, FaultKind.LOG, Op.WRITE, copy.device, None, copy.key, failure.number)
 
-    def _limit(self) -> int:
+    def _limit(self, careful: bool = False) -> int:
         log = self.log
-        return LIMIT if log is None else min(LIMIT, log.largest // 4)
+        if log is None:
+            return LIMIT
+        return min(LIMIT, log.largest // 4 if careful else max(log.room, log.largest // 4))
 
     def _flush(self) -> bool:
         return self._flusher.settle(self._volume) and not self._volume.fenced
@@ -272,9 +292,29 @@ class Raid5Io:
         return self._closing or volume.fenced or volume.in_doubt
 
 
-def _log_bytes(parts: Sequence[Part], table: Table) -> int:
-    """The most that a batch can take in the log: data and parity, and what tells where they go."""
+def _log_bytes(parts: Sequence[Part], table: Table, careful: bool) -> int:
+    """What a batch takes in the log: data and parity, and what tells where they go. Of rows that are written as a whole
+    checksums are enough, as a rule; a `careful` estimate counts all of them. Of rows that become zero, no bytes."""
     geometry = table.raid5
-    unit, row = (geometry.unit, geometry.row_bytes) if geometry is not None else (1, 1)
-    logged = [0 if part.request.op is not Op.WRITE and part.length >= row else part.length for part in parts]
-    return entry_size(sum(4 * (length // unit + 3) for length in logged), 2 * sum(logged))
+    if geometry is None:
+        return 0
+    row, changed, extents, sums = geometry.row_bytes, 0, 0, 0
+    for low, high in _spans([part for part in parts if part.request.op is Op.WRITE or part.length < row]):
+        rows = max(high // row - -(-low // row), 0)
+        partial = high - low if careful else high - low - rows * row
+        changed += 2 * partial
+        extents += 4 * (partial // geometry.unit + 3) + rows
+        sums += rows * geometry.columns
+    return entry_size(extents + 12 * len(parts), changed, sums)
+
+
+def _spans(parts: Sequence[Part]) -> list[tuple[int, int]]:
+    """The volume ranges of parts, put together where they touch."""
+    spans: list[tuple[int, int]] = []
+    for part in sorted(parts, key=lambda part: part.offset):
+        low, high = part.offset, part.offset + part.length
+        if spans and low <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], high))
+        else:
+            spans.append((low, high))
+    return spans

@@ -17,6 +17,7 @@ from engine.dataplane.raid5_log_format import (
     BLOCK,
     RING_AT,
     Entry,
+    ExtentKind,
     LogCopy,
     LogOwner,
     Superblock,
@@ -25,6 +26,7 @@ from engine.dataplane.raid5_log_format import (
     head_size,
     payload_checksum,
     read_superblock,
+    ring_bytes,
     seal_of,
     superblock_bytes,
 )
@@ -42,6 +44,9 @@ SMALLEST = MIB
 
 _SHARE = 8
 """No entry takes more than this part of the ring."""
+
+_ROOMS = 4
+"""So many batches may have whole rows on their way that are not in the ring."""
 
 
 class LogFailed(Exception):
@@ -81,9 +86,15 @@ class Raid5Log:
             raise ValueError(f"A log has copies, of at least {SMALLEST} bytes.")
         self.copies = tuple(copies)
         self.owner = LogOwner(volume, generation)
-        self.capacity = (min(copy.length for copy in copies) - RING_AT) // BLOCK * BLOCK
+        length = min(copy.length for copy in copies)
+        self.capacity = ring_bytes(length)
         self.largest = self.capacity // _SHARE // BLOCK * BLOCK
+        self.room = (length - RING_AT - self.capacity) // _ROOMS // BLOCK * BLOCK
         self.failed: LogFailed | None = None
+        self._rooms = [RING_AT + self.capacity + number * self.room for number in range(_ROOMS)]
+        self._in_room: dict[int, int] = {}
+        self._summed: dict[int, int] = {}
+        self._stable = 0
         self._changed = runtime.condition()
         self._trimming = self._pinned = self._retired = self._frozen = False
         self._head = Superblock(0, 0, -1, first_chain(self.owner))
@@ -124,19 +135,30 @@ class Raid5Log:
             self._reserved -= size
             self._changed.notify_all()
 
-    def append(self, extents: Sequence[LogExtent], parts: Sequence[Data]) -> int:
+    def append(
+        self,
+        extents: Sequence[LogExtent],
+        parts: Sequence[Data],
+        sums: Sequence[int] = (),
+        rows: Sequence[Data] = (),
+        room: int = 0,
+    ) -> int:
         """Bring one entry to every copy, with all before it, and answer its sequence. LogFailed when that fails.
 
-        The caller has set aside at least `entry_size` of it, and holds the locks of the rows that it changes.
+        The caller has set aside at least `entry_size` of it, and holds the locks of the rows that it changes. `rows`
+        are the data of SUM rows, which go to the `room` that `take_room` gave; only their `sums` become durable.
         """
         checksum = payload_checksum(parts)
         length = sum(map(len, parts))
         with self._changed:
             if self.failed is not None:
                 raise self.failed
-            entry, at = self._place(tuple(extents), length, checksum)
+            entry, at = self._place(tuple(extents), length, checksum, tuple(sums), room)
+            self._note_sums(entry)
         try:
             for copy in self.copies:
+                if rows:
+                    self._write(copy, copy.offset + room, b"".join(rows), durable=False)
                 self._write_entry(copy, at, entry, parts)
         except LogFailed as failure:
             self._fail(failure)
@@ -147,13 +169,46 @@ class Raid5Log:
         self._land(entry.sequence)
         return entry.sequence
 
+    def take_room(self, size: int) -> int:
+        """Room for `size` bytes of whole rows; it is given back by `done`. 0 when there is none."""
+        with self._changed:
+            return self._rooms.pop() if self._rooms and size <= self.room else 0
+
+    def give_back(self, room: int) -> None:
+        """Room that was taken, and is not needed."""
+        if room:
+            with self._changed:
+                self._rooms.append(room)
+
+    def is_summed(self, row: int) -> bool:
+        """Whether the log has no more than checksums of a row that may not be stable yet: then nothing may change a
+        part of it without logging all of it."""
+        return self._summed.get(row, -1) >= self._stable
+
     def done(self, sequence: int) -> None:
         """All legs of that entry have returned, well, and count as written."""
         with self._changed:
+            room = self._in_room.pop(sequence, 0)
+            if room:
+                self._rooms.append(room)
             self._done.add(sequence)
             while self._pending and self._pending[0].sequence in self._done:
                 self._done.discard(self._pending.popleft().sequence)
             self._changed.notify_all()
+
+    # What a flush of everything that the volume has written says to it.
+
+    def mark(self) -> int:
+        """Before a flush: the first entry whose legs have not all returned."""
+        with self._changed:
+            return self._pending[0].sequence if self._pending else self._next
+
+    def flushed(self, mark: int) -> None:
+        """The flush that began behind `mark` has gone well."""
+        with self._changed:
+            if not self._pinned and mark > self._stable:
+                self._stable = mark
+                self._summed = {row: sequence for row, sequence in self._summed.items() if sequence >= mark}
 
     # What keeps the ring from running full.
 
@@ -246,19 +301,32 @@ class Raid5Log:
             return Superblock(first.sequence, first.position, self._durable, first.chain)
         return Superblock(self._next, self._tail, self._durable, self._chain)
 
-    def _place(self, extents: tuple[LogExtent, ...], length: int, checksum: int) -> tuple[Entry, int]:
+    def _place(
+        self, extents: tuple[LogExtent, ...], length: int, checksum: int, sums: tuple[int, ...], room: int
+    ) -> tuple[Entry, int]:
         """The next entry, and where it goes in a copy."""
-        head_bytes = head_size(len(extents))
+        head_bytes = head_size(len(extents), len(sums))
         size = head_bytes + align_up(length, BLOCK)
         start = self._tail % self.capacity
         position = self._tail if start + size <= self.capacity else self._tail + self.capacity - start
         at = RING_AT + position % self.capacity
-        entry = Entry(self._next, position, self._durable, self._chain, 0, head_bytes, length, checksum, extents)
+        told = self._next, position, self._durable, self._chain, 0, head_bytes, length, checksum
+        entry = Entry(*told, extents, sums, room, self._stable)
         self._pending.append(_Pending(entry.sequence, position, entry.chain))
         self._chain = seal_of(entry_head(self.copies[0], self.owner, at, entry))
         self._tail = position + size
         self._next += 1
         return entry, at
+
+    def _note_sums(self, entry: Entry) -> None:
+        for extent in entry.extents:
+            if extent.kind is ExtentKind.SUM:
+                self._summed[extent.first] = entry.sequence
+                self._in_room[entry.sequence] = entry.rows_at
+            elif self._summed and extent.kind is not ExtentKind.COLUMN:
+                count = extent.length if extent.kind is ExtentKind.ZERO else 1
+                for row in range(extent.first, extent.first + count):
+                    self._summed.pop(row, None)
 
     def _write_entry(self, copy: LogCopy, at: int, entry: Entry, parts: Sequence[Data]) -> None:
         buffer = entry_head(copy, self.owner, at, entry)
@@ -267,9 +335,9 @@ class Raid5Log:
         buffer += bytes(entry.size - len(buffer))
         self._write(copy, copy.offset + at, buffer)
 
-    def _write(self, copy: LogCopy, offset: int, data: Data) -> None:
+    def _write(self, copy: LogCopy, offset: int, data: Data, *, durable: bool = True) -> None:
         try:
-            copy.device.write(offset, data, durable=True)
+            copy.device.write(offset, data, durable=durable)
         except LEG_ERRORS as error:
             raise LogFailed(copy, errno_of(error)) from error
 
@@ -314,6 +382,6 @@ def newest_superblock(copy: LogCopy, owner: LogOwner | None) -> tuple[int, Super
     return max(found, key=lambda item: item[1].head, default=None)
 
 
-def entry_size(extents: int, payload: int) -> int:
+def entry_size(extents: int, payload: int, sums: int = 0) -> int:
     """Bytes of the ring that an entry takes."""
-    return head_size(extents) + align_up(payload, BLOCK)
+    return head_size(extents, sums) + align_up(payload, BLOCK)

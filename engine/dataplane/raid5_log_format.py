@@ -1,7 +1,8 @@
 """The bytes of a RAID-5 log: sealed blocks with the header that every block of ours on a disk has.
 
-A log copy is a run of bytes on a disk: two superblocks in its first two 4 KiB, then the ring. An entry is a sealed
-block that tells what it changes, with the new bytes behind it.
+A log copy is a run of bytes on a disk: two superblocks in its first two 4 KiB, then the ring, then room for the bytes
+of whole rows that are on their way, which need not survive a power cut. An entry is a sealed block that tells what it
+changes, with the new bytes behind it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ _CHECKSUM_AT = _HEADER.size - 4
 _CHECKSUM = struct.Struct("<I")
 # volume id, generation, position of the head or of this entry, durable, predecessor's checksum, what
 _COMMON = struct.Struct("<16s16sQqII")
-# payload length, payload checksum, extents
-_ENTRY = struct.Struct("<QII")
+# payload length, payload checksum, extents, checksums of units, reserved, where whole rows are kept, stable
+_ENTRY = struct.Struct("<QIIIIQQ")
+_SUM = struct.Struct("<I")
 # kind, column, reserved, low, first, length
 _EXTENT = struct.Struct("<BBHIQQ")
 _SUPERBLOCK = 1
@@ -43,11 +45,13 @@ _CHANGE = 2
 class ExtentKind(enum.IntEnum):
     """COLUMN: `length` bytes from `first` on of `column` become the payload. ROW: the data units of row `first` have
     the payload between `low` and `low + length` of the unit, one after the other, and the parity follows from it. ZERO:
-    `length` rows from `first` on become zero."""
+    `length` rows from `first` on become zero. SUM: row `first` is written as a whole; the entry has the checksum of
+    each column's unit, and its data are with the rows that are on their way."""
 
     COLUMN = 1
     ROW = 2
     ZERO = 3
+    SUM = 4
 
 
 class LogExtent(NamedTuple):
@@ -91,7 +95,8 @@ class Superblock(NamedTuple):
 
 class Entry(NamedTuple):
     """The head of an entry. `chain` is its predecessor's checksum and `seal` its own; `head_bytes` is how long the head
-    is, `payload_bytes` how much follows."""
+    is, `payload_bytes` how much follows. `sums` are the checksums of the units of its SUM rows, column by column, and
+    `rows_at` is where in the copy their data are. Everything below `stable` had been flushed when this was written."""
 
     sequence: int
     position: int
@@ -102,6 +107,9 @@ class Entry(NamedTuple):
     payload_bytes: int
     payload_checksum: int
     extents: tuple[LogExtent, ...]
+    sums: tuple[int, ...] = ()
+    rows_at: int = 0
+    stable: int = 0
 
     @property
     def size(self) -> int:
@@ -109,9 +117,14 @@ class Entry(NamedTuple):
         return self.head_bytes + align_up(self.payload_bytes, BLOCK)
 
 
-def head_size(extents: int) -> int:
-    """Bytes that the head of an entry with so many extents takes."""
-    return align_up(_BODY_AT + _COMMON.size + _ENTRY.size + extents * _EXTENT.size, BLOCK)
+def head_size(extents: int, sums: int) -> int:
+    """Bytes that the head of an entry with so many extents and checksums takes."""
+    return align_up(_BODY_AT + _COMMON.size + _ENTRY.size + extents * _EXTENT.size + sums * _SUM.size, BLOCK)
+
+
+def ring_bytes(length: int) -> int:
+    """How long the ring is in a copy of `length` bytes; behind it, as far as the end, is room for rows on their way."""
+    return (length - RING_AT) * 3 // 4 // BLOCK * BLOCK
 
 
 def first_chain(owner: LogOwner) -> int:
@@ -136,9 +149,11 @@ def superblock_bytes(copy: LogCopy, owner: LogOwner, slot: int, block: Superbloc
 def entry_head(copy: LogCopy, owner: LogOwner, at: int, entry: Entry) -> bytearray:
     """The head of an entry for byte `at` of a copy; `entry.seal` does not matter."""
     body = bytearray(_COMMON.pack(*owner, entry.position, entry.durable, entry.chain, _CHANGE))
-    body += _ENTRY.pack(entry.payload_bytes, entry.payload_checksum, len(entry.extents))
+    counts = len(entry.extents), len(entry.sums)
+    body += _ENTRY.pack(entry.payload_bytes, entry.payload_checksum, *counts, 0, entry.rows_at, entry.stable)
     for kind, column, low, first, length in entry.extents:
         body += _EXTENT.pack(kind, column, 0, low, first, length)
+    body += struct.pack(f"<{len(entry.sums)}I", *entry.sums)
     return _seal(copy, copy.offset + at, entry.sequence, body)
 
 
@@ -170,14 +185,27 @@ def read_entry(copy: LogCopy, owner: LogOwner, at: int, data: bytearray) -> Entr
     volume, generation, position, durable, chain, what = _COMMON.unpack_from(body)
     if (volume, generation) != owner or what != _CHANGE:
         return None
-    length, checksum, count = _ENTRY.unpack_from(body, _COMMON.size)
+    length, checksum, count, sums, _, rows_at, stable = _ENTRY.unpack_from(body, _COMMON.size)
     start = _COMMON.size + _ENTRY.size
     extents = []
     for index in range(count):
         kind, column, _, low, first, size = _EXTENT.unpack_from(body, start + index * _EXTENT.size)
         extents.append(LogExtent(ExtentKind(kind), column, low, first, size))
-    head_bytes = align_up(_BODY_AT + len(body), BLOCK)
-    return Entry(sequence, position, durable, chain, seal_of(data), head_bytes, length, checksum, tuple(extents))
+    found_sums = struct.unpack_from(f"<{sums}I", body, start + count * _EXTENT.size)
+    return Entry(
+        sequence,
+        position,
+        durable,
+        chain,
+        seal_of(data),
+        align_up(_BODY_AT + len(body), BLOCK),
+        length,
+        checksum,
+        tuple(extents),
+        found_sums,
+        rows_at,
+        stable,
+    )
 
 
 def seal_of(block: bytearray) -> int:

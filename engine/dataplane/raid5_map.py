@@ -29,9 +29,10 @@ class Column(NamedTuple):
 
 
 class Raid5Map:
-    """The columns of one segment. `key` names the plex; `out` are the columns that cannot be read."""
+    """The columns of one segment. `key` names the plex; `out` are the columns that cannot be read, and it is `whole`
+    when there are none. It is `simple` when, besides, nothing is being filled."""
 
-    __slots__ = ("columns", "geometry", "key", "out", "whole")
+    __slots__ = ("columns", "geometry", "key", "out", "simple", "whole")
 
     def __init__(self, key: Hashable, geometry: Geometry, columns: tuple[Column, ...]) -> None:
         self.key = key
@@ -39,6 +40,7 @@ class Raid5Map:
         self.columns = columns
         self.out = tuple(number for number, column in enumerate(columns) if column.reader is None)
         self.whole = not self.out
+        self.simple = self.whole and all(len(column.writers) == 1 for column in columns)
 
     def place(self, offset: int, length: int) -> tuple[Target, int] | None:
         """Target, and offset on its device, of a volume range inside one unit of a column that can be read."""

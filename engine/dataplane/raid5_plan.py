@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.dataplane.parity import xor_of
 from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
-from engine.dataplane.raid5_rows import LegError, Lost, combine
+from engine.dataplane.raid5_rows import LegError, Lost, combine, read_unit, reconstruct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,9 +93,12 @@ def merged(runs: list[Run]) -> list[Run]:
     return found
 
 
-def plan_row(trust: RowTrust, write: RowWrite) -> RowPlan:
-    """Read what is needed and compute the parity. LegError or Lost when too little of the row can be read."""
+def plan_row(trust: RowTrust, write: RowWrite, *, whole: bool = False) -> RowPlan:
+    """Read what is needed and compute the parity. LegError or Lost when too little of the row can be read. `whole`:
+    all of the row is to be written, also where nothing new comes."""
     write.merge()
+    if whole and not write.is_full:
+        _complete(trust, write)
     if write.is_full:
         return _plan_full(trust, write)
     parity, row, geometry = write.parity, write.row, write.parity.geometry
@@ -108,6 +111,23 @@ def plan_row(trust: RowTrust, write: RowWrite) -> RowPlan:
         if new is not None:
             _change(plan, geometry.parity(row), low, new)
     return plan
+
+
+def _complete(trust: RowTrust, write: RowWrite) -> None:
+    """Put the new bytes among the old ones."""
+    geometry = write.parity.geometry
+    for number in range(geometry.columns - 1):
+        unit = memoryview(bytearray(geometry.unit))
+        column = geometry.data(write.row, number)
+        try:
+            if column in trust.out(write.parity, write.row):
+                raise Lost
+            read_unit(write.parity, write.row, column, 0, unit)
+        except (LegError, Lost):
+            reconstruct(trust, write.parity, write.row, column, 0, unit)
+        for run in write.runs.get(number, ()):
+            unit[run.low : run.high] = run.data
+        write.runs[number] = [Run(0, unit)]
 
 
 def _plan_full(trust: RowTrust, write: RowWrite) -> RowPlan:

@@ -5,11 +5,10 @@ Nothing is guessed: a chain that breaks below an entry that is known to have bee
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.dataplane.fault import LEG_ERRORS, errno_of
-from engine.dataplane.parity import xor_of
+from engine.dataplane.fault import LEG_ERRORS
+from engine.dataplane.raid5_changes import Changes, Cover, Damage, Replayed
 from engine.dataplane.raid5_log import newest_superblock
 from engine.dataplane.raid5_log_format import (
     BLOCK,
@@ -22,39 +21,18 @@ from engine.dataplane.raid5_log_format import (
     entry_head,
     payload_checksum,
     read_entry,
+    ring_bytes,
 )
-from engine.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from engine.dataplane.raid5_log_format import LogCopy, LogExtent
-    from engine.dataplane.raid5_map import Raid5Map
+    from engine.dataplane.raid5_log_format import LogCopy
     from engine.dataplane.table import Table
-    from engine.devices.base import BlockDevice
+
+__all__ = ["Damaged", "Replayed", "replay"]
 
 _SCAN = 1 << 20
-
-
-class FailedLeg(NamedTuple):
-    """A place of `column` that could not be written or flushed, and the errno."""
-
-    column: int
-    device: BlockDevice
-    number: int
-
-
-@dataclass(slots=True)
-class Replayed:
-    """What a replay has done. `missed` are columns that have no readable place for something that was replayed, and
-    `failed` the pieces, by their keys, that could not be written: they must be stale before anybody writes, or the
-    volume must not start. `failed_copies` has the keys of copies of the log that must not be used any more."""
-
-    entries: int = 0
-    bytes: int = 0
-    missed: set[int] = field(default_factory=set)
-    failed: dict[Hashable, FailedLeg] = field(default_factory=dict)
-    failed_copies: set[Hashable] = field(default_factory=set)
 
 
 class Damaged(NamedTuple):
@@ -68,32 +46,42 @@ class _Found(NamedTuple):
     payload: memoryview
 
 
-class _Damage(Exception):
-    pass
-
-
 def replay(copies: Sequence[LogCopy], volume: bytes, generation: bytes, table: Table) -> Replayed | Damaged:
     """Do again every change that the log of this generation holds, on all places that `table` names, and flush them.
 
     Doing it twice does no harm: nothing in the log is given up by it.
     """
     reader = _Reader(copies, LogOwner(volume, generation))
-    try:
-        superblock = reader.begin()
-        sound = [(found.entry, at) for found, at in reader.entries(superblock)]
-    except _Damage as damage:
-        return Damaged(str(damage))
     done = Replayed()
-    writer = _Writer(table, done)
-    for entry, at in sound:
-        found = reader.load(entry.sequence, at, entry.chain)
-        if found is None:
-            return Damaged("could not be read twice alike.")
-        writer.apply(found)
-        done.entries += 1
-    writer.flush()
+    try:
+        found = [(found.entry, at) for found, at in reader.entries(reader.begin())]
+        stable = max((entry.stable for entry, _ in found), default=0)
+        todo = [(entry, at) for entry, at in found if entry.sequence >= stable]
+        changes = Changes(table, done, _covers(entry for entry, _ in todo))
+        for entry, _ in todo:
+            changes.examine(entry, reader.rows(entry))
+        for entry, at in todo:
+            loaded = reader.load(entry.sequence, at, entry.chain)
+            if loaded is None:
+                raise Damage("could not be read twice alike.")
+            changes.apply(entry, loaded.payload, reader.rows(entry))
+    except Damage as damage:
+        return Damaged(str(damage))
+    done.entries = len(todo)
+    changes.flush()
     done.failed_copies = reader.failed
     return done
+
+
+def _covers(entries: Iterable[Entry]) -> dict[int, Cover]:
+    """For each row the last change that has all of it: what came before does not matter any more."""
+    found: dict[int, Cover] = {}
+    for entry in entries:
+        for index, extent in enumerate(entry.extents):
+            if extent.kind is not ExtentKind.COLUMN:
+                count = extent.length if extent.kind is ExtentKind.ZERO else 1
+                found.update(dict.fromkeys(range(extent.first, extent.first + count), Cover(entry.sequence, index)))
+    return found
 
 
 class _Reader:
@@ -102,7 +90,7 @@ class _Reader:
     def __init__(self, copies: Sequence[LogCopy], owner: LogOwner) -> None:
         self._copies = copies
         self._owner = owner
-        self._capacity = (min(copy.length for copy in copies) - RING_AT) // BLOCK * BLOCK if copies else 0
+        self._capacity = ring_bytes(min(copy.length for copy in copies)) if copies else 0
         self._unreadable: set[Hashable] = set()
         self.failed: set[Hashable] = set()
 
@@ -110,20 +98,36 @@ class _Reader:
         """The newest superblock of any copy."""
         found = [newest[1] for copy in self._copies if (newest := newest_superblock(copy, self._owner))]
         if not found:
-            raise _Damage("has no superblock of the volume's present state.")
+            raise Damage("has no superblock of the volume's present state.")
         return max(found, key=lambda block: block.head)
 
     def entries(self, superblock: Superblock) -> Iterator[tuple[_Found, int]]:
-        """The entries from the head on. _Damage when the chain ends earlier than it may."""
+        """The entries from the head on. Damage when the chain ends earlier than it may."""
         sequence, position, chain = superblock.head, superblock.position, superblock.chain
         while found := self._next(sequence, position, chain):
             yield found
             entry = found[0].entry
             sequence, position, chain = entry.sequence + 1, entry.position + entry.size, entry.seal
         if len(self._unreadable) == len(self._copies):
-            raise _Damage("cannot be read where it would go on.")
+            raise Damage("cannot be read where it would go on.")
         if superblock.durable >= sequence or self._is_beyond(sequence):
-            raise _Damage("lacks an entry that it had.")
+            raise Damage("lacks an entry that it had.")
+
+    def rows(self, entry: Entry) -> memoryview | None:
+        """The data of the SUM rows of an entry, as they stand in the first copy; None when that can't be read. Only
+        the entry's checksums tell whether they are still there."""
+        sums = [extent for extent in entry.extents if extent.kind is ExtentKind.SUM]
+        if not sums:
+            return None
+        copy = self._copies[0]
+        data = bytearray(sum(extent.length for extent in sums) * (len(entry.sums) // len(sums) - 1))
+        if entry.rows_at + len(data) > copy.length:
+            return None
+        try:
+            copy.device.read_into(copy.offset + entry.rows_at, memoryview(data))
+        except LEG_ERRORS:
+            return None
+        return memoryview(data)
 
     def load(self, sequence: int, at: int, chain: int) -> _Found | None:
         """One entry at byte `at` of the copies, completed on those that lack it."""
@@ -201,78 +205,3 @@ class _Reader:
                 if entry is not None and entry.durable >= sequence:
                     return True
         return False
-
-
-class _Writer:
-    """Does what entries say, on every leg that is there. A leg that fails is left out from then on."""
-
-    def __init__(self, table: Table, done: Replayed) -> None:
-        self._table = table
-        self._done = done
-        self._written: dict[BlockDevice, dict[tuple[int, Hashable], None]] = {}
-
-    def apply(self, found: _Found) -> None:
-        start = 0
-        for extent in found.entry.extents:
-            start += self._apply(extent, found.payload[start:])
-        self._done.bytes += start
-
-    def flush(self) -> None:
-        for device in sorted(self._written, key=lambda device: device.name):
-            try:
-                device.flush()
-            except DeviceError as error:
-                for column, key in self._written[device]:
-                    self._done.failed[key] = FailedLeg(column, device, errno_of(error))
-
-    def _apply(self, extent: LogExtent, payload: memoryview) -> int:
-        """Answers how many bytes of the payload belonged to it."""
-        geometry = self._table.raid5
-        if geometry is None:
-            raise ValueError("Only a RAID-5 volume has such a log.")
-        if extent.kind is ExtentKind.COLUMN:
-            parity = self._map(extent.first // geometry.unit)
-            self._write(parity, extent.column, extent.first, payload[: extent.length])
-            return extent.length
-        if extent.kind is ExtentKind.ZERO:
-            for row in range(extent.first, extent.first + extent.length):
-                for column in range(geometry.columns):
-                    self._zero(self._map(row), column, row * geometry.unit, geometry.unit)
-            return 0
-        return self._write_row(extent, payload)
-
-    def _write_row(self, extent: LogExtent, payload: memoryview) -> int:
-        row, length = extent.first, extent.length
-        parity = self._map(row)
-        geometry = parity.geometry
-        units = [payload[number * length : (number + 1) * length] for number in range(geometry.columns - 1)]
-        at = row * geometry.unit + extent.low
-        for number, unit in enumerate(units):
-            self._write(parity, geometry.data(row, number), at, unit)
-        self._write(parity, geometry.parity(row), at, xor_of(units))
-        return length * len(units)
-
-    def _map(self, row: int) -> Raid5Map:
-        geometry = self._table.raid5
-        offset = row * geometry.row_bytes if geometry is not None else 0
-        parity = self._table.find(offset).parity
-        if parity is None or offset >= self._table.size:
-            raise ValueError("The log tells of a row that the volume does not have.")
-        return parity
-
-    def _write(self, parity: Raid5Map, column: int, at: int, data: memoryview) -> None:
-        self._each(parity, column, lambda device, delta: device.write(at + delta, data))
-
-    def _zero(self, parity: Raid5Map, column: int, at: int, length: int) -> None:
-        self._each(parity, column, lambda device, delta: device.zero(at + delta, length, may_unmap=True))
-
-    def _each(self, parity: Raid5Map, column: int, act: Callable[[BlockDevice, int], None]) -> None:
-        targets = parity.columns[column].writers
-        if not any(target.readable for target in targets):
-            self._done.missed.add(column)
-        for target in targets:
-            try:
-                act(target.device, target.delta)
-            except LEG_ERRORS as error:
-                self._done.failed[target.key] = FailedLeg(column, target.device, errno_of(error))
-            self._written.setdefault(target.device, {})[column, target.key] = None

@@ -8,12 +8,13 @@ it.
 from __future__ import annotations
 
 import errno
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
-from engine.dataplane.raid5_log import LogFailed
-from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
+from engine.dataplane.raid5_log import LogFailed, entry_size
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent, payload_checksum
 from engine.dataplane.raid5_plan import RowWrite, plan_row
 from engine.dataplane.raid5_read import raid5_fault
 from engine.dataplane.raid5_rows import LegError, Lost, map_of
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 AGAIN = -4
 """The log has been replaced in the meantime: the part runs again from its beginning."""
+
+TOO_LARGE = -5
+"""More would go to the log than was set aside: the parts run again, one after the other and in smaller steps."""
 
 
 class Part(NamedTuple):
@@ -54,7 +58,13 @@ class Batch:
     """One pass over the rows that some parts touch. `run` answers a verdict for each part."""
 
     def __init__(
-        self, volume: VolumeIo, table: Table, trust: RowTrust, log: Raid5Log | None, parts: Sequence[Part]
+        self,
+        volume: VolumeIo,
+        table: Table,
+        trust: RowTrust,
+        log: Raid5Log | None,
+        parts: Sequence[Part],
+        reserved: int = sys.maxsize,
     ) -> None:
         self._volume = volume
         self._table = table
@@ -65,6 +75,7 @@ class Batch:
         self._rows: dict[int, RowWrite] = {}
         self._parts_of: dict[int, list[int]] = {}
         self._zeros: list[_ZeroRows] = []
+        self._reserved = reserved
         self._failed = False
 
     def run(self) -> list[int | Fault]:
@@ -138,6 +149,9 @@ class Batch:
         except LogFailed as failure:
             self._log_failed(failure)
             return
+        if sequence == TOO_LARGE:
+            self._verdicts = [TOO_LARGE] * len(self._parts)
+            return
         for plan in plans:
             self._write_legs(plan)
         for zero in zeros:
@@ -147,7 +161,8 @@ class Batch:
 
     def _plan(self, row: int) -> RowPlan | None:
         try:
-            return plan_row(self._trust, self._rows[row])
+            whole = self._log is not None and self._log.is_summed(row)
+            return plan_row(self._trust, self._rows[row], whole=whole)
         except (LegError, Lost):
             for index in self._parts_of[row]:
                 self._verdicts[index] = errno.EIO
@@ -159,11 +174,37 @@ class Batch:
         self._verdicts[self._parts.index(zero.part)] = errno.EIO
         return True
 
-    @staticmethod
-    def _append(log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
-        extents = [extent for plan in plans for extent in plan.extents]
+    def _append(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
+        """The sequence of the entry; TOO_LARGE, and nothing logged, when it takes more than was set aside."""
+        summed = self._only_summed(log, plans)
+        size = sum(len(part) for plan in summed for part in plan.parts)
+        room = log.take_room(size) if summed else 0
+        rest = [plan for plan in plans if not room or plan not in summed]
+        extents = [extent for plan in rest for extent in plan.extents]
         extents += [LogExtent(ExtentKind.ZERO, 0, 0, zero.rows.start, len(zero.rows)) for zero in zeros]
-        return log.append(extents, [part for plan in plans for part in plan.parts])
+        parts = [part for plan in rest for part in plan.parts]
+        sums: list[int] = []
+        rows: list[memoryview] = []
+        for plan in summed if room else ():
+            extents += [extent._replace(kind=ExtentKind.SUM) for extent in plan.extents]
+            sums += [payload_checksum((leg.data,)) for leg in sorted(plan.legs)]
+            rows += plan.parts
+        if entry_size(len(extents), sum(map(len, parts)), len(sums)) > self._reserved:
+            log.give_back(room)
+            return TOO_LARGE
+        return log.append(extents, parts, sums, rows, room)
+
+    def _only_summed(self, log: Raid5Log, plans: Sequence[RowPlan]) -> list[RowPlan]:
+        """The whole rows of which checksums suffice, as all columns are there: as many as there is room for."""
+        found, left = [], log.room
+        for plan in plans:
+            write = plan.write
+            if write.is_full and write.parity.simple and not self._trust.out(write.parity, write.row):
+                left -= write.parity.geometry.row_bytes
+                if left < 0:
+                    break
+                found.append(plan)
+        return found
 
     def _log_failed(self, failure: LogFailed) -> None:
         """Nothing has gone to any leg: everything waits for what becomes of the log."""

@@ -39,17 +39,20 @@ _TIMEOUT_S = 30.0
 
 @dataclass
 class Shape:
-    """One combination: how many columns, which one is out before the writes and which one is lost in the cut, how many
-    copies the log has and which of them is lost, too."""
+    """One combination: how many columns, which one is out before the writes and which one is lost in the crash, how
+    many copies the log has and which of them is lost, too. With `kill` only the program ends, not the power."""
 
     columns: int
     out: int | None = None
     lost: int | None = None
     copies: int = 1
     lost_copy: int | None = None
+    kill: bool = False
 
     def __str__(self) -> str:
-        return f"{self.columns} columns, out {self.out}, lost {self.lost}, log {self.copies} without {self.lost_copy}"
+        how = "kill" if self.kill else "power cut"
+        logs = f"log {self.copies} without {self.lost_copy}"
+        return f"{how}, {self.columns} columns, out {self.out}, lost {self.lost}, {logs}"
 
 
 @dataclass
@@ -122,6 +125,7 @@ class Run:
         empty = bytes(_LOG_AT + LOG_BYTES)
         self.logs = [VolatileDevice(f"log{n}", empty, self.power) for n in range(shape.copies)]
         self.generation = 1
+        self.held_back = 0
         out = () if shape.out is None else (shape.out,)
         self._table = fold([layout(self.columns, UNIT, ROWS, out=out)], self.size)
 
@@ -192,6 +196,7 @@ class Run:
         for _ in range(self._random.choice([1, 1, 2, 4])):
             low, high = free.pop(self._random.randrange(len(free)))
             if high - low < 4 * SECTOR:
+                free.append((low, high))
                 continue
             offset = self._random.randrange(low, high - SECTOR + 1, SECTOR)
             most = self._random.choice([SECTOR, UNIT, 3 * UNIT, self._rows_bytes, self.size])
@@ -226,20 +231,23 @@ class Run:
     def come_back(self) -> str:
         """Replay the log on what is found; answers what is wrong, empty when nothing is. The power may go once more in
         the middle of that."""
-        columns = [device.after_a_cut(self._chance) for device in self.columns]
-        logs = [device.after_a_cut(self._chance) for device in self.logs]
+        columns = [self._found(device) for device in self.columns]
+        logs = [self._found(device) for device in self.logs]
         lost_copy = self.shape.lost_copy
         if self._chance.random() < 0.3:
             power = Power(self._chance.randrange(1, 12))
             again = [VolatileDevice(f"col{n}", content, power) for n, content in enumerate(columns)]
             log_again = [VolatileDevice(f"log{n}", content, power) for n, content in enumerate(logs)]
             self._replay(again, log_again, lost=None, lost_copy=None)
-            columns = [device.after_a_cut(self._chance) for device in again]
-            logs = [device.after_a_cut(self._chance) for device in log_again]
+            columns = [self._found(device) for device in again]
+            logs = [self._found(device) for device in log_again]
         last = [VolatileDevice(f"col{n}", content, Power()) for n, content in enumerate(columns)]
         last_logs = [VolatileDevice(f"log{n}", content, Power()) for n, content in enumerate(logs)]
         found = self._replay(last, last_logs, self.shape.lost, lost_copy)
         return self._judge(found, last)
+
+    def _found(self, device: VolatileDevice) -> bytearray:
+        return device.after_a_kill() if self.shape.kill else device.after_a_cut(self._chance)
 
     def _replay(
         self, columns: list[VolatileDevice], logs: list[VolatileDevice], lost: int | None, lost_copy: int | None
@@ -249,11 +257,17 @@ class Run:
         copies = [copy for n, copy in enumerate(log_copies(logs, LOG_BYTES)) if n != lost_copy]
         return replay(copies, VOLUME_ID, generation(self.generation), table)
 
+    def _may_be_held_back(self, found: Damaged) -> bool:
+        """Before its first superblock there is no log. And what was being written as whole rows, and lost a column
+        together with the power, may be held back: it is never garbage."""
+        if self.power.operations <= self.shape.copies:
+            return True
+        self.held_back = 1
+        return self.shape.lost is not None and not self.shape.kill and "as a whole" in found.reason
+
     def _judge(self, found: Replayed | Damaged, columns: list[VolatileDevice]) -> str:
         if isinstance(found, Damaged):
-            if len(self.oracle.may_be) and self.power.operations > self.shape.copies:
-                return f"the log {found.reason}"
-            return ""
+            return "" if self._may_be_held_back(found) else f"the log {found.reason}"
         out = {column for column in (self.shape.out, self.shape.lost) if column is not None}
         if found.failed or not found.missed <= out:
             return f"{found}"
@@ -276,4 +290,5 @@ def combinations(columns: int) -> list[Shape]:
     shapes += [Shape(columns, out=out) for out in every]
     shapes += [Shape(columns, lost=lost) for lost in every]
     shapes += [Shape(columns, lost=lost, copies=2, lost_copy=lost % 2) for lost in every]
+    shapes += [Shape(columns, lost=lost, kill=True) for lost in every]
     return shapes

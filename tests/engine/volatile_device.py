@@ -24,6 +24,10 @@ class Power:
         self.off = threading.Event()
         self._lock = threading.Lock()
 
+    def torn(self, length: int) -> int:
+        """How many bytes of the write in which the power goes are still taken: whole sectors."""
+        return self.cut_at * 7919 % (length // SECTOR + 1) * SECTOR
+
     def spend(self) -> bool:
         """Count an operation; False when it is the one in which the power goes."""
         with self._lock:
@@ -59,6 +63,8 @@ class VolatileDevice(BaseDevice):
         check_range(self.name, self.size, offset, len(data))
         self._check_power("Writing")
         survives = self.power.spend()
+        if not survives:
+            data = memoryview(data)[: self.power.torn(len(data))]
         with self._lock:
             self._now[offset : offset + len(data)] = data
             for sector in self._sectors(offset, len(data)):
@@ -90,6 +96,10 @@ class VolatileDevice(BaseDevice):
             at = sector * SECTOR
             found[at : at + SECTOR] = random.choice([self._stable[at : at + SECTOR], *self._versions[sector]])
         return found
+
+    def after_a_kill(self) -> bytearray:
+        """What is found when the program has ended and the machine has not: everything that was written."""
+        return bytearray(self._now)
 
     def _settle(self, sector: int) -> None:
         at = sector * SECTOR
