@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from engine.commit import Committer
     from engine.config import Edit
 
-_SIZED = (commands.GrowVolume, commands.ShrinkVolume)
+_SIZED = (commands.GrowVolume, commands.ShrinkVolume, commands.ResizeFileSystem)
 _UNREADABLE = Content("content that can't be read", 0)
 
 

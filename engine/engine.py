@@ -27,6 +27,8 @@ from engine.dirty_sweep import DirtySweep
 from engine.errors import CommandRejected, EngineError
 from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
+from engine.filesystems.resizer import FileSystemResizer
+from engine.filesystems.tools import resizable
 from engine.groups import GroupKeeper
 from engine.log_renewal import parity_known_to
 from engine.luns import LunTable
@@ -111,6 +113,7 @@ class Engine:
         self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
         self._nbd_path = str(nbd or "")
+        self._file_systems = FileSystemResizer(self.committer, self.runtime, self._nbd_path)
 
     def start(self) -> None:
         """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
@@ -258,8 +261,10 @@ class Engine:
         self._work.after(command, plan)
         if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
+        if task.type is TaskType.FILE_SYSTEM:
+            self._file_systems.begin(task.ref)
         for record in tasks:
-            if record.type is not TaskType.RESCAN and record.state is not TaskState.COMPLETED:
+            if record.type not in (TaskType.RESCAN, TaskType.FILE_SYSTEM) and record.state is not TaskState.COMPLETED:
                 self._begin(record)
         return task.ref
 
@@ -363,6 +368,7 @@ class Engine:
                 version=VERSION,
                 nbd_socket=self._nbd_path,
                 process_id=os.getpid(),
+                resizable=resizable() if self._nbd_path else (),
             )
         )
         edit.put(self.state.settings)

@@ -24,6 +24,7 @@ NAMES: dict[type[Command], str] = {
     c.DeleteVolumes: "Delete Volume",
     c.GrowVolume: "Expand Volume",
     c.ShrinkVolume: "Shrink Volume",
+    c.ResizeFileSystem: "Resize File System",
     c.StartVolumes: "Start Volume",
     c.StopVolumes: "Stop Volume",
     c.ResyncVolume: "Resynchronize",

@@ -144,6 +144,14 @@ def _shrink(session: Session, words: Words, *, by: bool) -> int:
     return session.carry_out(ShrinkVolume(volume=volume.ref, size=target, force=words.has("-f")))
 
 
+def _resize_file_system(session: Session, words: Words) -> int:
+    from engine.commands import MAX_SIZE, ResizeFileSystem
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    wanted = size(words["SIZE"], most=True) if words.many("SIZE") else MAX_SIZE
+    return session.carry_out(ResizeFileSystem(volume=volume.ref, size=wanted))
+
+
 def _mirror(session: Session, words: Words) -> int:
     from engine.commands import AddMirrors
 
@@ -256,6 +264,12 @@ TOOL = Tool(
             _shrink_by,
             options=(FORCE,),
             examples=("vxassist -g dg1 shrinkby ev 256m --plan",),
+        ),
+        Form(
+            "resizefs VOLUME [SIZE]",
+            "Make the file system on an unused volume as large as the volume, or as SIZE.",
+            _resize_file_system,
+            examples=("vxassist -g dg1 resizefs ev 200m", "vxassist -g dg1 shrinkto ev 200m"),
         ),
         Form(
             "mirror VOLUME",

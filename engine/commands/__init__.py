@@ -32,6 +32,7 @@ from engine.commands.volumes import (
     GrowVolume,
     LogType,
     RemoveLog,
+    ResizeFileSystem,
     ResyncVolume,
     ScrubVolume,
     SetVolumeUsage,
@@ -80,6 +81,7 @@ __all__ = [
     "RepairVolumes",
     "ReplaceDisk",
     "Rescan",
+    "ResizeFileSystem",
     "RestoreConfiguration",
     "ResumeTask",
     "ResyncVolume",
@@ -104,7 +106,7 @@ AnyCommand: TypeAlias = (
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
     | RestoreConfiguration
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
-    | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume
+    | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume | ResizeFileSystem
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts

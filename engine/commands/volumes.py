@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from engine.commands.base import Command
+from engine.commands.base import MAX_SIZE, Command
 from engine.records import Ref
 
 
@@ -53,6 +53,13 @@ class ShrinkVolume(Command, frozen=True, kw_only=True, tag=True):
     volume: Ref
     size: int
     force: bool = False  # disconnect clients, and cut off what a file system or partition table still claims
+
+
+class ResizeFileSystem(Command, frozen=True, kw_only=True, tag=True):
+    """Have the file system's own programs resize it. `size` MAX_SIZE makes it as large as the volume."""
+
+    volume: Ref
+    size: int = MAX_SIZE
 
 
 class StartVolumes(Command, frozen=True, kw_only=True, tag=True):

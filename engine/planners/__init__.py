@@ -10,6 +10,7 @@ from engine.config import Config
 from engine.planners import (
     backups,
     disks,
+    file_system,
     groups,
     grow,
     logs,
@@ -54,6 +55,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.VerifyVolume: plexes.verify,
     commands.ScrubVolume: scrub.scrub,
     commands.ShrinkVolume: shrink.shrink,
+    commands.ResizeFileSystem: file_system.resize,
     commands.SetVolumeUsage: mirrors.set_usage,
     commands.AddLog: logs.add,
     commands.RemoveLog: logs.remove,

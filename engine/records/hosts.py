@@ -41,6 +41,7 @@ class Host(Record, frozen=True, kw_only=True, tag="host"):
     version: str = ""
     nbd_socket: str = ""  # path of the NBD server's unix socket
     process_id: int = 0
+    resizable: tuple[str, ...] = ()  # contents of volumes that its programs can resize: "ext4 file system"
 
 
 class Connection(Record, frozen=True, kw_only=True, tag="connection"):

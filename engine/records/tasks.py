@@ -21,6 +21,7 @@ class TaskType(enum.StrEnum):
     EVACUATE_DISK = "Evacuate Disk"
     VERIFY = "Verify Volume"
     SCRUB = "Verify and Repair"
+    FILE_SYSTEM = "Resize File System"
     REBUILD = "RAID-5 Rebuild"
     PARITY = "RAID-5 Parity Resynchronization"
     RESCAN = "Rescan"

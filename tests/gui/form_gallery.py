@@ -58,6 +58,8 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("import_group", [ref(Kind.GROUP, 2)], ()),
         ("resize_volume", [EV], ()),
         ("repair_mirrors", [EV], ()),
+        ("resize_file_system", [EV], ()),
+        ("restore_configuration", [GROUP], ()),
         ("add_mirror", [EV], ()),
         ("remove_mirror", [EV], ()),
         ("break_mirror", [EV], ()),

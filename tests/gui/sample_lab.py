@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.geometry import geometry
 from engine.records import (
+    Backup,
     Connection,
     Disk,
     Enclosure,
@@ -18,6 +19,7 @@ from engine.records import (
     Settings,
     Subdisk,
     Volume,
+    backup_ref,
     settings_ref,
 )
 from engine.units import GIB, KIB, MIB
@@ -43,6 +45,22 @@ def host() -> Host:
 
 def settings() -> Settings:
     return Settings(ref=settings_ref(HOST_ID), name="Settings")
+
+
+def backup() -> Backup:
+    return Backup(
+        ref=backup_ref(GROUP, 3),
+        name="dg1, backup 3",
+        group=GROUP,
+        group_name="dg1",
+        number=3,
+        transaction=7,
+        time=1.7e9,
+        reason="Delete Volume old",
+        disks=6,
+        volumes=4,
+        size=8192,
+    )
 
 
 def enclosures() -> list[Record]:
@@ -92,6 +110,7 @@ def records() -> list[Record]:
     return [
         host(),
         settings(),
+        backup(),
         *enclosures(),
         Group(ref=GROUP, name="dg1"),
         *(disk(number) for number in range(12)),

@@ -32,6 +32,7 @@ from engine.records import (
     Task,
     TaskState,
     TaskType,
+    backup_ref,
 )
 from tests.engine.builders import Ids
 from tests.gui import sample_lab
@@ -61,6 +62,8 @@ def more_records() -> list[Record]:
     away = Group(ref=ref(Kind.GROUP, 2), name="away", state=GroupState.DEPORTED)
     found.update({away.ref: away, ref(Kind.GROUP, 3): Group(ref=ref(Kind.GROUP, 3), name="empty")})
     found[ref(Kind.DISK, 10)] = replace(sample_lab.disk(10), group=ref(Kind.GROUP, 3), public_length=1 << 30)
+    saved = replace(sample_lab.backup(), ref=backup_ref(ref(Kind.GROUP, 3), 1), group=ref(Kind.GROUP, 3))
+    found[saved.ref] = saved
     first_half = sample_lab.subdisk(20, 8, 5, 64 << 20)
     second_half = replace(
         sample_lab.subdisk(21, 8, 5, 64 << 20, skip=64 << 20), plex_offset=first_half.length, column=0

@@ -28,6 +28,7 @@ from engine.commands import (
     MoveSubdisks,
     RemoveMirrors,
     Rename,
+    ResizeFileSystem,
     ScrubVolume,
     SetDiskUsage,
     SetVolumeUsage,
@@ -37,7 +38,17 @@ from engine.commands import (
     ThrottleTask,
     encode,
 )
-from engine.records import Disk, DiskUsage, GroupState, Kind, Record, Task, TaskState, TaskType
+from engine.records import (
+    Disk,
+    DiskUsage,
+    GroupState,
+    Host,
+    Kind,
+    Record,
+    Task,
+    TaskState,
+    TaskType,
+)
 from engine.units import GIB, KIB, MIB
 from tests.gui import sample_lab
 from tests.gui.form_driver import Driver, close_all
@@ -325,6 +336,25 @@ def test_shrink_by_an_amount_by_force(qtbot: QtBot, console: Console, api: Plann
     driver = Driver(qtbot, console, "resize_volume", [EV]).fill(way="Shrink by", less="112 MiB")
     driver.fill(force=True).finish()
     assert api.submitted == [ShrinkVolume(volume=EV, size=400 * MIB, force=True)]
+
+
+def test_a_file_system_becomes_as_large_as_its_volume(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    """Its content is what the last look has found, and the host says what it can resize."""
+    host = next(iter(console.config.all(Kind.HOST, Host)))
+    volume = msgspec.structs.replace(console.config.volume(ST), content="ext4 file system", content_size=64 * MIB)
+    api.change([volume, msgspec.structs.replace(host, resizable=("ext4 file system",), nbd_socket="/run/nbd")])
+    qtbot.waitUntil(lambda: bool(console.config.volume(ST).content))
+    driver = Driver(qtbot, console, "resize_file_system", [ST])
+    assert any("Check the ext4 file system" in step for step in driver.steps())
+    driver.finish()
+    assert api.submitted == [ResizeFileSystem(volume=ST)]
+
+
+def test_a_saved_configuration_is_chosen_from_a_list(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "restore_configuration", [GROUP])
+    shown = driver.dialog.control("backup").rows.item(0).text()
+    assert "4 volumes on 6 disks, before: Delete Volume old" in shown
+    assert "not there any more" in driver.reason("backup")  # this engine keeps no files
 
 
 def test_verify_and_repair_asks_which_mirror_is_right(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:

@@ -82,6 +82,15 @@ ROWS = (
         section=30,
     ),
     Action(
+        "resize-file-system",
+        "Resize...",
+        lambda console, selection: console.ask("resize_file_system", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.unused),
+        submenu="File System",
+        section=35,
+    ),
+    Action(
         "start-volume",
         "Start Volume",
         lambda console, selection: console.carry_out(StartVolumes(volumes=_refs(selection))),

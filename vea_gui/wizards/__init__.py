@@ -11,6 +11,7 @@ from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.wizards.backups import restore_configuration
 from vea_gui.wizards.dialog import FormDialog
+from vea_gui.wizards.file_system import resize_file_system
 from vea_gui.wizards.form import Form
 from vea_gui.wizards.groups import add_disk, import_group, new_group
 from vea_gui.wizards.luns import add_lun
@@ -30,6 +31,7 @@ FORMS: dict[str, Callable[..., Form]] = {
     "restore_configuration": restore_configuration,
     "new_volume": new_volume,
     "resize_volume": resize_volume,
+    "resize_file_system": resize_file_system,
     "repair_mirrors": repair_mirrors,
     "add_mirror": add_mirror,
     "remove_mirror": remove_mirror,

@@ -11,6 +11,7 @@ from engine.records import Ref
 from engine.units import ALLOCATION_UNIT, align_down, format_exact, format_size
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
+from vea_gui.wizards.file_system import content_options
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 
 NEW_SIZE, ADD_BY, SHRINK_BY = "to", "by", "less"
@@ -37,7 +38,7 @@ def _facts(volume: Ref) -> tuple[Field, ...]:
     return (
         choices.volume_fact(volume),
         Field("current", "Current size", FieldKind.FACT, options=partial(_current, volume)),
-        Field("content", "File system", FieldKind.FACT, options=partial(_content, volume)),
+        Field("content", "File system", FieldKind.FACT, options=partial(content_options, volume)),
         Field("way", "Resize", FieldKind.CHOICE, default=NEW_SIZE, options=lambda *_: _WAYS),
     )
 
@@ -113,14 +114,6 @@ def _places(volume: Ref) -> tuple[Field, ...]:
 def _current(volume: Ref, config: Config, answers: Answers) -> list[Option]:
     size = config.volume(volume).size
     return [Option(size, f"{format_size(size)} ({format_exact(size)})")]
-
-
-def _content(volume: Ref, config: Config, answers: Answers) -> list[Option]:
-    record = config.volume(volume)
-    if not record.content:
-        return [Option("", "none that is known")]
-    size = f", {format_size(record.content_size)}" if record.content_size else ", size not known"
-    return [Option(record.content, record.content + size)]
 
 
 def _default_more(volume: Ref, config: Config, answers: Answers) -> int:

@@ -1,0 +1,55 @@
+"""Which programs make a file system larger or smaller while nobody has it mounted, and how they are called."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import NamedTuple
+
+FILE, SIZE, KIBIBYTES = "{file}", "{size}", "{kibibytes}"
+MOUNTER, UNMOUNTER = "nbdfuse", "fusermount3"
+SEARCHED = ("/usr/sbin", "/sbin")
+
+
+class Call(NamedTuple):
+    """One program with its arguments; it has done its work when it ends with one of these statuses."""
+
+    arguments: tuple[str, ...]
+    good: frozenset[int] = frozenset({0})
+
+    def filled(self, file: str, size: int) -> tuple[str, ...]:
+        """The arguments for a file and a size in bytes."""
+        values = {FILE: file, SIZE: str(size), KIBIBYTES: f"{size >> 10}K"}
+        return tuple(values.get(argument, argument) for argument in self.arguments)
+
+
+_CHECKED = frozenset({0, 1})  # 1: something was corrected
+_EXT = (
+    Call(("e2fsck", "-f", "-p", FILE), _CHECKED),
+    Call(("resize2fs", FILE, KIBIBYTES)),
+    Call(("e2fsck", "-f", "-n", FILE)),
+)
+_NTFS = (
+    Call(("ntfsresize", "--no-action", "--force", "--size", SIZE, FILE)),
+    Call(("ntfsresize", "--force", "--force", "--size", SIZE, FILE)),
+)
+CALLS: Mapping[str, tuple[Call, ...]] = {
+    "ext2 file system": _EXT,
+    "ext3 file system": _EXT,
+    "ext4 file system": _EXT,
+    "ntfs file system": _NTFS,
+}
+"""Content of a volume -> the programs that resize it, in order."""
+
+
+def path_of(program: str) -> str | None:
+    """Where a program is; None when it is not installed."""
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SEARCHED)))
+
+
+def resizable() -> tuple[str, ...]:
+    """The kinds of content that the programs of this host can resize."""
+    if path_of(MOUNTER) is None or path_of(UNMOUNTER) is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return ()
+    return tuple(kind for kind, calls in CALLS.items() if all(path_of(call.arguments[0]) for call in calls))
