@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SWEEP_S = 5.0
+SWEEP_S = 20.0
 """A region becomes clean when it has not been written for one to two of these."""
 
 

@@ -12,7 +12,7 @@ from engine.units import KIB
 PLACES = 2
 """A log lies on so many disks of its volume where there are as many."""
 PAGES_MAX = 4
-REGION_MIN = 256 * KIB
+REGION_MIN = 1024 * KIB
 """Smaller regions would be marked more often than a copy of one saves."""
 REGION_ONE_PAGE_MAX = 4096 * KIB
 """Up to this size of a region one page is enough; then more pages, and then larger regions again."""

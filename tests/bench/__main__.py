@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from engine.errors import EngineError
-from tests.bench import console, copies, report, traffic
+from tests.bench import console, copies, dirty, report, traffic
 from tests.bench.options import Options, read_options
 from tests.bench.place import Place
 from tests.bench.rows import ROWS, Pair, Result, measure
@@ -17,6 +17,7 @@ from tests.bench.rows import ROWS, Pair, Result, measure
 Stage = Callable[[Place, Options], AbstractContextManager[dict[str, Pair]]]
 STAGES: tuple[tuple[list[str], Stage], ...] = (
     (traffic.ROWS, traffic.traffic),
+    (dirty.ROWS, dirty.dirty),
     (copies.ROWS, copies.copies),
     (console.BESIDE, console.beside),
     (console.WINDOWS, console.windows),

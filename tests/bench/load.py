@@ -46,6 +46,12 @@ def rate(uri: str, load: Load, size: int, seconds: float) -> float:
     return float(side["bw_bytes"] / MIB if load.bytes else side["iops"] / 1000)
 
 
+def spots(uri: str, size: int, count: int) -> None:
+    """Write 4 KiB in so many places, evenly apart."""
+    words = _words(uri, f"write:{size // count - 4096}", "4k", 1, size)
+    subprocess.run([*words, f"--number_ios={count}"], capture_output=True, timeout=60, check=True)
+
+
 def fill(uri: str, size: int) -> None:
     """Write every byte, with data that nothing can shorten; afterwards it is in the page cache, too."""
     words = [*_words(uri, "write", "1m", 4, size), "--refill_buffers", "--end_fsync=1"]

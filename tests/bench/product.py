@@ -9,11 +9,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.commands import AddMirrors, Command, CreateGroup, CreateVolume, GrowVolume, RemoveMirrors, ThrottleTask
+from engine.commands import (
+    AddMirrors,
+    Command,
+    CreateGroup,
+    CreateVolume,
+    GrowVolume,
+    LogType,
+    RemoveMirrors,
+    ThrottleTask,
+)
 from engine.errors import CommandRejected
 from engine.events import Batch, Upsert
 from engine.lab import Lab, create_lab, mark_furnished
-from engine.records import AnyRecord, Disk, Group, Plex, Ref, Subdisk, Task, TaskState, Volume
+from engine.records import AnyRecord, Disk, Group, Plex, Ref, Subdisk, Task, TaskState, TaskType, Volume
 from engine.remote.client import RemoteEngine
 from engine.units import MIB
 from tests.bench.place import Place, line_of
@@ -31,18 +40,42 @@ class Product:
         lab, self._socket, self._nbd = folder / "lab", folder / "c", folder / "n"
         mark_furnished(lab, create_lab(lab, Lab(arrays=2, luns=luns // 2, lun_size=lun_size)))
         places = ["--lab", str(lab), "--state", str(folder / "state"), "--socket", str(self._socket)]
-        self.process: subprocess.Popen[str] = place.start([*(program or _SERVICE), *places, "--nbd", str(self._nbd)])
-        line_of(self.process, "ready")
-        found = RemoteEngine.connect(self._socket)
-        assert found is not None, "an engine that says it is ready has no control socket"
-        self.api = found
+        self._place, self._words = place, [*(program or _SERVICE), *places, "--nbd", str(self._nbd)]
+        self._begin()
         self.disks = [record for record in self.records() if isinstance(record, Disk)]
         self.do(CreateGroup(name=GROUP, disks=tuple(disk.ref for disk in self.disks)))
         self.group = next(record.ref for record in self.records() if isinstance(record, Group))
 
+    def _begin(self) -> None:
+        self.process: subprocess.Popen[str] = self._place.start(self._words)
+        line_of(self.process, "ready")
+        found = RemoteEngine.connect(self._socket)
+        assert found is not None, "an engine that says it is ready has no control socket"
+        self.api = found
+
     def close(self) -> None:
         """Leave it; the process ends with the place."""
         self.api.close()
+
+    def crash(self) -> None:
+        """Kill the process, and start it again on the same lab."""
+        self.api.close()
+        self.process.kill()
+        self.process.wait()
+        self._begin()
+
+    def settle(self, name: str) -> None:
+        """Wait until no region of a volume is dirty."""
+        with _Watch(self.api) as watch:
+            watch.wait(lambda record: isinstance(record, Volume) and record.name == name and not record.dirty_bytes)
+
+    def recovered(self, name: str) -> Task:
+        """The resynchronization of a volume after a crash, once it has ended."""
+        volume = self.volume(name).ref
+        with _Watch(self.api) as watch:
+            found = watch.wait(lambda record: isinstance(record, Task) and record.object == volume and _is_copy(record))
+        assert isinstance(found, Task)
+        return found
 
     def records(self) -> tuple[AnyRecord, ...]:
         """Everything there is now."""
@@ -65,9 +98,9 @@ class Product:
     def volume(self, name: str) -> Volume:
         return next(found for found in self.records() if isinstance(found, Volume) and found.name == name)
 
-    def make(self, name: str, size: int, disks: list[Disk], mirrors: int = 1) -> Volume:
+    def make(self, name: str, size: int, disks: list[Disk], mirrors: int = 1, log: LogType = LogType.DEFAULT) -> Volume:
         chosen = tuple(disk.ref for disk in disks)
-        self.do(CreateVolume(group=self.group, name=name, size=size, mirrors=mirrors, disks=chosen))
+        self.do(CreateVolume(group=self.group, name=name, size=size, mirrors=mirrors, disks=chosen, log=log))
         return self.volume(name)
 
     def make_scattered(self, name: str, size: int, extents: int, disks: list[Disk]) -> Volume:
@@ -167,6 +200,45 @@ class _Ends:
         with self._changed:
             self._ended.update((record.ref, record) for record in records if isinstance(record, Task) and record.ended)
             self._changed.notify_all()
+
+
+class _Watch:
+    """Waits for a record, also one that is there already."""
+
+    def __init__(self, api: RemoteEngine) -> None:
+        self._api = api
+        self._changed = threading.Condition()
+        self._records: dict[Ref, AnyRecord] = {}
+
+    def __enter__(self) -> _Watch:
+        self._note(self._api.attach(self._hear).records)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.detach(self._hear)
+
+    def wait(self, holds: Callable[[AnyRecord], bool]) -> AnyRecord:
+        def found() -> AnyRecord | None:
+            return next((record for record in self._records.values() if holds(record)), None)
+
+        with self._changed:
+            if not self._changed.wait_for(lambda: found() is not None, TASK_S):
+                raise RuntimeError(f"what was waited for has not come within {TASK_S:.0f} s")
+            record = found()
+        assert record is not None
+        return record
+
+    def _hear(self, batch: Batch) -> None:
+        self._note(tuple(event.record for event in batch.events if isinstance(event, Upsert)))
+
+    def _note(self, records: tuple[AnyRecord, ...]) -> None:
+        with self._changed:
+            self._records.update((record.ref, record) for record in records)
+            self._changed.notify_all()
+
+
+def _is_copy(task: Task) -> bool:
+    return task.type is TaskType.RESYNC and task.ended
 
 
 LUN_OVERHEAD = 64 * MIB

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from engine.dataplane.dirty_map import DirtyMap
 
-REGION = 256 * KIB
+REGION = MIB
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_after_a_crash_only_dirty_regions_are_copied(lab: EngineLab) -> None:
     (task,) = resyncs(lab)
     assert task.state == "completed"
     assert task.bytes_total == task.bytes_copied == 3 * REGION
-    assert "768 KiB" in task.name
+    assert "3 MiB" in task.name
     assert lab.equal()
     assert lab.read(5 * MIB, 4096) == b"\3" * 4096
 
