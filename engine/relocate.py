@@ -15,7 +15,6 @@ from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
 from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Settings, Severity, Task
 from engine.rules import listed
-from engine.states import pieces_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +43,7 @@ class HotRelocation:
         self._runtime = runtime
         self._missing: dict[Ref, float] = {}  # since when, by our clock
         self._begun: set[Ref] = set()  # tasks
+        self._tried: dict[Ref, list[Subdisk]] = {}  # what a repair was last begun for
         self._told: dict[Ref, str] = {}  # what keeps a volume or a group from it, as it was told
         self._changed = runtime.condition()
         self._look_again = True
@@ -100,6 +100,9 @@ class HotRelocation:
 
     def _look_at(self, config: Config, group: Group, wait_s: int) -> float | None:
         affected = [volume for volume in config.volumes_of(group.ref) if _lost(config, volume)]
+        for volume in config.volumes_of(group.ref):
+            if volume not in affected:
+                self._tried.pop(volume.ref, None)
         if not affected:
             self._told.pop(group.ref, None)
             return None
@@ -136,6 +139,8 @@ class HotRelocation:
         if rules.no_running_task(config, volume.ref) is not None:
             return
         pieces = _lost(config, volume)
+        if self._tried.get(volume.ref) == pieces:
+            return  # it has changed nothing
         disks = sorted({piece.disk for piece in pieces})
         try:
             task = self._submit(RepairVolumes(volumes=(volume.ref,)))
@@ -146,6 +151,7 @@ class HotRelocation:
             self._tell_impossible(volume, disks, str(error), "Correct the cause, then choose Repair Volume.")
         else:
             self._begun.add(task)
+            self._tried[volume.ref] = pieces
             self._told.pop(volume.ref, None)
             self._tell_begun(volume, disks, pieces)
 
@@ -207,10 +213,7 @@ def too_much_away(config: Config, group: Group) -> str:
 
 def _lost(config: Config, volume: Volume) -> list[Subdisk]:
     """What a repair would have to place elsewhere."""
-    mirrors = rules.to_repair(config, volume.ref)
-    columns = [plex for plex in config.plexes_of(volume.ref) if pieces_out(config, plex)]
-    found = {sd.ref: sd for plex in (*mirrors, *columns) for sd in rules.lost_pieces(config, plex.ref)}
-    return [found[ref] for ref in sorted(found)]
+    return sorted(rules.lost_of(config, volume.ref), key=lambda piece: piece.ref)
 
 
 def _state(disk: Disk) -> str:

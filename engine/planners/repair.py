@@ -12,9 +12,22 @@ from engine.allocate import Piece, Space, place_lost, relocation_pools
 from engine.commands import ReactivateDisk, RepairVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.parity import rebuild_task
 from engine.planners.sizes import named_disks, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Origin, PieceState, Plex, PlexState, Ref, Subdisk, Task, TaskParams, TaskType, Volume
+from engine.records import (
+    Origin,
+    PieceState,
+    Plex,
+    PlexLayout,
+    PlexState,
+    Ref,
+    Subdisk,
+    Task,
+    TaskParams,
+    TaskType,
+    Volume,
+)
 from engine.rules import counted, listed
 from engine.states import COMPLETE, pieces_out
 from engine.units import format_size
@@ -46,28 +59,21 @@ def reactivate(config: Config, command: ReactivateDisk, ids: Ids) -> Plan:
     draft = Draft(config, ids, disk.group)
     draft.put(replace(disk, failing=False, errors=0))
     draft.step(f"Read the label of {disk.name} again and return it to service", "its errors are forgotten")
-    waiting: dict[Ref, list[Plex]] = {}
-    for plex in rules.plexes_to_return(config, disk.ref):
-        waiting.setdefault(plex.volume, []).append(plex)
-    for subdisk in config.subdisks_on(disk.ref):
-        if subdisk.state is PieceState.STALE:
-            waiting.setdefault(config.plex(subdisk.plex).volume, [])
+    returning = rules.plexes_to_return(config, disk.ref)
     fills: list[tuple[Volume, list[Plex]]] = []
-    for ref, plexes in waiting.items():
+    for ref in rules.volumes_to_return(config, disk.ref):
         volume = config.volume(ref)
         if problem := rules.no_running_task(config, ref) or rules.has_source(config, ref):
             draft.warn(f"{volume.name} is not filled now: {problem.text}")
         else:
-            fills.append((volume, plexes))
+            fills.append((volume, [plex for plex in returning if plex.volume == ref]))
     return filled(draft, title, fills)
 
 
 def _problem(config: Config, volume: Volume) -> Problem | None:
     if blocked := rules.volume_ready(config, volume.ref) or rules.not_initializing(config, volume.ref):
         return blocked
-    wanting = rules.to_repair(config, volume.ref)
-    out = [piece for plex in config.plexes_of(volume.ref) for piece in pieces_out(config, plex)]
-    if not wanting and not out:
+    if not rules.needs_repair(config, volume.ref):
         lost = [piece for plex in config.plexes_of(volume.ref) for piece in rules.lost_pieces(config, plex.ref)]
         names = listed(dict.fromkeys(config.disk(piece.disk).name for piece in lost)) if lost else ""
         if not lost:
@@ -81,20 +87,18 @@ def _problem(config: Config, volume: Volume) -> Problem | None:
 
 def _place(draft: Draft, volume: Volume, disks: Sequence[Ref]) -> Problem | None:
     """Give everything of a volume that is lost another place."""
-    for subdisk in _lost(draft.config, volume):
+    lost = rules.lost_of(draft.config, volume.ref)
+    logs = [sd for sd in lost if draft.config.plex(sd.plex).layout is PlexLayout.LOG]
+    for subdisk in lost:
         pieces = place_lost(draft.config, subdisk, disks)
-        if pieces is None:
-            return _nowhere(draft.config, subdisk, disks)
-        relocate(draft, subdisk, pieces)
+        if pieces is not None:
+            relocate(draft, subdisk, pieces)
+            continue
+        problem = _nowhere(draft.config, subdisk, disks)
+        if subdisk not in logs or len(logs) == len(lost):
+            return problem
+        draft.warn(f"{problem.text} {volume.name} goes on without this copy of its log.")
     return None
-
-
-def _lost(config: Config, volume: Volume) -> list[Subdisk]:
-    """Largest first, as they are hardest to place."""
-    mirrors = [plex.ref for plex in rules.to_repair(config, volume.ref)]
-    columns = [plex.ref for plex in config.plexes_of(volume.ref) if pieces_out(config, plex)]
-    found = [sd for plex in dict.fromkeys(mirrors + columns) for sd in rules.lost_pieces(config, plex)]
-    return sorted(found, key=lambda sd: (-sd.length, sd.ref))
 
 
 def relocate(draft: Draft, subdisk: Subdisk, pieces: Sequence[Piece]) -> None:
@@ -138,6 +142,7 @@ def filled(draft: Draft, title: str, fills: Sequence[tuple[Volume, Sequence[Plex
     """The plan that ends by filling these plexes of these volumes, and the columns that are out, each by a task."""
     tasks: list[Task] = []
     for volume, plexes in fills:
+        _use_logs_again(draft, volume)
         tasks += _mirror_task(draft, volume, plexes) + _column_task(draft, volume)
     total = sum(task.bytes_total for task in tasks)
     names = listed([volume.name for volume, _ in fills]) if fills else ""
@@ -189,8 +194,16 @@ def _column_task(draft: Draft, volume: Volume) -> list[Task]:
     here = [piece for piece in out if not rules.is_lost(draft.config, piece)]
     if not here:
         return []
-    draft.put(*(replace(piece, state=PieceState.FILLING) for piece in here))
-    total = sum(piece.length for piece in here)
-    draft.step(f"Rebuild {format_size(total)} of {volume.name} from the other columns", "reads and writes go on")
-    params = TaskParams(volume=volume.ref, subdisks=tuple(piece.ref for piece in here))
-    return [draft.task(TaskType.REBUILD, f"Rebuild {volume.name}", volume.ref, params, total)]
+    task = rebuild_task(draft, volume, here, f"Rebuild {volume.name}")
+    text = f"Rebuild {format_size(task.bytes_total)} of {volume.name} from the other columns"
+    draft.step(text, "reads and writes go on")
+    return [task]
+
+
+def _use_logs_again(draft: Draft, volume: Volume) -> None:
+    """Copies of a log on sound disks: the commit writes an empty log to them."""
+    config = draft.config
+    sound = [log for log in rules.logs_left_out(config, volume.ref) if not rules.lost_pieces(config, log.ref)]
+    if sound and volume.parity_known:
+        draft.put(*(replace(log, state=PlexState.ACTIVE) for log in sound))
+        draft.step(f"Write an empty log to {listed([log.name for log in sound])}", "writes wait for an instant")
