@@ -157,6 +157,6 @@ def _verify_problem(config: Config, volume: Volume) -> Problem | None:
     if volume.source is not None:
         text = f"The mirrors of {volume.name} are not known to be equal."
         return Problem(text, "Resynchronize the volume first.", volume.ref)
-    return rules.has_source(config, volume.ref)
     if volume.layout is VolumeLayout.RAID5:
         return rules.all_complete(config, volume.ref)
+    return rules.has_source(config, volume.ref)

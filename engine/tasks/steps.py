@@ -74,20 +74,6 @@ class CopySubdisk(msgspec.Struct, frozen=True, gc=False):
         return self.length
 
 
-class Zero(msgspec.Struct, frozen=True, gc=False):
-    """Zero a range of a subdisk that no client can reach yet."""
-
-    subdisk: Ref
-    offset: int
-    length: int
-
-    @property
-    def weight(self) -> int:
-        return self.length
-
-
-class Compare(msgspec.Struct, frozen=True, gc=False):
-    """Compare a range of a volume on every complete plex, past the page cache. Differences are sent back with the next
 class Rebuild(msgspec.Struct, frozen=True, gc=False):
     """Make a range of a piece of a RAID-5 column from the other columns; `offset` counts within the piece."""
 
@@ -115,6 +101,20 @@ class Parity(msgspec.Struct, frozen=True, gc=False):
         return self.length
 
 
+class Zero(msgspec.Struct, frozen=True, gc=False):
+    """Zero a range of a subdisk that no client can reach yet."""
+
+    subdisk: Ref
+    offset: int
+    length: int
+
+    @property
+    def weight(self) -> int:
+        return self.length
+
+
+class Compare(msgspec.Struct, frozen=True, gc=False):
+    """Compare a range of a volume on every complete plex, past the page cache. Differences are sent back with the next
     step. With a `source` the other plexes get its bytes where they differ from it or can't be read."""
 
     volume: Ref
