@@ -297,6 +297,7 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
     )
     lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in plexes)
     out = [piece for plex in plexes for piece in pieces_out(config, plex)]
+    whole = [plex for plex in plexes if plex.complete]
     rules = (
         (isinstance(group, Group) and group.state is not GroupState.IMPORTED, VolumeStatus.STOPPED),
         (volume.size == 0, VolumeStatus.INITIALIZING),
@@ -307,6 +308,7 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
         (bool(out) and _at_risk(config, plexes, out), VolumeStatus.DEGRADED_AT_RISK),
         (bool(out) or not volume.parity_known, VolumeStatus.DEGRADED),
         (filling, VolumeStatus.RESYNCHING),
+        (lost and _at_risk(config, whole), VolumeStatus.FAILED_REDUNDANCY_AT_RISK),
         (lost, VolumeStatus.FAILED_REDUNDANCY),
         (_at_risk(config, plexes), VolumeStatus.AT_RISK),
     )

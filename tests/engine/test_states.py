@@ -90,11 +90,13 @@ def expected_status(
         return VolumeStatus.STOPPED
     if any(state is S.FILLING for state, _, _ in sides):
         return VolumeStatus.RESYNCHING
-    if source:
-        return VolumeStatus.FAILED_REDUNDANCY
+    lost = bool(source)
     for whole, (state, _, _) in zip(good, sides, strict=True):
-        if not whole and state is not S.EMPTY:
-            return VolumeStatus.FAILED_REDUNDANCY
+        lost = lost or (not whole and state is not S.EMPTY)
+    if lost and any(whole and failing for whole, (_, _, failing) in zip(good, sides, strict=True)):
+        return VolumeStatus.FAILED_REDUNDANCY_AT_RISK
+    if lost:
+        return VolumeStatus.FAILED_REDUNDANCY
     return VolumeStatus.AT_RISK if any(failing for _, _, failing in sides) else VolumeStatus.HEALTHY
 
 
