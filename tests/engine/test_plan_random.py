@@ -101,7 +101,8 @@ class Drawer:
             "backups_kept": st.sampled_from([None, 3, 0]),
         }
         if name in fixed:
-            return self._data.draw(fixed[name])
+            optional = kind is not commands.SendTestNotification
+            return self._data.draw(fixed[name] if optional else fixed[name].filter(lambda value: value is not None))
         if name == "moves":
             return self.moves()
         if name == "object":
