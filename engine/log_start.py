@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.config import Config, Edit
-    from engine.dataplane.raid5_replay import FailedLeg
+    from engine.dataplane.raid5_changes import FailedLeg
     from engine.devices.base import BlockDevice
     from engine.records import Plex
 

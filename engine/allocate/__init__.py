@@ -7,10 +7,22 @@ from engine.allocate.limits import max_grow, max_size, wants_log
 from engine.allocate.logs import disks_of, log_disks, log_length, place_log, without
 from engine.allocate.move import place_on, place_piece
 from engine.allocate.repair import place_lost, relocation_pools
-from engine.allocate.shape import Shape, mirror_shape, shape_of
+from engine.allocate.shape import (
+    DEFAULT_COLUMNS,
+    DEFAULT_STRIPE_UNIT,
+    PARITY_COLUMNS,
+    PARITY_STRIPE_UNIT,
+    Shape,
+    mirror_shape,
+    shape_of,
+)
 from engine.allocate.space import Piece, Space, usable_disks
 
 __all__ = [
+    "DEFAULT_COLUMNS",
+    "DEFAULT_STRIPE_UNIT",
+    "PARITY_COLUMNS",
+    "PARITY_STRIPE_UNIT",
     "Column",
     "Growth",
     "Piece",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine import rules
 from engine.allocate import max_size
-from engine.commands import CreateVolume
+from engine.commands import CreateVolume, LogType
 from engine.config import Config
 from engine.records import Disk, Group, Kind, Ref
 from engine.units import ALLOCATION_UNIT, GIB, MIB, align_down
@@ -53,7 +53,7 @@ def _disk_page() -> Page:
 def _attribute_page() -> Page:
     return Page(
         "Volume Attributes",
-        "Decide name, size and layout. Mirrors keep the data when a disk fails; stripes spread it over several disks.",
+        "Decide name, size and layout. Mirrors and RAID-5 keep data when a disk fails; stripes spread it over disks.",
         (
             Field("name", "Volume name", FieldKind.TEXT, default=_default_name, check=_name_complaint),
             Field(
@@ -63,10 +63,18 @@ def _attribute_page() -> Page:
                 default=_default_size,
                 check=lambda _, answers: "" if answers["size"] else "Give a size of at least 1 MiB.",
                 maximum=_largest,
-                hint="What clients will see. It is rounded up to whole mebibytes.",
+                hint="What clients will see. It is rounded up to whole mebibytes, of RAID-5 also to whole rows.",
             ),
-            *stripes.fields(),
-            Field("mirrored", "Mirrored", FieldKind.CHECK, default=False, caption="Mirror info"),
+            *stripes.fields(parity=True),
+            Field(
+                "mirrored",
+                "Mirrored",
+                FieldKind.CHECK,
+                default=False,
+                caption="Mirror info",
+                enabled=lambda _, answers: not stripes.is_parity(answers),
+                off="A RAID-5 volume has no mirrors: its parity stands for a column that is lost.",
+            ),
             Field(
                 "mirrors",
                 "Total mirrors",
@@ -88,12 +96,27 @@ def _attribute_page() -> Page:
                 off="The volume has one copy. Choose Mirrored for more.",
                 hint="Each mirror lies in an enclosure of its own, so that one can fail as a whole.",
             ),
+            Field(
+                "logging",
+                "Enable logging",
+                FieldKind.CHECK,
+                default=True,
+                caption="Log",
+                enabled=_redundant,
+                off="Only mirrored and RAID-5 volumes have a log.",
+                problems=("log",),
+                hint="After a crash only what was being written is made whole, and not the whole volume.",
+            ),
         ),
     )
 
 
 def _mirrored(_: Config, answers: Answers) -> bool:
-    return bool(answers["mirrored"])
+    return bool(answers["mirrored"]) and not stripes.is_parity(answers)
+
+
+def _redundant(config: Config, answers: Answers) -> bool:
+    return _mirrored(config, answers) or stripes.is_parity(answers)
 
 
 def _default_name(config: Config, answers: Answers) -> str:
@@ -133,6 +156,8 @@ def build(config: Config, answers: Answers) -> CreateVolume:
         size=answers["size"],
         name=answers["name"],
         **stripes.asked(answers),
+        raid5=stripes.is_parity(answers),
+        log=LogType.DEFAULT if answers["logging"] or not _redundant(config, answers) else LogType.NONE,
         mirrors=answers["mirrors"] if mirrored else 1,
         disks=choices.chosen_disks(config, answers),
         across_enclosures=mirrored and answers["across_enclosures"],
