@@ -175,6 +175,8 @@ class ColumnFaults:
         elif self._committer.config.volume(volume.ref).fenced:
             io.fail_parked(fault.number)
         else:
+            if io.raid5 is not None:  # the column was out before, and with it all that the log keeps for this disk
+                io.raid5.unpin(fault.device)
             io.release()
 
     def _defect(self, volume: Volume, fault: Fault) -> None:

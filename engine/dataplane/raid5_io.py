@@ -120,10 +120,15 @@ class Raid5Io:
         self.trust.adopt(table)
         self.wake()
 
-    def pin(self) -> None:
+    def pin(self, cause: object = None) -> None:
         """What the log stands for is in doubt: it keeps every entry until another one takes over."""
         if self.log is not None:
-            self.log.pin()
+            self.log.pin(cause)
+
+    def unpin(self, cause: object) -> None:
+        """Nothing depends on this cause any more."""
+        if self.log is not None:
+            self.log.unpin(cause)
 
     def wake(self) -> None:
         """Whoever waits for the log looks again whether he should."""

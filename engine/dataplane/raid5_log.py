@@ -96,7 +96,8 @@ class Raid5Log:
         self._summed: dict[int, int] = {}
         self._stable = 0
         self._changed = runtime.condition()
-        self._trimming = self._pinned = self._retired = self._frozen = False
+        self._trimming = self._retired = self._frozen = False
+        self._pins: set[object] = set()
         self._head = Superblock(0, 0, -1, first_chain(self.owner))
         self._next = self._tail = self._reserved = 0
         self._chain = self._head.chain
@@ -251,10 +252,23 @@ class Raid5Log:
             self._head = head
         return True
 
-    def pin(self) -> None:
-        """Something that entries stand for is in doubt: none of them is given up in this generation."""
+    @property
+    def _pinned(self) -> bool:
+        return bool(self._pins)
+
+    def pin(self, cause: object = None) -> None:
+        """Something that entries stand for is in doubt: none of them is given up in this generation.
+
+        A `cause` that turns out to be none may be taken back by `unpin`.
+        """
         with self._changed:
-            self._pinned = True
+            self._pins.add(cause)
+            self._changed.notify_all()
+
+    def unpin(self, cause: object) -> None:
+        """It has been decided that nothing depends on this any more."""
+        with self._changed:
+            self._pins.discard(cause)
             self._changed.notify_all()
 
     def freeze(self) -> None:

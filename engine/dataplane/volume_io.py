@@ -319,7 +319,7 @@ class VolumeIo:
     def suspect(self, device: BlockDevice, number: int) -> None:
         """The flusher says that what this volume had written to `device` is in doubt."""
         if self.raid5 is not None:
-            self.raid5.pin()
+            self.raid5.pin(device)
         latest = self.gate.latest
         self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
 

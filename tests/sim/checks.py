@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.records import Disk, Kind, PlexLayout, Volume
+import numpy as np
+
+from engine.records import Disk, Kind, PieceState, PlexLayout, Volume
 from engine.states import COMPLETE
 from tests.sim import media
 
@@ -16,12 +18,7 @@ if TYPE_CHECKING:
 
 def plex_bytes(machine: Machine, config: Config, plex: Plex, size: int) -> bytes:
     """What stands on the LUNs under a plex, in the order of the volume's bytes."""
-    columns = [bytearray() for _ in range(plex.columns)]
-    for subdisk in config.subdisks_of(plex.ref):
-        if subdisk.replaces is None:
-            part = bytearray(subdisk.length)
-            media.read(machine.media[path_of(config, subdisk.disk)].current, subdisk.disk_offset, memoryview(part))
-            columns[subdisk.column] += part
+    columns = columns_of(machine, config, plex)
     if plex.columns == 1:
         return bytes(columns[0][:size])
     unit, found = plex.stripe_unit, bytearray()
@@ -29,6 +26,17 @@ def plex_bytes(machine: Machine, config: Config, plex: Plex, size: int) -> bytes
         for column in columns:
             found += column[row * unit : (row + 1) * unit]
     return bytes(found[:size])
+
+
+def columns_of(machine: Machine, config: Config, plex: Plex) -> list[bytearray]:
+    """What stands on the LUNs under each column of a plex."""
+    columns = [bytearray() for _ in range(plex.columns)]
+    for subdisk in sorted(config.subdisks_of(plex.ref), key=lambda subdisk: subdisk.plex_offset):
+        if subdisk.replaces is None:
+            part = bytearray(subdisk.length)
+            media.read(machine.media[path_of(config, subdisk.disk)].current, subdisk.disk_offset, memoryview(part))
+            columns[subdisk.column] += part
+    return columns
 
 
 def path_of(config: Config, disk: Ref) -> str:
@@ -52,6 +60,19 @@ def check_mirrors(machine: Machine, config: Config) -> None:
             if content != contents[0]:
                 at = next(at for at in range(volume.size) if content[at] != contents[0][at])
                 raise AssertionError(f"{plexes[0].name} and {plex.name} of {volume.name} differ from byte {at} on")
+
+
+def check_parity(machine: Machine, config: Config) -> None:
+    """The columns of a RAID-5 plex of which nothing is out, and whose parity is known, are nothing together."""
+    for volume in config.all(Kind.VOLUME, Volume):
+        for plex in config.plexes_of(volume.ref):
+            pieces = config.subdisks_of(plex.ref)
+            good = all(piece.state is PieceState.GOOD for piece in pieces) and _reachable(config, plex)
+            if plex.layout is not PlexLayout.RAID5 or not good or not volume.parity_known or volume.fenced:
+                continue
+            columns = [np.frombuffer(column, np.uint8) for column in columns_of(machine, config, plex)]
+            odd = np.flatnonzero(np.bitwise_xor.reduce(columns))
+            assert not len(odd), f"the parity of {volume.name} is wrong from byte {odd[0]} of its columns on"
 
 
 def check_space(config: Config) -> None:

@@ -25,6 +25,7 @@ LAYOUTS: dict[str, dict[str, object]] = {
     "mirror": {"mirrors": 2},
     "mirror of 3": {"mirrors": 3},
     "mirrored stripe": {"striped": True, "columns": 2, "stripe_unit": 64 << 10, "mirrors": 2},
+    "raid5": {"raid5": True, "columns": 3, "stripe_unit": 64 << 10},
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from engine.commands import BreakMirror, DeleteVolumes, ImportGroup, ResumeTask
 from engine.errors import CommandRejected, EngineError, GroupFrozen
 from engine.records import TASK_ENDED, Group, GroupState, Kind, Plex, Task, TaskState, Volume, VolumeStatus
-from tests.sim.checks import check_mirrors, check_space
+from tests.sim.checks import check_mirrors, check_parity, check_space
 from tests.sim.oracle import VolumeOracle, WrongBytes
 from tests.sim.trouble import Trouble
 from tests.sim.volume import Connection, SimVolume
@@ -48,6 +48,7 @@ class Site:
         self.adopt()
         self.check_volumes()
         check_mirrors(self.machine, self.config)
+        check_parity(self.machine, self.config)
         check_space(self.config)
         for volume in self.config.volumes_of(self.group.ref):
             healthy = volume.status in (VolumeStatus.HEALTHY, VolumeStatus.STOPPED, VolumeStatus.AT_RISK)

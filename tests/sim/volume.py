@@ -25,6 +25,7 @@ class Batch:
     """A sink for requests that were handed in together."""
 
     def __init__(self, machine: Machine, count: int) -> None:
+        self._runtime = machine.runtime
         self._changed = machine.runtime.condition()
         self._left = count
         self.errors: dict[int, int] = {}
@@ -38,7 +39,8 @@ class Batch:
 
     def wait(self) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: not self._left, 600), "a request never ended"
+            ended = self._changed.wait_for(lambda: not self._left, 600)
+            assert ended, f"a request never ended; the threads are at\n{self._runtime.stacks()}"
 
 
 class Connection:
