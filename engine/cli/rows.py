@@ -42,6 +42,7 @@ def disk_row(config: Config, disk: Disk) -> Row:
         "usage": str(disk.usage),
         "content": disk.content,
         "failing": disk.failing,
+        "errors": disk.errors,
         "present": disk.present,
     }
 

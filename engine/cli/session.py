@@ -11,7 +11,7 @@ from engine.cli.progress import Progress
 from engine.config import Config, Edit
 from engine.errors import CommandRejected, ConnectionLost
 from engine.events import Batch, Remove, Sample, Upsert
-from engine.records import Task, TaskState
+from engine.records import Kind, Task, TaskState
 from engine.units import format_seconds, format_size
 
 if TYPE_CHECKING:
@@ -77,9 +77,19 @@ class Session:
         if self.words.has("-b"):
             return self._tell_begun(task, in_words=False)
         if reached is None:
-            return self.wait([task])
+            return self.wait([task, *self._further(task, plan)])
         self._wait_until(task, reached)
         return self._tell_begun(task, in_words=True)
+
+    def _further(self, first: Ref, plan: Plan) -> list[Ref]:
+        """The tasks that a plan has started beside its own: a volume each."""
+        if not plan.also:
+            return []
+        self.fold()
+        wanted = {(work.type, work.params.volume) for work in plan.also}
+        begun = [task for task in self.config.all(Kind.TASK, Task) if int(task.ref.id) > int(first.id)]
+        found = [task.ref for task in begun if (task.type, task.params.volume) in wanted]
+        return sorted(found, key=lambda ref: int(ref.id))
 
     def _submit(self, command: Command, basis: int | None) -> Ref:
         try:

@@ -227,6 +227,13 @@ def _evacuate(session: Session, words: Words) -> int:
     return session.carry_out(EvacuateDisk(disk=disk.ref, targets=targets, force=words.has("-f")))
 
 
+def _repair(session: Session, words: Words) -> int:
+    from engine.commands import RepairVolumes
+
+    volumes = tuple(resolve.volume(session.config, name, session.named_group).ref for name in words.many("VOLUME"))
+    return session.carry_out(RepairVolumes(volumes=volumes, disks=_alloc(session, words)))
+
+
 TOOL = Tool(
     "vxassist",
     "Volumes, with the engine choosing where they lie.",
@@ -311,6 +318,13 @@ TOOL = Tool(
             _evacuate,
             options=(FORCE,),
             examples=("vxassist -g dg1 evacuate Harddisk3 Harddisk5",),
+        ),
+        Form(
+            "repair VOLUME...",
+            "Make volumes whole: what lay on missing or failing disks gets new places, on spares first.",
+            _repair,
+            settings=_ALLOC,
+            examples=("vxassist -g dg1 repair ev", "vxassist -g dg1 repair ev sv --plan"),
         ),
     ),
     (GROUP, *COMMON),

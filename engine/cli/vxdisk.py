@@ -86,6 +86,25 @@ def _set(session: Session, words: Words) -> int:
     return session.carry_out(SetDiskUsage(disks=session.disks(words.many("DISK")), usage=DiskUsage(usage)))
 
 
+def _reactivate(session: Session, words: Words) -> int:
+    from engine.commands import ReactivateDisk
+
+    return session.carry_out(ReactivateDisk(disk=resolve.disk(session.config, words["DISK"]).ref))
+
+
+def _replace(session: Session, words: Words) -> int:
+    from engine.commands import ReplaceDisk
+
+    disk, by = (resolve.disk(session.config, words[word]).ref for word in ("DISK", "NEW"))
+    return session.carry_out(ReplaceDisk(disk=disk, by=by, force=words.has("-f")))
+
+
+def _undo_relocation(session: Session, words: Words) -> int:
+    from engine.commands import UndoRelocation
+
+    return session.carry_out(UndoRelocation(disk=resolve.disk(session.config, words["DISK"]).ref))
+
+
 def _rename(session: Session, words: Words) -> int:
     from engine.commands import Rename
 
@@ -113,6 +132,25 @@ TOOL = Tool(
             _set,
             settings={"usage": "normal|spare|reserved"},
             examples=("vxdisk set Harddisk7 usage=reserved",),
+        ),
+        Form(
+            "reactivate DISK",
+            "Return a failing disk to service; what had to do without it is filled.",
+            _reactivate,
+            examples=("vxdisk reactivate Harddisk3",),
+        ),
+        Form(
+            "replace DISK NEW",
+            "Let a LUN of no group take the name and the places of a missing or failing disk.",
+            _replace,
+            options=(FORCE,),
+            examples=("vxdisk replace Harddisk3 Harddisk9 --plan", "vxdisk replace Harddisk3 Harddisk9"),
+        ),
+        Form(
+            "unreloc DISK",
+            "Move everything back that hot relocation or a repair took away from a disk.",
+            _undo_relocation,
+            examples=("vxdisk unreloc Harddisk3",),
         ),
         Form("rename DISK NEW", "Give a disk another name.", _rename),
     ),
