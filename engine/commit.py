@@ -25,6 +25,7 @@ from engine.records import (
     Kind,
     Record,
     Ref,
+    Remedy,
     Severity,
     Task,
     TaskState,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from engine.events import Event, Listener
     from engine.host_state import HostState
     from engine.luns import HostDevice, LunTable
-    from engine.records import Remedy
     from engine.runtime import Runtime
     from engine.store.group_store import GroupStore
 
@@ -151,7 +151,16 @@ class Committer:
             self._log_ended(old, new, touched)
             for task, why in ended:
                 self.end_task(task, why)
+            for volume in renewal.fenced:
+                self._tell_fenced(volume)
             return new
+
+    def _tell_fenced(self, volume: Ref) -> None:
+        record = self.config.get(volume)
+        if isinstance(record, Volume):
+            remedy = "See to its disks, then start the volume: its log puts right what was being written."
+            text = f"{record.name} takes no more writes."
+            self.alert(Severity.ERROR, text, about=volume, cause=record.fenced, remedy=remedy)
 
     def _note_health(self, old: Config, new: Config, touched: Iterable[Ref]) -> None:
         """A restart makes no failing disk a sound one."""
@@ -180,9 +189,19 @@ class Committer:
             self._state.log.add_tasks(task for _, task in changed if isinstance(task, Task))
         for before, task in changed:
             if isinstance(task, Task) and task.state is TaskState.FAILED and not _is_ended(before):
-                remedy = "Remove the cause, then start it again."
-                self.alert(Severity.ERROR, f"{task.name} failed.", about=task.object, cause=task.result, remedy=remedy)
+                self._alert_failed(task)
                 self.task_failed(task)
+
+    def _alert_failed(self, task: Task) -> None:
+        differ = bool(task.params.ranges) and len(self.config.plexes_of(task.params.volume or task.ref)) > 1
+        self.alert(
+            Severity.ERROR,
+            f"{task.name} failed.",
+            about=task.object,
+            cause=task.result,
+            remedy="Decide which mirror is right." if differ else "Remove the cause, then start it again.",
+            action=Remedy.REPAIR_MIRRORS if differ else None,
+        )
 
     def alert(
         self,

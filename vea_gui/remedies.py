@@ -19,6 +19,7 @@ WORDS: dict[str, str] = {
     Remedy.REPAIR_VOLUME: "Repair Volume...",
     Remedy.RESYNC_VOLUME: "Resynchronize",
     Remedy.VERIFY_VOLUME: "Verify",
+    Remedy.REPAIR_MIRRORS: "Verify and Repair...",
     Remedy.START_VOLUME: "Start Volume",
     Remedy.STOP_VOLUME: "Stop Volume",
     Remedy.ADD_MIRROR: "Add Mirror...",

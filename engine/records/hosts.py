@@ -27,6 +27,7 @@ class Remedy(enum.StrEnum):
     REPAIR_VOLUME = "repair-volume"
     RESYNC_VOLUME = "resync-volume"
     VERIFY_VOLUME = "verify-volume"
+    REPAIR_MIRRORS = "repair-mirrors"
     START_VOLUME = "start-volume"
     STOP_VOLUME = "stop-volume"
     ADD_MIRROR = "add-mirror"

@@ -11,7 +11,7 @@ import pytest
 
 from engine.commands import AbortTask, PauseTask, ResumeTask, ScrubVolume, ThrottleTask, VerifyVolume
 from engine.errors import CommandRejected
-from engine.records import Plex, Task, TaskState
+from engine.records import Alert, Kind, Plex, Remedy, Task, TaskState
 from engine.tasks.steps import RANGES_MAX, joined
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab
@@ -81,6 +81,8 @@ def test_a_flipped_bit_is_found_named_and_mended_from_the_chosen_mirror(
     assert (length, start % BLOCK) == (BLOCK, 0)
     assert "differ in one place" in found.result
     assert lab.plexes()[0].complete
+    (alert,) = lab.config.all(Kind.ALERT, Alert)
+    assert (alert.object, alert.action) == (lab.volume().ref, Remedy.REPAIR_MIRRORS)
     plan = lab.engine.plan(ScrubVolume(volume=lab.volume().ref, source=first.ref))
     assert any("1 range" in step.text for step in plan.steps)
     assert plan.task is not None
