@@ -26,6 +26,7 @@ from engine.records import (
 )
 from engine.units import format_exact, format_size
 from vea_gui.attention import trouble_of
+from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text
 from vea_gui.mirror import Mirror
 from vea_gui.remedies import first_words
 from vea_gui.risk import risk_of, summary
@@ -152,6 +153,9 @@ VOLUME = (
     Column("clients", "In use by", _clients, width=22),
     Column("disks", "Disks", _volume_disks, shown=False, width=24),
     Column("reads", "Volume Usage", _reads_from, shown=False),
+    Column("log", "Log", log_text, shown=False, width=24),
+    Column("regions", "Log Region", region_text, shown=False, right=True),
+    Column("dirty", "Dirty", dirty_text, lambda _, v: v.dirty_bytes, tip=dirty_tip, shown=False, right=True),
     Column("serving", "Exported", lambda _, v: "Yes" if v.serving else "No", shown=False, width=9),
 )
 

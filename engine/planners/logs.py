@@ -42,8 +42,11 @@ def remove(config: Config, command: RemoveLog, ids: Ids) -> Plan:
 
 def _no_log(config: Config, command: AddLog | RemoveLog, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
-    text = f"A {volume.layout.value.lower()} volume has no log."
-    return refused(f"Log of {volume.name}", Problem(text, "Only RAID-5 volumes and mirrors have one.", volume.ref))
+    new = isinstance(command, AddLog)
+    problem = rules.volume_ready(config, volume.ref) or (rules.not_initializing(config, volume.ref) if new else None)
+    problem = problem or rules.may_have_log(config, volume.ref)
+    assert problem is not None  # every layout that may have a log has a planner of its own
+    return refused(f"Log of {volume.name}", problem)
 
 
 def _add_parity_log(config: Config, command: AddLog, ids: Ids) -> Plan:
@@ -109,8 +112,7 @@ def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
     """The commit itself finds the places: on two disks of the volume."""
     volume = config.volume(command.volume)
     title = f"Add Log to {volume.name}"
-    have = volume.dirty_log is not None and bool(volume.dirty_log.places)
-    problem = Problem(f"{volume.name} has a dirty region log already.", "", volume.ref) if have else None
+    problem = rules.not_initializing(config, volume.ref) or rules.log_wanted(config, volume.ref)
     if command.log is LogType.RAID5:
         problem = Problem("Only a RAID-5 volume has a RAID-5 log.", "Choose another log.", field="log")
     if command.disks:
@@ -131,10 +133,8 @@ def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
 def _remove_dirty_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
     title = f"Remove Log of {volume.name}"
-    none = Problem(f"{volume.name} has no log.", "There is nothing to remove.", volume.ref)
-    blocked = rules.volume_ready(config, volume.ref) or (none if volume.dirty_log is None else None)
-    if plan := refuse(title, blocked):
-        return plan
+    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or rules.has_log(config, volume.ref)):
+        return blocked
     draft = Draft(config, ids, volume.group)
     draft.put(replace(volume, dirty_log=None))
     draft.step("Do without the log", f"{volume.name} stays online")

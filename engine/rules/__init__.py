@@ -6,6 +6,7 @@ configuration first and never raises for records that exist.
 
 from engine.rules.disks import disk_can_join, disk_empty, disk_present
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
+from engine.rules.logs import has_log, log_wanted, may_have_log
 from engine.rules.names import NAME_MAX, name_free, name_ok, next_name
 from engine.rules.parity import is_parity, no_column_out, not_log, not_parity, parity_known, stays_readable
 from engine.rules.plexes import (
@@ -90,6 +91,7 @@ __all__ = [
     "disk_present",
     "group_quiet",
     "group_without_volumes",
+    "has_log",
     "has_source",
     "holds_bytes",
     "in_use_by_clients",
@@ -98,9 +100,11 @@ __all__ = [
     "keeps_a_mirror",
     "listed",
     "log_fits",
+    "log_wanted",
     "logs_left_out",
     "lost_of",
     "lost_pieces",
+    "may_have_log",
     "mirrors_ok",
     "name_free",
     "name_ok",

@@ -19,10 +19,12 @@ from engine.records import (
     Alert,
     AnyRecord,
     Connection,
+    DirtyLog,
     DiskStatus,
     Group,
     GroupState,
     Kind,
+    LogPlace,
     Origin,
     PlexState,
     Record,
@@ -49,6 +51,9 @@ from vea_gui.views.main_window import MainWindow
 PLACES = {*(kind.value for kind in Kind), *FOLDER_NAMES, "free"}
 FORBIDDEN = ("None", "Traceback", "_", "0x")
 replace = msgspec.structs.replace
+
+
+LOGGED = DirtyLog(1 << 20, tuple(LogPlace(ref(Kind.DISK, n), 0, 1, f"{n:032x}") for n in range(2)))
 
 
 def more_records() -> list[Record]:
@@ -86,6 +91,9 @@ def more_records() -> list[Record]:
         ),
         sample_lab.plex(12, 4, "twin-03", state=PlexState.STALE),
         sample_lab.subdisk(32, 12, 2, 32 << 20, skip=1 << 30),
+        replace(sample_lab.volume(5, "logged", 16 << 20), dirty_log=LOGGED),
+        *(sample_lab.plex(13 + n, 5, f"logged-0{n + 1}") for n in range(2)),
+        *(sample_lab.subdisk(40 + n, 13 + n, n, 16 << 20, skip=(1 << 30) + (64 << 20)) for n in range(2)),
         Connection(ref=ref(Kind.CONNECTION, 9), name="qemu", volume=ref(Kind.VOLUME, 4), since=1.7e9),
         task(1, "Copy", TaskType.RESYNC, object=volume, group=GROUP, state=TaskState.RUNNING),
         task(2, "Move", TaskType.MOVE_SUBDISK, state=TaskState.COMPLETED, undo=encode(Rescan())),

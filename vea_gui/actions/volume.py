@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from engine import rules
-from engine.commands import DeleteVolumes, ResyncVolume, StartVolumes, StopVolumes, VerifyVolume
+from engine.commands import (
+    AddLog,
+    DeleteVolumes,
+    RemoveLog,
+    ResyncVolume,
+    StartVolumes,
+    StopVolumes,
+    VerifyVolume,
+)
 from engine.records import Kind, Ref, Volume
 from vea_gui.action_rows import Action
 from vea_gui.actions import reasons
@@ -19,6 +27,14 @@ def _refs(selection: Selection) -> tuple[Ref, ...]:
 
 def _resync(console: Console, selection: Selection) -> None:
     console.carry_out(*(ResyncVolume(volume=volume.ref) for volume in selection.of(Volume)))
+
+
+def _add_log(console: Console, selection: Selection) -> None:
+    console.carry_out(*(AddLog(volume=volume.ref) for volume in selection.of(Volume)))
+
+
+def _remove_log(console: Console, selection: Selection) -> None:
+    console.carry_out(*(RemoveLog(volume=volume.ref) for volume in selection.of(Volume)))
 
 
 def _verify(console: Console, selection: Selection) -> None:
@@ -130,6 +146,24 @@ ROWS = (
         icon="repair",
         section=45,
         plural="Repair {} Volumes...",
+    ),
+    Action(
+        "add-log",
+        "Add",
+        _add_log,
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, rules.may_have_log, rules.log_wanted),
+        submenu="Log",
+        section=30,
+    ),
+    Action(
+        "remove-log",
+        "Remove...",
+        _remove_log,
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.may_have_log, rules.has_log),
+        submenu="Log",
+        section=30,
     ),
     Action(
         "resync-volume",
