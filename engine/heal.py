@@ -16,7 +16,8 @@ from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
 from engine.dataplane.request import Op, Request
 from engine.dataplane.table import REGION
 from engine.errors import DeviceError, EngineError
-from engine.records import Plex, Ref, Remedy, Severity
+from engine.heal_columns import mend_column
+from engine.records import PieceState, Plex, Ref, Remedy, Severity, Subdisk
 from engine.states import COMPLETE
 from engine.store.uncached import read_strictly
 from engine.units import MIB, align_down, align_up
@@ -58,8 +59,10 @@ class _Cannot(Exception):
 
 def may_be_mended(fault: Fault) -> bool:
     """Whether a fault tells of a place on a LUN, and not of the LUN."""
-    if fault.kind is not FaultKind.LEG or fault.piece is not None or fault.number not in _MEDIUM:
+    if fault.kind is not FaultKind.LEG or fault.number not in _MEDIUM:
         return False
+    if fault.piece is not None:  # what is being filled is never read: it is a piece of a column
+        return fault.op is Op.READ
     return fault.op is Op.READ or (fault.op is Op.WRITE and fault.length <= _LONGEST_WRITE)
 
 
@@ -115,10 +118,11 @@ class Healer:
         with self._committer.lock:
             io = self._committer.ios.get(ref)
             plex = self._committer.config.get(fault.plex) if isinstance(fault.plex, Ref) else None
+            piece = self._committer.config.get(fault.piece) if isinstance(fault.piece, Ref) else None
             disk = self._luns.disk_of(fault.device)
             if io is None or not isinstance(plex, Plex) or disk is None or io.fenced or io.in_doubt:
                 raise _Cannot("it is in no state to be written")
-            if plex.state not in COMPLETE:
+            if plex.state not in COMPLETE or (isinstance(piece, Subdisk) and piece.state is not PieceState.GOOD):
                 return Mended(0, None)  # it has been left out meanwhile
             if self._committer.config.disk(disk).failing:
                 raise _Cannot("its disk is failing")
@@ -128,6 +132,8 @@ class Healer:
         try:
             if not io.table.writable:
                 self._make_writable(ref, fault)
+            if isinstance(piece, Subdisk):
+                return Mended(mend_column(io, slot, fault, piece.column), plex.ref)
             mended = self._mend_all(io, slot, fault)
             self._last_write = (ref, fault) if fault.op is Op.WRITE else self._last_write
             return mended

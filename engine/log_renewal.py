@@ -61,6 +61,7 @@ class LogRenewal:
         self._generations: dict[Ref, str] = {}  # that stand on disk
         self._fresh: dict[Ref, Raid5Log | None] = {}
         self.ended: list[tuple[Ref, str]] = []  # tasks that end because a disk failed under a log
+        self.fenced: list[Ref] = []  # volumes that take no more writes from this transaction on
 
     def __enter__(self) -> LogRenewal:
         return self
@@ -133,6 +134,7 @@ class LogRenewal:
         if not broken and (settled or self._staying(edit.config, ref).isdisjoint(io.suspects)):
             return True
         edit.put(replace(volume, fenced=IN_DOUBT))
+        self.fenced.append(ref)
         return False
 
     def _restarts(self, ref: Ref) -> bool:

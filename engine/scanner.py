@@ -20,6 +20,8 @@ from engine.records import (
     Group,
     GroupState,
     Kind,
+    PieceState,
+    PlexLayout,
     PlexState,
     Ref,
     Remedy,
@@ -477,7 +479,8 @@ def _doubt(edit: Edit, disk: Disk) -> None:
     """Volumes whose only bytes lie on a LUN that was exchanged under its path: nobody knows how old they are."""
     for subdisk in edit.config.subdisks_on(disk.ref):
         plex = edit.config.plex(subdisk.plex)
-        if plex.state in COMPLETE and subdisk.replaces is None:
+        good = subdisk.state is PieceState.GOOD and plex.layout is not PlexLayout.LOG
+        if plex.state in COMPLETE and subdisk.replaces is None and good:
             reason = f"Another file stands at {disk.lun} now than before: its data may be older"
             volume = edit.config.volume(plex.volume)
             edit.put(msgspec.structs.replace(volume, fenced=volume.fenced or f"{reason}."))

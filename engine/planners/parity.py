@@ -11,7 +11,7 @@ from engine.allocate import Shape
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import PieceState, Plex, PlexState, Ref, Subdisk, Task, TaskParams, TaskType, Volume, VolumeStatus
+from engine.records import PieceState, Plex, PlexState, Subdisk, Task, TaskParams, TaskType, Volume
 from engine.rules import listed
 from engine.states import COMPLETE, pieces_out
 from engine.units import format_size
@@ -32,6 +32,15 @@ def resync(config: Config, volume: Volume, ids: Ids) -> Plan:
     if not here and used_again and volume.parity_known:
         return _only_logs(draft, volume, used_again)
     return _rebuild(draft, volume, here, title) if here else _parity(draft, volume, plex, title)
+
+
+def repair_parity(config: Config, volume: Volume, ids: Ids) -> Plan:
+    """All parity is compared with the data, and written anew where it does not follow from them."""
+    title = f"Verify and Repair {volume.name}"
+    if blocked := refuse(title, _problem(config, volume) or rules.no_column_out(config, volume.ref)):
+        return blocked
+    (plex,) = config.plexes_of(volume.ref)
+    return _parity(Draft(config, ids, volume.group), volume, plex, title)
 
 
 def rebuild_task(draft: Draft, volume: Volume, pieces: Sequence[Subdisk], title: str) -> Task:
@@ -99,15 +108,3 @@ def _parity(draft: Draft, volume: Volume, plex: Plex, title: str) -> Plan:
 def parity_bytes(plex: Plex, size: int) -> int:
     """Bytes of parity of a volume of `size` bytes."""
     return size // Shape.of(plex).data_columns
-
-
-def is_degraded(volume: Volume) -> bool:
-    """Whether parity stands for a column now."""
-    return volume.status in (VolumeStatus.DEGRADED, VolumeStatus.DEGRADED_AT_RISK, VolumeStatus.REBUILDING)
-
-
-def needs_resync(config: Config, volume: Ref) -> bool:
-    """Whether a resynchronization has something to do that can be done now."""
-    record = config.volume(volume)
-    out = [piece for plex in config.plexes_of(volume) for piece in pieces_out(config, plex)]
-    return not record.parity_known or any(_is_sound(config, piece) for piece in out)

@@ -6,8 +6,9 @@ from engine import rules
 from engine.commands import ScrubVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.parity import repair_parity
 from engine.plans import Plan, Problem
-from engine.records import Kind, Plex, Ref, Task, TaskParams, TaskState, TaskType, Volume
+from engine.records import Kind, Plex, Ref, Task, TaskParams, TaskState, TaskType, Volume, VolumeLayout
 from engine.rules import counted, listed
 from engine.units import format_size
 
@@ -33,6 +34,8 @@ def _looked(task: Task) -> bool:
 def scrub(config: Config, command: ScrubVolume, ids: Ids) -> Plan:
     """The task that compares, and writes to the other mirrors where they differ from the chosen one."""
     volume, source = config.volume(command.volume), config.plex(command.source)
+    if volume.layout is VolumeLayout.RAID5:
+        return repair_parity(config, volume, ids)
     title = f"Verify and Repair {volume.name}"
     if blocked := refuse(title, _problem(config, volume, source)):
         return blocked

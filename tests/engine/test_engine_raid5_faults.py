@@ -102,6 +102,20 @@ def test_a_column_that_can_not_be_read_is_left_out_or_healed(lab: EngineLab) -> 
     rebuilt(lab, model)
 
 
+def test_a_place_that_can_not_be_read_is_written_again_from_the_other_columns(lab: EngineLab) -> None:
+    model = made(lab)
+    piece = pieces(lab)[0]
+    lab.lun(piece.disk).spoil(piece.disk_offset + 32 * KIB, 12 * KIB)
+    assert lab.read(0, len(model)) == model
+    assert states(lab) == [PieceState.GOOD] * 4
+    assert not lab.lun(piece.disk).spoilt
+    assert lab.config.disk(piece.disk).errors > 0
+    assert not lab.config.disk(piece.disk).failing
+    assert "was mended" in alerts(lab)
+    assert lab.flush() == 0
+    assert parity_is_right(lab)
+
+
 # --- a second column ---
 def test_a_second_column_is_never_given_up_and_a_restart_puts_its_rows_right(lab: EngineLab) -> None:
     model = made(lab)
