@@ -31,6 +31,7 @@ FILE_SYSTEM_KILLS = 60
 LAYOUTS = {
     "mirror": ("layout=mirror",),
     "mirrored stripe": ("layout=mirror-stripe", "columns=2"),
+    "RAID-5": ("layout=raid5", "columns=3"),
 }
 SIZE = "48m"
 
