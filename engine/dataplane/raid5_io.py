@@ -41,16 +41,27 @@ _SMALL_LIMIT = 16 << 10
 
 
 class Job:
-    """A request on its way; what lies before `done` is written. It is `careful` when its batch was too large: it goes
-    on alone, in steps of which all may be logged."""
+    """A request on its way. What lies before `taken` has been given to writers, which have `open` pieces of it."""
 
-    __slots__ = ("careful", "done", "request", "sink")
+    __slots__ = ("open", "request", "sink", "taken", "verdict")
 
     def __init__(self, request: Request, sink: Sink) -> None:
         self.request = request
         self.sink = sink
-        self.done = 0
-        self.careful = False
+        self.taken = self.open = 0
+        self.verdict: Verdict = DONE
+
+    @property
+    def left(self) -> int:
+        """Bytes that no writer has taken yet."""
+        return self.request.length - self.taken
+
+    def take(self, length: int) -> Part:
+        """The next piece of it."""
+        part = Part(self.request, self.request.offset + self.taken, length)
+        self.taken += length
+        self.open += 1
+        return part
 
 
 class Raid5Io:
@@ -75,6 +86,7 @@ class Raid5Io:
         self._waiting: list[Job] = []
         self._threads: list[Thread] = []
         self._closing = False
+        self._broken_row: tuple[Job, Part] | None = None  # whose rest waits, and the piece before it
 
     # What the control thread asks for.
 
@@ -173,75 +185,129 @@ class Raid5Io:
     def _work(self) -> None:
         slot = self._volume.slot("raid5")
         try:
-            while jobs := self._take():
-                self._run(jobs, slot)
+            while pieces := self._take():
+                self._run(pieces, slot)
         finally:
             self._volume.retire(slot)
 
-    def _take(self) -> list[Job]:
-        """What waits, as far as it is short and is about writing; or one long request, or one that makes zeros."""
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._waiting) or self._closing)
-            left, count = self._limit(), 0
-            most = _GATHERED if left >= _SMALL_LIMIT else _GATHERED // 8
-            for job in self._waiting[:most]:
-                if job.request.op is not Op.WRITE or job.request.length > left:
-                    break
-                left -= job.request.length
-                count += 1
-            taken = self._waiting[: max(count, 1)]
-            del self._waiting[: len(taken)]
-            return taken
-
-    def _run(self, jobs: list[Job], slot: Slot) -> None:
-        while jobs:
-            turn, later = (jobs[:1], jobs[1:]) if jobs[0].careful else (jobs, [])
-            parts = [self._next_part(job) for job in turn]
-            table = self._volume.table
-            try:
-                table, verdicts = self._batch(parts, slot, turn[0].careful)
-            except DeviceError:
-                verdicts = [errno.ESHUTDOWN] * len(parts)
-            except Exception:  # a defect in here must not take the writer along
-                verdicts = [self._volume.defect(parts[0].request.op)] * len(parts)
-            told = zip(turn, parts, verdicts, strict=True)
-            jobs = [job for job, part, verdict in told if not self._end(job, part, verdict, table, slot)] + later
-
-    def _next_part(self, job: Job) -> Part:
-        """The next step of a request: whole rows where possible, so that nothing old must be read."""
-        request = job.request
-        offset, left = request.offset + job.done, request.length - job.done
+    def _take(self) -> list[tuple[Job, Part]]:
+        """What waits: writes as far as they are not too much at once, or one piece that makes zeros."""
         geometry = self._volume.table.raid5
         row = geometry.row_bytes if geometry is not None else 1
-        limit = self._limit(job.careful)
-        if request.op is not Op.WRITE:
-            if not offset % row and left >= row:
-                return Part(request, offset, min(left, max(_ZERO_LIMIT, row)) // row * row)
-            return Part(request, offset, min(left, limit, row - offset % row))
-        if left > limit:
-            end = (offset + limit) // row * row
-            left = end - offset if end > offset else limit
-        return Part(request, offset, left)
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_due() or self._closing)
+            if self._waiting and self._waiting[0].request.op is not Op.WRITE:
+                return [self._take_zeros(self._waiting[0], row)]
+            pieces = self._take_writes()
+            self._leave_broken_row(pieces, row)
+            if self._waiting:
+                self._changed.notify()
+            return pieces
 
-    def _end(self, job: Job, part: Part, verdict: Verdict, table: Table, slot: Slot) -> bool:
-        """Whether the request is done with; False when it goes on."""
-        if verdict == TOO_LARGE:
-            if job.careful:
+    def _is_due(self) -> bool:
+        """Whether there is something to do. The beginning of a row alone waits until what lies before it is written:
+        by then the rest of the row may have come."""
+        broken = self._broken_row
+        return len(self._waiting) > (broken is not None and self._waiting[:1] == [broken[0]])
+
+    def _take_writes(self) -> list[tuple[Job, Part]]:
+        pieces: list[tuple[Job, Part]] = []
+        left = self._limit()
+        most = _GATHERED if left >= _SMALL_LIMIT else _GATHERED // 8
+        while self._waiting and len(pieces) < most and left > 0:
+            job = self._waiting[0]
+            if job.request.op is not Op.WRITE:
+                break
+            part = job.take(min(job.left, left))
+            pieces.append((job, part))
+            left -= part.length
+            if not job.left:
+                del self._waiting[0]
+        return pieces
+
+    def _leave_broken_row(self, pieces: list[tuple[Job, Part]], row: int) -> None:
+        """The beginning of a row behind whole ones is left to whoever writes the rest of it: with it the row is whole,
+        too, and nothing old must be read for it."""
+        if not pieces:
+            return
+        job, part = pieces[-1]
+        start, end = part.offset, part.offset + part.length
+        for _, before in reversed(pieces[:-1]):
+            if before.offset + before.length != start:
+                break
+            start = before.offset
+        rest = end % row
+        if not rest or rest >= part.length or end - rest - row < start:
+            return
+        if not job.left:
+            self._waiting.insert(0, job)
+        job.taken -= rest
+        pieces[-1] = self._broken_row = job, part._replace(length=part.length - rest)
+
+    def _take_zeros(self, job: Job, row: int) -> tuple[Job, Part]:
+        """Whole rows, which need no payload in the log, or what lies before or behind them."""
+        offset, left = job.request.offset + job.taken, job.left
+        if not offset % row and left >= row:
+            part = job.take(min(left, max(_ZERO_LIMIT, row)) // row * row)
+        else:
+            part = job.take(min(left, self._limit(), row - offset % row))
+        if not job.left:
+            del self._waiting[0]
+        return job, part
+
+    def _run(self, pieces: list[tuple[Job, Part]], slot: Slot) -> None:
+        table, verdicts = self._try([part for _, part in pieces], slot)
+        for (job, part), verdict in zip(pieces, verdicts, strict=True):
+            if verdict == TOO_LARGE:
+                table, verdict = self._run_carefully(part, slot)
+            self._end(job, verdict, table, slot)
+        with self._changed:
+            if self._broken_row is pieces[-1]:
+                self._broken_row = None
+                self._changed.notify_all()
+
+    def _run_carefully(self, part: Part, slot: Slot) -> tuple[Table, Verdict]:
+        """Alone, in steps of which all may be logged."""
+        at, end = part.offset, part.offset + part.length
+        while True:
+            step = part._replace(offset=at, length=min(end - at, self._limit(careful=True)))
+            table, (verdict,) = self._try([step], slot, careful=True)
+            if verdict == TOO_LARGE:
                 self._flush()  # rows that are only summed are stable by it, and need not be logged as a whole
-            job.careful = True
-        if verdict in (AGAIN, TOO_LARGE):
-            return False
-        job.done += part.length
-        request = job.request
-        if verdict == DONE and job.done < request.length:
-            return False
+                continue
+            at += step.length
+            if verdict != DONE or at >= end:
+                return table, verdict
+
+    def _try(self, parts: Sequence[Part], slot: Slot, *, careful: bool = False) -> tuple[Table, list[Verdict]]:
+        try:
+            while True:
+                table, verdicts = self._batch(parts, slot, careful)
+                if AGAIN not in verdicts:
+                    return table, verdicts
+        except DeviceError:
+            return self._volume.table, [errno.ESHUTDOWN] * len(parts)
+        except Exception:  # a defect in here must not take the writer along
+            return self._volume.table, [self._volume.defect(parts[0].request.op)] * len(parts)
+
+    def _end(self, job: Job, verdict: Verdict, table: Table, slot: Slot) -> None:
+        """A piece is done with; with the last one the request ends, with the first that fails what is left of it."""
+        with self._changed:
+            job.open -= 1
+            if verdict != DONE and job.verdict == DONE:
+                job.verdict = verdict
+                if job.left:
+                    self._waiting.remove(job)
+                    job.taken = job.request.length
+            if job.open or job.left:
+                return
+        request, verdict = job.request, job.verdict
         if verdict == DONE:
             slot.count(request)
             slot.busy_s += self._volume.now() - request.started_s if request.started_s else 0.0
             if request.durable and request.op is not Op.WRITE:
                 verdict = FLUSHES
         self._volume.end_late(request, job.sink, verdict, table)
-        return True
 
     def _batch(self, parts: Sequence[Part], slot: Slot, careful: bool) -> tuple[Table, list[Verdict]]:
         log = self.log
