@@ -61,7 +61,7 @@ def elect(copies: Mapping[bytes, CopyContent], released: Set[bytes] = frozenset(
         apart = _apart(copies, identity, lineage)
         if apart and settled and _never_counted(copies, identity, state.copies):
             continue  # left over from a host that was shut out; what it is apart from does count
-        return _elected(copies, teller, lineage, [*doubts, *apart])
+        return _elected(copies, teller, lineage, [*doubts, *apart], known)
     return None
 
 
@@ -83,6 +83,7 @@ def _elected(
     teller: tuple[bytes, Chain, int],
     lineage: tuple[tuple[int, bytes], ...],
     doubts: list[Doubt],
+    known: Mapping[Identity, Transaction],
 ) -> Elected:
     disk, chain, place = teller
     state = chain.states[place]
@@ -91,7 +92,9 @@ def _elected(
     if lost.number > winner.number and all(doubt.identity != lost for doubt in doubts):
         doubts.append(Doubt(lost, (), ()))
     lacking = [name for name in state.copies if name in copies and copies[name].top != winner]
-    stale = tuple(name for name in lacking if copies[name].top.number < state.durable[0])
+    before = known.get(Identity(*state.durable))
+    newcomers = [name for name in lacking if before is not None and name not in before.copies]  # had no copy to lose
+    stale = tuple(name for name in lacking if copies[name].top.number < state.durable[0] and name not in newcomers)
     behind = tuple(name for name in lacking if name not in stale)
     return Elected(state, chain, place, disk, lineage, tuple(doubts), behind, stale)
 
