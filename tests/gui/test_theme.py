@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QRadioButton, QSpinBox, QStyle, QWidget
 from pytestqt.qtbot import QtBot
 
-from engine.records import VolumeLayout
+from engine.records import Kind, VolumeLayout
 from vea_gui import colors, icons, theme
 from vea_gui.words import TONE_NAMES, Tone
 
@@ -99,6 +99,10 @@ def test_icons_are_drawn_in_both_themes(qapp: QApplication, name: str) -> None:
     assert pictures[0] != pictures[1]
     text = (icons.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
     assert "#" not in text, "an icon takes its colours from the theme"
+
+
+def test_each_kind_of_object_has_an_icon() -> None:
+    assert {kind.value for kind in Kind} <= icons.NAMES
 
 
 def test_each_state_has_an_icon_of_its_own_shape(qapp: QApplication) -> None:
