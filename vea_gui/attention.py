@@ -16,6 +16,7 @@ from vea_gui.words import Tone, status_text, tone_of
 BRING_BACK = "Bring {disks} back and choose Rescan: what it missed is copied. Gone for good: choose Repair Volume."
 BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: there is no other copy of the data."
 UNUSED_HELP = "Bring its LUN back and choose Rescan, or take it off the list."
+EMPTY_HELP = "Bring its LUN back and choose Rescan, choose Replace Disk, or remove it from its disk group."
 DISK_HELP = {
     DiskStatus.MISSING: "Bring its LUN back and choose Rescan. Gone for good: choose Replace Disk.",
     DiskStatus.FAILING: "Once the cause is gone choose Reactivate Disk; else choose Replace Disk.",
@@ -95,14 +96,18 @@ def _disk_actions(disk: Disk) -> tuple[Remedy, ...]:
 
 
 def _volume_ways(config: Config, volume: Volume) -> Iterator[tuple[Remedy, Ref]]:
-    if volume.fenced or volume.status is VolumeStatus.FAILED:
+    disks = _disks_of(config, volume)
+    away = [disk for disk in disks if not disk.present]
+    if volume.status in (VolumeStatus.FAILED, VolumeStatus.MISSING) and away:
+        yield Remedy.RESCAN, away[0].ref
+    elif volume.fenced or volume.status is VolumeStatus.FAILED:
         yield Remedy.START_VOLUME, volume.ref
         yield Remedy.STOP_VOLUME, volume.ref
     elif volume.status in REPAIRABLE:
         yield Remedy.REPAIR_VOLUME, volume.ref
         if volume.layout is not VolumeLayout.RAID5:
             yield Remedy.RESYNC_VOLUME, volume.ref
-    for disk in _disks_of(config, volume):
+    for disk in disks:
         yield from ((action, disk.ref) for action in _disk_actions(disk))
 
 
@@ -116,7 +121,9 @@ def _of_disk(config: Config, disk: Disk, state: str) -> tuple[str, str]:
     names = dict.fromkeys(config.volume_of(subdisk).name for subdisk in config.subdisks_on(disk.ref))
     touched = f"It holds pieces of {listed(sorted(names, key=natural))}." if names else "No volume lies on it."
     helps = DISK_HELP.get(disk.status, "")
-    return f"{state}. {touched}", helps if names or disk.present else UNUSED_HELP
+    if not names and not disk.present:
+        helps = UNUSED_HELP if disk.group is None else EMPTY_HELP
+    return f"{state}. {touched}", helps
 
 
 def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:

@@ -401,10 +401,10 @@ CONNECTION = (
 ALERT = (
     Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
     moment("time", "Date/Time", lambda a: a.time),
-    Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=48),
+    Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=40),
     Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12, go="go-to-object"),
     Column("action", "Action", first_words, width=18, go="begin-remedy"),
-    Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=62),
+    Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=40),
     Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )
 

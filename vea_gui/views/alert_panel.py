@@ -25,7 +25,7 @@ class AlertPanel(QWidget):
         super().__init__()
         self.console = console
         self.page = TablePage(console, "Console", open_alerts(), "session-alerts")
-        self.bar = RemedyBar(console, self.meant, self)
+        self.bar = RemedyBar(console, self.meant, self, "Pick an alert first.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)

@@ -31,7 +31,7 @@ from vea_gui.views.table_view import RecordTableView
 from vea_gui.views.task_panel import ActionButton, TaskPanel
 
 SMALLEST = (900, 560)
-BOTTOM_LINES = 11
+BOTTOM_LINES = 14
 TITLE_BAR = 32  # pixels that a window manager may need above the window
 
 

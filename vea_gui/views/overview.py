@@ -171,7 +171,7 @@ class OverviewPage(QWidget):
         self.headline.setTextFormat(Qt.TextFormat.PlainText)
         self.headline.setWordWrap(True)
         self.troubles = Troubles(console, self)
-        self.remedies = RemedyBar(console, self.troubles.meant, self)
+        self.remedies = RemedyBar(console, self.troubles.meant, self, "Pick an object first.", goes=False)
         self.table = Sheet("Objects", ("Name", "Objects", "Space", "State"), self._open, self)
         self.table.setRowCount(len(FOLDERS))
         layout = QVBoxLayout(self)
@@ -196,7 +196,7 @@ class OverviewPage(QWidget):
             self._fill()
 
     def _follow(self, _: object) -> None:
-        if self.isVisible():
+        if self.isVisible() and self.troubles.rows:
             self.remedies.update_ways()
 
     def _fill(self) -> None:
@@ -205,6 +205,7 @@ class OverviewPage(QWidget):
         self.troubles.setVisible(bool(found))
         self.troubles.show_rows(found[:MOST])
         self.remedies.update_ways()
+        self.remedies.setVisible(bool(found))
         for row, name in enumerate(FOLDERS):
             self._fill_folder(row, name)
         self.table.fit()

@@ -11,6 +11,9 @@ from vea_gui.console import Console
 from vea_gui.remedies import Way, ways
 
 GO = "Go to Object"
+BEGIN = "Begin Remedy"
+NOTHING_HELPS = "Nothing can be begun from here. Read what to do in the row."
+NO_OBJECT = "There is no object to go to."
 
 
 def best_way(console: Console, record: Record) -> Way | None:
@@ -31,10 +34,22 @@ def begin(console: Console, way: Way) -> None:
 
 
 class RemedyBar(QWidget):
-    """Buttons for one record: to the object of an alert, and to what helps. Gone while there is nothing to offer."""
+    """Buttons for one record: to the object of an alert, and to what helps.
 
-    def __init__(self, console: Console, meant: Callable[[], Record | None], parent: QWidget) -> None:
+    Gone while there is nothing to offer, but above a table, where `pick_first` says what is to be picked: a bar that
+    came with the pick would move the row away under the pointer.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        meant: Callable[[], Record | None],
+        parent: QWidget,
+        pick_first: str = "",
+        goes: bool = True,
+    ) -> None:
         super().__init__(parent)
+        self._pick_first, self._goes = pick_first, goes
         self.console = console
         self._meant = meant
         self._way: Way | None = None
@@ -61,17 +76,26 @@ class RemedyBar(QWidget):
         record = self._meant()
         self._way = best_way(self.console, record) if record is not None else None
         self.go.setVisible(isinstance(record, Alert) and self.console.config.get(record.object) is not None)
-        reason = why_not(self.console, self._way) if self._way is not None else ""
         words = self._way.words if self._way is not None else ""
+        reason = why_not(self.console, self._way) if self._way is not None else ""
+        if self._pick_first:
+            none = self._pick_first if record is None else ""
+            self._say(self.go, "" if not self.go.isHidden() else none or NO_OBJECT)
+            self.go.setVisible(self._goes)
+            words, reason = words or BEGIN, reason or (none or NOTHING_HELPS if self._way is None else "")
         self.remedy.setVisible(bool(words))
         if self.remedy.text() != words:
             self.remedy.setText(words)
             self.remedy.setAccessibleName(words)
-        self.remedy.setEnabled(not reason)
-        self.remedy.setToolTip(reason)
-        self.remedy.setAccessibleDescription(reason)
+        self._say(self.remedy, reason)
         self.reason.setText(reason)
-        self.setVisible(not self.go.isHidden() or not self.remedy.isHidden())
+        self.setVisible(bool(self._pick_first) or not self.go.isHidden() or not self.remedy.isHidden())
+
+    def _say(self, button: QPushButton, reason: str) -> None:
+        """A button that is grey says why."""
+        button.setEnabled(not reason)
+        button.setToolTip(reason)
+        button.setAccessibleDescription(reason)
 
     def _go(self) -> None:
         record = self._meant()
