@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from engine.tasks.runner import TaskRunner
 
-COPYING = frozenset({TaskType.RESYNC, TaskType.ADD_MIRROR, TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK})
+COPYING = frozenset(
+    {TaskType.RESYNC, TaskType.ADD_MIRROR, TaskType.ADD_COLUMN, TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK}
+)
 """Tasks whose copy is worthless once its source is not believed, or a write has missed one of its places."""
 
 

@@ -31,6 +31,7 @@ NAMES: dict[type[Command], str] = {
     c.VerifyVolume: "Verify",
     c.ScrubVolume: "Verify and Repair",
     c.SetVolumeUsage: "Set Volume Usage",
+    c.AddColumn: "Add Column",
     c.AddMirrors: "Add Mirror",
     c.RemoveMirrors: "Remove Mirror",
     c.BreakMirror: "Break Mirror",

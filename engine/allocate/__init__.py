@@ -1,5 +1,6 @@
 """Where space comes from: pure functions from a configuration and a wish to pieces of disks."""
 
+from engine.allocate.columns import widen_plexes, widened
 from engine.allocate.create import Wish, place_plexes
 from engine.allocate.fill import Column
 from engine.allocate.grow import Growth, Tail, grow_columns, hidden_tails
@@ -47,5 +48,7 @@ __all__ = [
     "shape_of",
     "usable_disks",
     "wants_log",
+    "widen_plexes",
+    "widened",
     "without",
 ]

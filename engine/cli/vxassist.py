@@ -144,6 +144,13 @@ def _shrink(session: Session, words: Words, *, by: bool) -> int:
     return session.carry_out(ShrinkVolume(volume=volume.ref, size=target, force=words.has("-f")))
 
 
+def _add_column(session: Session, words: Words) -> int:
+    from engine.commands import AddColumn
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(AddColumn(volume=volume.ref, disks=_alloc(session, words)))
+
+
 def _resize_file_system(session: Session, words: Words) -> int:
     from engine.commands import MAX_SIZE, ResizeFileSystem
 
@@ -271,6 +278,13 @@ TOOL = Tool(
             _shrink_by,
             options=(FORCE,),
             examples=("vxassist -g dg1 shrinkby ev 256m --plan",),
+        ),
+        Form(
+            "addcolumn VOLUME",
+            "Give a striped volume one more column while it is in use.",
+            _add_column,
+            settings=_ALLOC,
+            examples=("vxassist -g dg1 addcolumn sv alloc=Harddisk5 --plan",),
         ),
         Form(
             "resizefs VOLUME [SIZE]",

@@ -26,6 +26,7 @@ from engine.commands.settings import ChangeSettings, SendTestNotification
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
 from engine.commands.volumes import (
+    AddColumn,
     AddLog,
     CreateVolume,
     DeleteVolumes,
@@ -46,6 +47,7 @@ __all__ = [
     "MAX_SIZE",
     "AbortTask",
     "AcknowledgeAlerts",
+    "AddColumn",
     "AddDisks",
     "AddLog",
     "AddLuns",
@@ -106,7 +108,7 @@ AnyCommand: TypeAlias = (
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
     | RestoreConfiguration
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
-    | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume | ResizeFileSystem
+    | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume | ResizeFileSystem | AddColumn
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts

@@ -62,6 +62,13 @@ class ResizeFileSystem(Command, frozen=True, kw_only=True, tag=True):
     size: int = MAX_SIZE
 
 
+class AddColumn(Command, frozen=True, kw_only=True, tag=True):
+    """One more column for every striped mirror; `disks` says where it goes, () lets the engine choose."""
+
+    volume: Ref
+    disks: tuple[Ref, ...] = ()
+
+
 class StartVolumes(Command, frozen=True, kw_only=True, tag=True):
     volumes: tuple[Ref, ...]
     force: bool = False  # RAID-5 that lacks a column and whose parity may be wrong: what cannot be known is guessed

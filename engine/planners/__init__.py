@@ -9,6 +9,7 @@ from engine.commands import Command
 from engine.config import Config
 from engine.planners import (
     backups,
+    columns,
     disks,
     file_system,
     groups,
@@ -55,6 +56,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.VerifyVolume: plexes.verify,
     commands.ScrubVolume: scrub.scrub,
     commands.ShrinkVolume: shrink.shrink,
+    commands.AddColumn: columns.add,
     commands.ResizeFileSystem: file_system.resize,
     commands.SetVolumeUsage: mirrors.set_usage,
     commands.AddLog: logs.add,

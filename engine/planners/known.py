@@ -8,6 +8,7 @@ import msgspec
 
 from engine.commands import (
     AcknowledgeAlerts,
+    AddColumn,
     AddLog,
     AddMirrors,
     ChangeSettings,
@@ -45,6 +46,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
 }
 _MAY_BE_EMPTY = (
     AcknowledgeAlerts,
+    AddColumn,
     AddLog,
     AddMirrors,
     ChangeSettings,

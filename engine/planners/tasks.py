@@ -19,7 +19,9 @@ _ABORT_LEAVES = {
     TaskType.RESYNC: "The mirrors that were being filled stay out of use until the next resynchronization.",
     TaskType.MOVE_SUBDISK: "Everything stays where it was.",
     TaskType.EVACUATE_DISK: "What has moved already stays at its new place.",
+    TaskType.ADD_COLUMN: "The volume keeps the columns that it had.",
     TaskType.VERIFY: "Nothing changes.",
+    TaskType.SCRUB: "What has been repaired stays so.",
     TaskType.REBUILD: "What was being rebuilt stays out of use until the next resynchronization.",
     TaskType.PARITY: "Parity that was not known to be right stays in doubt until the next resynchronization.",
 }

@@ -16,6 +16,7 @@ class TaskType(enum.StrEnum):
     CREATE_VOLUME = "Create Volume"
     GROW_VOLUME = "Expand Volume"
     ADD_MIRROR = "Add Mirror"
+    ADD_COLUMN = "Add Column"
     RESYNC = "Mirror Resynchronization"
     MOVE_SUBDISK = "Move Subdisk"
     EVACUATE_DISK = "Evacuate Disk"
@@ -50,6 +51,7 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     size: int = 0  # the size to publish at the end (create, grow)
     disk: Ref | None = None  # evacuate
     groups: tuple[Ref, ...] = ()
+    leaving: tuple[Ref, ...] = ()  # plexes that `plexes` take over from, one from one, once they are complete
     ranges: tuple[tuple[int, int], ...] = ()  # (offset, length) in the volume: where its plexes were found to differ
     whole: bool = False  # every byte is copied, whatever the dirty map says
     lineage: str = ""  # the knowledge of a dirty map that the checkpoint counts in; empty: in bytes of the volume

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.config import Config, Edit
 from engine.records import Task, TaskType
-from engine.tasks import create, grow, mirror, move, parity, rebuild, resync, scrub, verify
+from engine.tasks import create, grow, mirror, move, parity, rebuild, relayout, resync, scrub, verify
 from engine.tasks.steps import Steps
 
 
@@ -22,6 +22,7 @@ class TaskKind(NamedTuple):
 KINDS: Mapping[TaskType, TaskKind] = {
     TaskType.CREATE_VOLUME: TaskKind(create.steps, create.undo, copies=False),
     TaskType.GROW_VOLUME: TaskKind(grow.steps, grow.undo, copies=False),
+    TaskType.ADD_COLUMN: TaskKind(relayout.steps, relayout.undo, copies=True),
     TaskType.ADD_MIRROR: TaskKind(mirror.steps, mirror.undo, copies=True),
     TaskType.RESYNC: TaskKind(resync.steps, resync.undo, copies=True),
     TaskType.MOVE_SUBDISK: TaskKind(move.steps, move.undo, copies=True),

@@ -176,6 +176,13 @@ def end_task(edit: Edit, task: Task) -> None:
         for ref in params.plexes:
             edit.put(replace(edit.config.plex(ref), state=PlexState.ACTIVE))
         edit.put(replace(edit.config.volume(params.volume), source=None))
+    if params.volume is not None and task.type is TaskType.ADD_COLUMN:
+        for old, new in zip(params.leaving, params.plexes, strict=True):
+            for subdisk in edit.config.subdisks_of(old):
+                edit.drop(subdisk.ref)
+            name = edit.config.plex(old).name
+            edit.drop(old)
+            edit.put(replace(edit.config.plex(new), name=name, state=PlexState.ACTIVE))
     if task.type in (TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK):
         _take_over(edit, params.subdisks)
     edit.put(replace(task, state=TaskState.COMPLETED))

@@ -11,7 +11,9 @@ from engine.units import MIB, format_band, format_exact, format_size
 from vea_gui.words import Tone
 
 ZEROING = frozenset({TaskType.CREATE_VOLUME, TaskType.GROW_VOLUME})
-COPYING = frozenset({TaskType.ADD_MIRROR, TaskType.RESYNC, TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK})
+COPYING = frozenset(
+    {TaskType.ADD_MIRROR, TaskType.ADD_COLUMN, TaskType.RESYNC, TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK}
+)
 SLOWEST, FASTEST = 100 * MIB, 500 * MIB
 """Bytes a second that are supposed where nothing of the kind has been done on this host yet."""
 TELLING_BYTES = 64 * MIB
