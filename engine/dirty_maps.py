@@ -314,11 +314,12 @@ def _owner(group: Ref, volume: Ref, region_size: int, place: LogPlace) -> PageOw
 
 
 def _union(told: list[list[Page | None]], count: int) -> bytes | None:
-    """A region is dirty when any place says so. A page that no place tells makes all unknown."""
+    """A region is dirty when any place says so. A page that no place tells makes all unknown, and so does one that a
+    single place tells with doubt: a power cut tears what was on its way to both, but then both tell what was before."""
     regions = bytearray(count)
     for page in range(-(-count // DIRTY_PAGE_REGIONS)):
         known = [found for pages in told if page < len(pages) and (found := pages[page]) is not None]
-        if not known:
+        if not known or (len(known) == 1 and known[0].doubtful):
             return None
         low = page * DIRTY_PAGE_REGIONS
         size = min(DIRTY_PAGE_REGIONS, count - low)

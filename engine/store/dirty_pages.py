@@ -35,10 +35,15 @@ class PageOwner(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page as it was found: bit `n` of `bits`, from the lowest of the first byte on, is region `n` of the page."""
+    """A page as it was found: bit `n` of `bits`, from the lowest of the first byte on, is region `n` of the page.
+
+    A page is `doubtful` when its other slot is broken: a write that the power cut tore, or a newer page that was spoilt
+    later. Without another place that tells it, nobody knows.
+    """
 
     sequence: int
     bits: bytes
+    doubtful: bool = False
 
 
 class DirtyPages:
@@ -90,7 +95,8 @@ def newest_sequences(device: BlockDevice, start: int, owner: PageOwner, pages: i
     found = []
     for page in range(pages):
         try:
-            found.append(max((sequence for _, sequence, _ in _slots(device, start, owner, page)), default=0))
+            slots, _ = _slots(device, start, owner, page)
+            found.append(max((sequence for _, sequence, _ in slots), default=0))
         except (DeviceError, RangeError):
             found.append(0)
     return found
@@ -100,20 +106,25 @@ def _read_page(device: BlockDevice, start: int, owner: PageOwner, page: int, pag
     """Of two good slots the newer one. When they can't be read, the newer one is not known, and so the page is not."""
     expected = _HEAD.pack(owner.volume, owner.generation, owner.region_size, page, pages)
     try:
-        slots = _slots(device, start, owner, page)
+        slots, broken = _slots(device, start, owner, page)
     except (DeviceError, RangeError):
         return None
-    found = [
-        Page(sequence, body[_HEAD.size :])
+    ours = [
+        (sequence, body[_HEAD.size :])
         for slot, sequence, body in slots
         if body.startswith(expected) and sequence % DIRTY_PAGE_SLOTS == slot
     ]
-    return max(found, key=lambda one: one.sequence, default=None)
+    if not ours:
+        return None
+    sequence, bits = max(ours)
+    return Page(sequence, bits, broken or any(other > sequence for _, other, _ in slots))
 
 
-def _slots(device: BlockDevice, start: int, owner: PageOwner, page: int) -> list[tuple[int, int, bytes]]:
-    """Each whole block of a page: its slot, its sequence number, its body."""
+def _slots(device: BlockDevice, start: int, owner: PageOwner, page: int) -> tuple[list[tuple[int, int, bytes]], bool]:
+    """Each whole block of a page: its slot, its sequence number, its body; and whether a slot holds what is not whole,
+    or not in its place."""
     found = []
+    broken = False
     data = memoryview(read_uncached(device, _slot_offset(start, page, 0), DIRTY_PAGE_SLOTS * METADATA_BLOCK))
     for slot in range(DIRTY_PAGE_SLOTS):
         block = data[slot * METADATA_BLOCK : (slot + 1) * METADATA_BLOCK]
@@ -121,10 +132,13 @@ def _slots(device: BlockDevice, start: int, owner: PageOwner, page: int) -> list
         try:
             sealed = unseal(block, kind=Block.DIRTY_MAP, offset=offset, disk=owner.disk, group=owner.group)
         except MetadataError:
+            broken = True
             continue
         if sealed is not None and len(sealed.body) == _HEAD.size + BITMAP_BYTES:
             found.append((slot, sealed.transaction, sealed.body))
-    return found
+        else:
+            broken = broken or any(block)
+    return found, broken
 
 
 def _slot_offset(start: int, page: int, slot: int) -> int:
