@@ -13,7 +13,7 @@ import msgspec
 from PySide6.QtWidgets import QApplication
 
 from engine.commands import Move, Rename, Target, encode
-from engine.records import Disk, Group, GroupState, Kind, Record, Task, TaskState, TaskType
+from engine.records import Disk, Group, GroupState, Kind, Origin, Record, Task, TaskState, TaskType
 from engine.units import MIB
 from tests.gui import sample_lab
 from tests.gui.cut_text import cut, nameless, unsaid
@@ -28,6 +28,7 @@ from vea_gui.wizards.dialog import FormDialog
 
 EV, PIECE, OTHER_PIECE, TASK = ref(Kind.VOLUME, 1), ref(Kind.SUBDISK, 1), ref(Kind.SUBDISK, 3), ref(Kind.TASK, 1)
 DISKS = [ref(Kind.DISK, number) for number in range(12)]
+LOST = ref(Kind.DISK, 5)
 DEADLINE_S = 20.0
 
 Show = tuple[str, str, FormDialog]
@@ -39,6 +40,10 @@ def gallery_records() -> list[Record]:
     for record in sample_lab.records():
         if isinstance(record, Disk) and record.name == "Harddisk8":
             record = msgspec.structs.replace(record, content="Microsoft dynamic disk (LDM) of another computer")
+        if record.ref == LOST:
+            record = msgspec.structs.replace(record, present=False, lun="")
+        if record.ref == OTHER_PIECE:
+            record = msgspec.structs.replace(record, origin=Origin(DISKS[4], 1 << 30))
         if record.ref == EV:
             record = msgspec.structs.replace(record, name="accounting-database-2026_backup")
         records.append(record)
@@ -58,6 +63,7 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("import_group", [ref(Kind.GROUP, 2)], ()),
         ("resize_volume", [EV], ()),
         ("repair_mirrors", [EV], ()),
+        ("add_column", [ref(Kind.VOLUME, 2)], ()),
         ("resize_file_system", [EV], ()),
         ("restore_configuration", [GROUP], ()),
         ("add_mirror", [EV], ()),
@@ -70,6 +76,9 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("evacuate_disk", [DISKS[0]], ()),
         ("split_subdisk", [PIECE], ()),
         ("join_subdisks", [PIECE], ()),
+        ("replace_disk", [LOST], ()),
+        ("repair_volume", [ref(Kind.VOLUME, 2)], ()),
+        ("undo_relocation", [DISKS[4]], ()),
         ("rename", [EV], ()),
         ("set_disk_usage", [DISKS[2], DISKS[3]], ()),
         ("add_lun", [], ()),
