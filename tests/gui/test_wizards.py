@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 import vea_gui
 from engine.commands import (
+    AddColumn,
     AddDisks,
     AddLuns,
     AddMirrors,
@@ -355,6 +356,13 @@ def test_a_saved_configuration_is_chosen_from_a_list(qtbot: QtBot, console: Cons
     shown = driver.dialog.control("backup").rows.item(0).text()
     assert "4 volumes on 6 disks, before: Delete Volume old" in shown
     assert "not there any more" in driver.reason("backup")  # this engine keeps no files
+
+
+def test_a_column_is_added_to_a_chosen_disk(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "add_column", [ST]).fill(choice="Manually", disks=["Harddisk4"])
+    assert "Copy 512 MiB to 3 columns" in driver.steps()
+    driver.finish()
+    assert api.submitted == [AddColumn(volume=ST, disks=(disk(4),))]
 
 
 def test_verify_and_repair_asks_which_mirror_is_right(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from engine import rules
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, Ref, Subdisk, Task, Volume
+from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, PlexLayout, Ref, Subdisk, Task, Volume
 from engine.states import pieces_out
 from vea_gui.action_rows import Reason, WhyNot
 from vea_gui.selection import Selection
@@ -242,6 +242,13 @@ def two_present(config: Config, volume: Ref) -> Problem | None:
     """Two mirrors at least have all their disks."""
     missing = [rules.plex_present(config, plex.ref) for plex in config.plexes_of(volume)]
     return None if missing.count(None) > 1 else first(missing)
+
+
+def is_striped(config: Config, volume: Ref) -> Problem | None:
+    """A striped mirror can get one more column."""
+    if any(plex.layout is PlexLayout.STRIPE for plex in config.plexes_of(volume)):
+        return None
+    return Problem(f"{config.volume(volume).name} is not striped.", "Choose a striped volume.", volume)
 
 
 def two_complete(config: Config, volume: Ref) -> Problem | None:

@@ -98,6 +98,14 @@ ROWS = (
         section=30,
     ),
     Action(
+        "add-column",
+        "Add Column...",
+        lambda console, selection: console.ask("add_column", selection),
+        VOLUME,
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.is_striped),
+        section=35,
+    ),
+    Action(
         "resize-file-system",
         "Resize...",
         lambda console, selection: console.ask("resize_file_system", selection),

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDialog
 from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.wizards.backups import restore_configuration
+from vea_gui.wizards.columns import add_column
 from vea_gui.wizards.dialog import FormDialog
 from vea_gui.wizards.file_system import resize_file_system
 from vea_gui.wizards.form import Form
@@ -31,6 +32,7 @@ FORMS: dict[str, Callable[..., Form]] = {
     "restore_configuration": restore_configuration,
     "new_volume": new_volume,
     "resize_volume": resize_volume,
+    "add_column": add_column,
     "resize_file_system": resize_file_system,
     "repair_mirrors": repair_mirrors,
     "add_mirror": add_mirror,
