@@ -38,7 +38,7 @@ from engine.store.scan import scan
 from engine.teller import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from engine import commands
     from engine.commit import Committer
@@ -181,6 +181,7 @@ class Scanner:
 
     def _settle(self, here: set[str], found: Found, contents: dict[str, str], import_ours: bool) -> None:
         self._luns.refresh()
+        self._leave_overwritten(found)
         claimed = self._bind_all(found)
         there = {lun.path for lun in self._luns if lun.path in here and lun.present()}
         contents |= self._ours(found, claimed)
@@ -196,13 +197,8 @@ class Scanner:
         replaced = self._luns.replaced()
         gone = {lun.disk for lun in replaced}
 
-        def change(edit: Edit) -> None:
-            for disk in edit.config.all(Kind.DISK, Disk):
-                if disk.ref in gone:
-                    edit.put(msgspec.structs.replace(disk, present=False, lun=""))
-
         if replaced:
-            self._committer.commit(change)
+            self._committer.commit(lambda edit: _send_away(edit, gone))
             for group in sorted(self._committer.stores):
                 self._settle_group(group)
         for lun in replaced:
@@ -210,6 +206,22 @@ class Scanner:
                 self._luns.reopen(lun)
                 if lun.disk is not None:
                     self._exchanged.add(lun.disk)
+
+    def _leave_overwritten(self, found: Found) -> None:
+        """Somebody has written over a disk that is in use, an old copy of it, say: nothing on it is believed, and it
+        comes back as one that was away."""
+        suspects = {disk for told in found.groups.values() for disk in told.stale}
+        overwritten = {
+            disk.ref
+            for group, store in self._committer.stores.items()
+            for disk in self._committer.config.disks_of(group)
+            if disk.ref.id in suspects and store.lags(disk.ref)
+        }
+        if overwritten:
+            self._committer.commit(lambda edit: _send_away(edit, overwritten))
+            for group in sorted(self._committer.stores):
+                self._settle_group(group)
+            self._exchanged |= overwritten
 
     def _ours(self, found: Found, claimed: dict[str, str]) -> dict[str, str]:
         """What labels of this program say that forbids to use a LUN as a free one."""
@@ -473,6 +485,13 @@ class Scanner:
 
     def _disk_names(self) -> Iterable[str]:
         return [disk.name for disk in self._committer.config.all(Kind.DISK, Disk)]
+
+
+def _send_away(edit: Edit, gone: Collection[Ref | None]) -> None:
+    """These disks are not there."""
+    for disk in edit.config.all(Kind.DISK, Disk):
+        if disk.ref in gone:
+            edit.put(msgspec.structs.replace(disk, present=False, lun=""))
 
 
 def _doubt(edit: Edit, disk: Disk) -> None:

@@ -37,6 +37,8 @@ class Teller:
         for sentence in found.problems:
             if sentence not in self._told:
                 about = disks.get(sentence)
+                if about is not None and config.disk(about).present:
+                    continue  # it is in use: only the look can't tell it from a copy that stands beside it
                 if about is None:
                     self._committer.alert(Severity.WARNING, sentence)
                 else:

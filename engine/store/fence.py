@@ -32,20 +32,25 @@ class Stamped(NamedTuple):
     places: tuple[tuple[BlockDevice, Label], ...]
 
     def is_strange(self) -> bool:
-        """Whether any stamp is not that import's. What can't be read is no stranger's."""
+        """Whether any stamp is not that import's, or all are gone. What can't be read is no stranger's, and one disk
+        without a stamp among others that have it is damaged, not taken."""
+        gone = ours = 0
         for device, label in self.places:
             try:
                 stamp = read_stamp(device, label)
             except (MetadataError, DeviceError, RangeError):
                 continue
-            if stamp is None or stamp.serial != self.serial:
+            if stamp is not None and stamp.serial != self.serial:
                 return True
-        return False
+            gone, ours = gone + (stamp is None), ours + (stamp is not None)
+        return gone > 0 and not ours
 
 
 def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fence:
-    """Read the import stamps of the disks that hold copies: all of them have to be those of import `serial`."""
+    """Read the import stamps of the disks that hold copies: none may be another one's than that of import `serial`. A
+    disk without any among others that have it was overwritten, which is no host's doing: hosts write stamps."""
     doubtful: list[str] = []
+    gone: list[str] = []
     ours = 0
     for ref in copies:
         if not roster.works(ref):
@@ -58,9 +63,14 @@ def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fenc
             continue
         except (DeviceError, RangeError):
             continue  # its write will fail as well, and that is dealt with there
-        if stamp is None or stamp.serial != serial:
+        if stamp is None:
+            gone.append(member.device.name)
+        elif stamp.serial != serial:
             return Fence(_taken(stamp, member.device.name), taken=True, stamp=stamp)
-        ours += 1
+        else:
+            ours += 1
+    if gone and not ours:
+        return Fence(_taken(None, ", ".join(gone)), taken=True)
     if doubtful and not ours:
         return Fence(f"The import stamp can't be read on {', '.join(doubtful)}: another host may have the group.")
     return Fence()

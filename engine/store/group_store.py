@@ -325,6 +325,16 @@ class GroupStore:
         """Whether a disk's LUN is in use here and has taken everything that was written to it."""
         return self._roster.works(ref)
 
+    def lags(self, ref: Ref) -> bool:
+        """Whether the copy on a disk that works is not what was last written to it: somebody has overwritten it."""
+        if ref not in self._copies or not self._roster.works(ref):
+            return False
+        member = self._roster[ref]
+        try:
+            return read_copy(member.device, member.label).newest != self._durable
+        except (MetadataError, DeviceError, RangeError):
+            return True
+
     def distrust(self) -> None:
         """The caller has taken back what was written last: the next commit writes all that differs."""
         self._distrusted = True
