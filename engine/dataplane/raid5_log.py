@@ -158,8 +158,7 @@ class Raid5Log:
             self._note_sums(entry)
         try:
             for copy in self.copies:
-                if rows:
-                    self._write(copy, copy.offset + room, b"".join(rows), durable=False)
+                self._keep_rows(copy, room, rows)
                 self._write_entry(copy, at, entry, parts)
         except LogFailed as failure:
             self._fail(failure)
@@ -341,6 +340,12 @@ class Raid5Log:
                 count = extent.length if extent.kind is ExtentKind.ZERO else 1
                 for row in range(extent.first, extent.first + count):
                     self._summed.pop(row, None)
+
+    def _keep_rows(self, copy: LogCopy, room: int, rows: Sequence[Data]) -> None:
+        at = copy.offset + room
+        for part in rows:
+            self._write(copy, at, part, durable=False)
+            at += len(part)
 
     def _write_entry(self, copy: LogCopy, at: int, entry: Entry, parts: Sequence[Data]) -> None:
         buffer = entry_head(copy, self.owner, at, entry)

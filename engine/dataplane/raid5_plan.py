@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from engine.dataplane.parity import xor_of
-from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent, payload_checksum
 from engine.dataplane.raid5_rows import LegError, Lost, combine, read_unit, reconstruct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.dataplane.raid5_map import Raid5Map
     from engine.dataplane.raid5_rows import RowTrust
@@ -67,12 +69,22 @@ class LegWrite(NamedTuple):
 
 
 class RowPlan(NamedTuple):
-    """What a row's write does: log extents with their payloads, and legs."""
+    """What the write of one row, or of several whole ones, does: log extents with their payloads, and legs."""
 
-    write: RowWrite
+    parity: Raid5Map
+    rows: range
+    whole: bool
+    durable: bool
     extents: list[LogExtent]
     parts: list[memoryview]
     legs: list[LegWrite]
+
+    @property
+    def sums(self) -> list[int]:
+        """Of whole rows, the checksum of each column's unit, row by row."""
+        unit, legs = self.parity.geometry.unit, sorted(self.legs)
+        starts = range(0, len(self.rows) * unit, unit)
+        return [payload_checksum((leg.data[start : start + unit],)) for start in starts for leg in legs]
 
 
 def merged(runs: list[Run]) -> list[Run]:
@@ -93,28 +105,8 @@ def merged(runs: list[Run]) -> list[Run]:
     return found
 
 
-def plan_row(trust: RowTrust, write: RowWrite, *, whole: bool = False) -> RowPlan:
-    """Read what is needed and compute the parity. LegError or Lost when too little of the row can be read. `whole`:
-    all of the row is to be written, also where nothing new comes."""
-    write.merge()
-    if whole and not write.is_full:
-        _complete(trust, write)
-    if write.is_full:
-        return _plan_full(trust, write)
-    parity, row, geometry = write.parity, write.row, write.parity.geometry
-    plan = RowPlan(write, [], [], [])
-    for number in sorted(write.runs):
-        for run in write.runs[number]:
-            _change(plan, geometry.data(row, number), run.low, run.data)
-    for low, touched in _bands(write):
-        new = _new_parity(trust, parity, row, low, touched)
-        if new is not None:
-            _change(plan, geometry.parity(row), low, new)
-    return plan
-
-
-def _complete(trust: RowTrust, write: RowWrite) -> None:
-    """Put the new bytes among the old ones."""
+def complete(trust: RowTrust, write: RowWrite) -> None:
+    """Make a part of a row all of it: the new bytes among the old ones. LegError or Lost when those can't be read."""
     geometry = write.parity.geometry
     for number in range(geometry.columns - 1):
         unit = memoryview(bytearray(geometry.unit))
@@ -130,20 +122,45 @@ def _complete(trust: RowTrust, write: RowWrite) -> None:
         write.runs[number] = [Run(0, unit)]
 
 
-def _plan_full(trust: RowTrust, write: RowWrite) -> RowPlan:
-    """The parity isn't logged: it follows from the data."""
+def plan_rows(writes: Sequence[RowWrite]) -> RowPlan:
+    """Consecutive whole rows of one segment: nothing is read, each column is one piece, and parity isn't logged, as it
+    follows from the data."""
+    first = writes[0]
+    parity, geometry, count = first.parity, first.parity.geometry, len(writes)
+    whole = b"".join(write.runs[number][0].data for write in writes for number in range(geometry.columns - 1))
+    data = np.frombuffer(whole, np.uint8).reshape(count, geometry.columns - 1, geometry.unit)
+    columns = np.empty((geometry.columns, count, geometry.unit), np.uint8)
+    for turn in range(min(count, geometry.columns)):  # rows that have their parity in the same column
+        row, same = first.row + turn, slice(turn, None, geometry.columns)
+        own = columns[geometry.parity(row), same]
+        np.bitwise_xor(data[same, 0], data[same, 1], out=own)
+        for number in range(geometry.columns - 1):
+            columns[geometry.data(row, number), same] = data[same, number]
+            if number > 1:
+                np.bitwise_xor(own, data[same, number], out=own)
+    rows = range(first.row, first.row + count)
+    extents = [LogExtent(ExtentKind.ROW, 0, 0, row, geometry.unit) for row in rows]
+    at = first.row * geometry.unit
+    legs = [LegWrite(column, at, units.reshape(-1).data) for column, units in enumerate(columns)]
+    return RowPlan(parity, rows, True, first.durable, extents, [memoryview(whole)], legs)
+
+
+def plan_part(trust: RowTrust, write: RowWrite) -> RowPlan:
+    """A part of a row: read what is needed and compute the parity. LegError or Lost when too little can be read."""
     parity, row, geometry = write.parity, write.row, write.parity.geometry
-    if len(trust.out(parity, row)) > 1:
-        raise Lost
-    units = [write.runs[number][0].data for number in range(geometry.columns - 1)]
-    at = row * geometry.unit
-    legs = [LegWrite(geometry.data(row, number), at, data) for number, data in enumerate(units)]
-    legs.append(LegWrite(geometry.parity(row), at, xor_of(units)))
-    return RowPlan(write, [LogExtent(ExtentKind.ROW, 0, 0, row, geometry.unit)], units, legs)
+    plan = RowPlan(parity, range(row, row + 1), False, write.durable, [], [], [])
+    for number in sorted(write.runs):
+        for run in write.runs[number]:
+            _change(plan, geometry.data(row, number), run.low, run.data)
+    for low, touched in _bands(write):
+        new = _new_parity(trust, parity, row, low, touched)
+        if new is not None:
+            _change(plan, geometry.parity(row), low, new)
+    return plan
 
 
 def _change(plan: RowPlan, column: int, low: int, data: memoryview) -> None:
-    at = plan.write.row * plan.write.parity.geometry.unit + low
+    at = plan.rows.start * plan.parity.geometry.unit + low
     plan.extents.append(LogExtent(ExtentKind.COLUMN, column, 0, at, len(data)))
     plan.parts.append(data)
     plan.legs.append(LegWrite(column, at, data))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
 from engine.dataplane.raid5_log import LogFailed, entry_size
-from engine.dataplane.raid5_log_format import ExtentKind, LogExtent, payload_checksum
-from engine.dataplane.raid5_plan import RowWrite, plan_row
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
+from engine.dataplane.raid5_plan import RowWrite, complete, plan_part, plan_rows
 from engine.dataplane.raid5_read import raid5_fault
 from engine.dataplane.raid5_rows import LegError, Lost, map_of
 from engine.dataplane.request import Op
@@ -139,7 +139,7 @@ class Batch:
     # With the rows locked.
 
     def _change(self) -> None:
-        plans = [plan for row in sorted(self._rows) if (plan := self._plan(row)) is not None]
+        plans = self._plan()
         zeros = [zero for zero in self._zeros if not self._refuse_zero(zero)]
         if not plans and not zeros:
             return
@@ -159,14 +159,32 @@ class Batch:
         if log is not None and not self._failed:
             log.done(sequence)
 
-    def _plan(self, row: int) -> RowPlan | None:
-        try:
-            whole = self._log is not None and self._log.is_summed(row)
-            return plan_row(self._trust, self._rows[row], whole=whole)
-        except (LegError, Lost):
-            for index in self._parts_of[row]:
-                self._verdicts[index] = errno.EIO
-            return None
+    def _plan(self) -> list[RowPlan]:
+        plans: list[RowPlan] = []
+        whole: list[RowWrite] = []  # consecutive, and not planned yet
+        for row in sorted(self._rows):
+            write = self._rows[row]
+            try:
+                if self._make_whole(write):
+                    if whole and not _follows(whole[-1], write):
+                        plans.append(plan_rows(whole))
+                        whole = []
+                    whole.append(write)
+                else:
+                    plans.append(plan_part(self._trust, write))
+            except (LegError, Lost):
+                for index in self._parts_of[row]:
+                    self._verdicts[index] = errno.EIO
+        return [*plans, plan_rows(whole)] if whole else plans
+
+    def _make_whole(self, write: RowWrite) -> bool:
+        """Whether all of the row is to be written, as all of it is new or the log does not know it well enough."""
+        if len(self._trust.out(write.parity, write.row)) > 1:
+            raise Lost
+        write.merge()
+        if not write.is_full and self._log is not None and self._log.is_summed(write.row):
+            complete(self._trust, write)
+        return write.is_full
 
     def _refuse_zero(self, zero: _ZeroRows) -> bool:
         if len(zero.parity.out) < 2:
@@ -187,7 +205,7 @@ class Batch:
         rows: list[memoryview] = []
         for plan in summed if room else ():
             extents += [extent._replace(kind=ExtentKind.SUM) for extent in plan.extents]
-            sums += [payload_checksum((leg.data,)) for leg in sorted(plan.legs)]
+            sums += plan.sums
             rows += plan.parts
         if entry_size(len(extents), sum(map(len, parts)), len(sums)) > self._reserved:
             log.give_back(room)
@@ -198,9 +216,8 @@ class Batch:
         """The whole rows of which checksums suffice, as all columns are there: as many as there is room for."""
         found, left = [], log.room
         for plan in plans:
-            write = plan.write
-            if write.is_full and write.parity.simple and not self._trust.out(write.parity, write.row):
-                left -= write.parity.geometry.row_bytes
+            if plan.whole and plan.parity.simple and not any(self._trust.out(plan.parity, row) for row in plan.rows):
+                left -= len(plan.rows) * plan.parity.geometry.row_bytes
                 if left < 0:
                     break
                 found.append(plan)
@@ -225,20 +242,19 @@ class Batch:
                 )
 
     def _write_legs(self, plan: RowPlan) -> None:
-        write = plan.write
         failures = []
         for leg in plan.legs:
-            for target in write.parity.columns[leg.column].writers:
+            for target in plan.parity.columns[leg.column].writers:
                 try:
-                    target.device.write(leg.column_offset + target.delta, leg.data, durable=write.durable)
+                    target.device.write(leg.column_offset + target.delta, leg.data, durable=plan.durable)
                 except LEG_ERRORS as error:
                     failures.append((leg.column, target, errno_of(error)))
-                if not write.durable:
+                if not plan.durable:
                     self._volume.written.add(target.device)
-        rows = range(write.row, write.row + 1)
-        if not failures and write.is_full:
-            self._trust.trust(rows)
-        self._judge(write.parity, rows, failures, self._parts_of[write.row])
+        if not failures and plan.whole:
+            self._trust.trust(plan.rows)
+        parts = sorted({index for row in plan.rows for index in self._parts_of[row]})
+        self._judge(plan.parity, plan.rows, failures, parts)
 
     def _zero_legs(self, zero: _ZeroRows) -> None:
         rows, parity, request = zero.rows, zero.parity, zero.part.request
@@ -277,3 +293,8 @@ class Batch:
     def _fault(self, parity: Raid5Map, target: Target, number: int, index: int, broken: bool) -> Fault:
         fault = raid5_fault(self._volume, self._parts[index].request, parity, target, number)
         return fault if not broken else replace(fault, kind=FaultKind.BROKEN)
+
+
+def _follows(before: RowWrite, write: RowWrite) -> bool:
+    """Whether two whole rows can be written together."""
+    return (before.row + 1, before.parity, before.durable) == (write.row, write.parity, write.durable)

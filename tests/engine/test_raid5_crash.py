@@ -89,7 +89,7 @@ def _legs_before_log(monkeypatch: pytest.MonkeyPatch) -> None:
     def hasty(self: Batch, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[object]) -> int:
         for plan in plans:
             for leg in plan.legs:
-                for target in plan.write.parity.columns[leg.column].writers:
+                for target in plan.parity.columns[leg.column].writers:
                     with suppress(DeviceError):
                         target.device.write(leg.column_offset + target.delta, leg.data)
         return honest(self, log, plans, zeros)
@@ -111,7 +111,7 @@ def _no_parity_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def forgetful(plan: raid5_plan.RowPlan, column: int, low: int, data: memoryview) -> None:
         honest(plan, column, low, data)
-        if column == plan.write.parity.geometry.parity(plan.write.row):
+        if column == plan.parity.geometry.parity(plan.rows.start):
             plan.extents.pop()
             plan.parts.pop()
 
