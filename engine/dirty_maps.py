@@ -175,9 +175,21 @@ class MapChange:
         for ref in reached(edit):
             if edit.config.volume(ref).group in self._stores:
                 tend(edit, ref)
+                self._doubt_strangers(edit, ref)
                 self._prepare(edit, ref)
         for ref in _copied_whole(edit):
             self._distrust(edit, ref)
+
+    def _doubt_strangers(self, edit: Edit, ref: Ref) -> None:
+        """A place that no map of ours keeps, as of a configuration that was restored, tells nothing: it begins anew."""
+        volume = edit.config.volume(ref)
+        places = volume.dirty_log.places if volume.dirty_log is not None else ()
+        if volume.dirty_log is not None and any(self._is_strange(place.generation) for place in places):
+            known = (replace(one, generation="") if self._is_strange(one.generation) else one for one in places)
+            edit.put(replace(volume, dirty_log=DirtyLog(volume.dirty_log.region_size, tuple(known))))
+
+    def _is_strange(self, generation: str) -> bool:
+        return bool(generation) and self._maps.place(generation) is None
 
     def _distrust(self, edit: Edit, ref: Ref) -> None:
         """The operator wants every byte copied: until that is done every region may differ."""

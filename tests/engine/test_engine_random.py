@@ -21,6 +21,7 @@ from engine.commands import (
     Move,
     MoveSubdisks,
     RemoveMirrors,
+    ReactivateDisk,
     Rescan,
     ResyncVolume,
     StartVolumes,
@@ -119,6 +120,9 @@ class Storm:
         self._await_tasks()  # what they met before is told at their end, what flushes met by the next one
         self.flush()
         self.rescan()
+        if self.lab.config.disk(self.victim).failing:
+            self._do(ReactivateDisk(disk=self.victim))
+            self._await_tasks()
         for _ in range(3):
             if self.lab.volume().status in (VolumeStatus.RESYNCHING, VolumeStatus.FAILED_REDUNDANCY):
                 self._do(ResyncVolume(volume=self.volume))
