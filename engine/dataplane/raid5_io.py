@@ -256,15 +256,17 @@ class Raid5Io:
         return job, part
 
     def _run(self, pieces: list[tuple[Job, Part]], slot: Slot) -> None:
-        table, verdicts = self._try([part for _, part in pieces], slot)
-        for (job, part), verdict in zip(pieces, verdicts, strict=True):
-            if verdict == TOO_LARGE:
-                table, verdict = self._run_carefully(part, slot)
-            self._end(job, verdict, table, slot)
-        with self._changed:
-            if self._broken_row is pieces[-1]:
-                self._broken_row = None
-                self._changed.notify_all()
+        try:
+            table, verdicts = self._try([part for _, part in pieces], slot)
+            for (job, part), verdict in zip(pieces, verdicts, strict=True):
+                if verdict == TOO_LARGE:
+                    table, verdict = self._run_carefully(part, slot)
+                self._end(job, verdict, table, slot)
+        finally:
+            with self._changed:
+                if self._broken_row is pieces[-1]:
+                    self._broken_row = None
+                    self._changed.notify_all()
 
     def _run_carefully(self, part: Part, slot: Slot) -> tuple[Table, Verdict]:
         """Alone, in steps of which all may be logged."""

@@ -9,10 +9,10 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from engine.dataplane import raid5_work
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.fold import fold
 from engine.dataplane.raid5_log import Raid5Log
+from engine.dataplane.raid5_rows import reconstruct
 from engine.devices.faulty import FaultyDevice
 from tests.engine.raid5_lab import (
     VOLUME_ID,
@@ -89,7 +89,7 @@ class Site:
                 parity = table.find(row * geometry.row_bytes).parity
                 assert parity is not None
                 data = memoryview(bytearray(self.unit))
-                raid5_work.reconstruct(parity, column, row * self.unit, data, raid5.trust)
+                reconstruct(raid5.trust, parity, row, column, 0, data)
                 target = parity.columns[column].writers[0]
                 target.device.write(row * self.unit + target.delta, data)
             self.volume.gate.leave(slot)
