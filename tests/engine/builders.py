@@ -253,11 +253,22 @@ def _assert_volume(config: Config, volume: Volume, shared_disks: bool) -> None:
     plexes = config.plexes_of(volume.ref)
     assert plexes, f"{volume.name} has no plex"
     for plex in plexes:
+        spared = _disks_taken_over(config, plex)
         for column in _columns(config, plex):
             disks = {subdisk.disk for subdisk in column}
-            assert shared_disks or not disks & used, f"{volume.name} uses a disk twice"
+            assert shared_disks or not disks & used - spared, f"{volume.name} uses a disk twice"
             used |= disks
         assert plex.length >= volume.size, f"{plex.name} is shorter than its volume"
+
+
+def _disks_taken_over(config: Config, plex: Plex) -> set[Ref]:
+    """The disks of the plex that this one takes over from, or is taken over by: they may be on the same."""
+    found: set[Ref] = set()
+    for task in config.tasks_of(config.volume(plex.volume).group):
+        for pair in zip(task.params.leaving, task.params.plexes, strict=False):
+            if plex.ref in pair and not task.ended:
+                found |= {sd.disk for ref in pair if ref != plex.ref for sd in config.subdisks_of(ref)}
+    return found
 
 
 def _columns(config: Config, plex: Plex) -> list[list[Subdisk]]:

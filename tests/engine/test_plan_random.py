@@ -175,8 +175,10 @@ def check_told(site: Site, made: Plan) -> None:
         told = {(given.disk, given.offset, given.length) for given in made.allocates}
         assert told == {(one.disk, one.disk_offset, one.length) for one in new}
     for freed in made.frees:
+        end = freed.offset + freed.length
         assert any(
-            (one.disk_offset, one.length) == (freed.offset, freed.length) for one in site.config.subdisks_on(freed.disk)
+            one.disk_offset <= freed.offset and one.disk_offset + one.length == end
+            for one in site.config.subdisks_on(freed.disk)
         )
     if made.task is not None and made.zeroes_bytes:
         assert made.zeroes_bytes == made.task.bytes_total
