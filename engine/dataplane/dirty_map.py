@@ -7,6 +7,7 @@ every place of the log; one that is not has to be marked first, which a group co
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -352,7 +353,7 @@ class DirtyMap:
         if failed and keeper is not None:
             if not self._told:
                 self._told = True
-                work += [lambda place=place: keeper.map_failed(place) for place in failed]  # type: ignore[misc]
+                work += [partial(keeper.map_failed, place) for place in failed]
             return work
         batch, self._waiting = self._waiting, []
         pages: set[int] = set()
@@ -382,7 +383,7 @@ class DirtyMap:
         turn.left = len(places)
         if not places:
             return [lambda: self._written(turn)]
-        return [lambda place=place: self._writers.put(lambda: self._write_one(turn, place)) for place in places]  # type: ignore[misc]
+        return [partial(self._writers.put, partial(self._write_one, turn, place)) for place in places]
 
     def _write_one(self, turn: _Turn, place: MapPlace) -> None:
         good = _write(place, turn.pages)
