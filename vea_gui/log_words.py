@@ -14,10 +14,10 @@ def log_text(mirror: Mirror, volume: Volume) -> str:
     config = mirror.config
     if volume.dirty_log is not None:
         disks = _names(mirror, (place.disk for place in volume.dirty_log.places))
-        return f"Dirty region log on {disks}" if disks else "None left: after a crash mirrors are copied whole"
+        return f"Dirty region log on {disks}" if disks else "No copy is left: after a crash mirrors are copied whole"
     pieces = (piece for log in config.logs_of(volume.ref) for piece in config.subdisks_of(log.ref))
     disks = _names(mirror, (piece.disk for piece in pieces))
-    return f"RAID-5 log on {disks}" if disks else "None"
+    return f"RAID-5 log on {disks}" if disks else "No log"
 
 
 def region_text(mirror: Mirror, volume: Volume) -> str:

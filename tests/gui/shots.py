@@ -153,6 +153,65 @@ def error(walker: Walker) -> None:
     walker.find(("alert", ""))
 
 
+def pull(walker: Walker, disk: str) -> None:
+    """A LUN goes away, and a rescan notices."""
+    lun = Path(next(each for each in walker.vx_json("vxdisk", "list") if each["name"] == disk)["lun"])
+    walker.vx("lab", "fault", str(walker.folder / "lab"), f"{lun.parent.name}/{lun.stem}", "vanish")
+    walker.vx("vxdisk", "rescan")
+    walker.vx("vxtask", "wait", "--all")
+
+
+def degraded(walker: Walker) -> None:
+    """A disk with a column of a RAID-5 volume is away, and one disk is a spare."""
+    furnish(walker)
+    walker.vx("vxassist", "-g", "dg1", "make", "db", "900m", "layout=raid5", "columns=4")
+    walker.vx("vxtask", "wait", "--all")
+    pull(walker, column_of(walker, "db"))
+    steps.open_disk_view(walker)
+    walker.find(("list", "Disk View"), ("list item", "db-01*"))
+
+
+def column_of(walker: Walker, volume: str) -> str:
+    """A disk with a column of the volume, and with the fewest other pieces."""
+    plex = steps.volume(walker, volume)["plexes"][0]
+    return str(plex["subdisks"][1]["disk"])
+
+
+def alerted(walker: Walker) -> None:
+    """The overview and the Console, both with what is to be done; the alert is picked."""
+    furnish(walker)
+    walker.vx("vxassist", "-g", "dg1", "remove", "volume", "sv")
+    disk = steps.volume(walker, "mail")["plexes"][0]["subdisks"][0]["disk"]
+    pull(walker, disk)
+    walker.click(walker.find(("page tab", "Console*")))
+    walker.click(walker.find(("table", "Console"), ("table cell", f"{disk} of the disk group*")))
+
+
+def control_panel(walker: Walker) -> None:
+    walker.find(("tree", ""), ("table cell", "StorageAgent"))
+    walker.click(walker.find(("", "Perspectives"), ("", "Control Panel")))
+    walker.click(walker.find(("list", "Control Panel"), ("list item", "Hot Relocation")))
+    walker.fill(walker.find(("spin button", "Wait for a missing disk (s)")), "300")
+
+
+def replacing(walker: Walker) -> None:
+    """Replace Disk with its plan, opened by a click on the alert's action."""
+    alerted(walker)
+    walker.press("push button", "Replace Disk...", within=5.0)
+    walker.find(steps.dialog("Replace Disk"), ("push button", "Replace Disk"), **{"with": ["enabled"]})
+
+
+def notifying(walker: Walker) -> None:
+    """Event Notification with a mail rule and a program rule."""
+    walker.find(("tree", ""), ("table cell", "StorageAgent"))
+    walker.press("menu item", "Tools")
+    walker.entry("Event Notification...")
+    dialog = steps.dialog("Event Notification")
+    for address in ("storage@example.org", "night-shift@example.org"):
+        walker.click(walker.find(dialog, ("push button", "Add Rule")))
+        walker.fill(walker.find(dialog, ("text", "Mail address")), address)
+
+
 def empty(walker: Walker) -> None:
     walker.find(("tree", ""), ("table cell", "StorageAgent"))
     walker.click(walker.find(("tree", ""), ("table cell", "Disk Groups")), at=(0.3, 0.5))
@@ -255,6 +314,36 @@ SHOTS = (
         "A font of 14 points: rows, tabs, buttons and the wizard grow with it, nothing is cut.",
         plan,
         preferences(font_points=14),
+    ),
+    Shot(
+        "degraded-raid5",
+        "A column's disk of a RAID-5 volume is missing: db is Degraded, only the block on the missing disk is marked, "
+        "the log is a block of its own in grey dots, the legend has RAID-5 and log.",
+        degraded,
+    ),
+    Shot(
+        "alert-remedy",
+        "Needs attention names each object with what is wrong, the action as a link, and what to do; the alert is "
+        "picked in the Console, its object and action are links, the buttons above do the same.",
+        alerted,
+    ),
+    Shot(
+        "control-panel",
+        "The Control Panel with its four items; Hot Relocation shows mode and wait; Apply can be pressed as something "
+        "was changed.",
+        control_panel,
+    ),
+    Shot(
+        "event-notification",
+        "Two mail rules, the second picked; server, port and sender above; Send Test beside the rule; OK can be "
+        "pressed.",
+        notifying,
+    ),
+    Shot(
+        "replace-disk",
+        "Replace Disk: what lay there and what that means, LUNs that can take the place with the best one chosen, the "
+        "plan with what is copied; the button is the verb.",
+        replacing,
     ),
     Shot(
         "long-names",

@@ -161,6 +161,7 @@ class EventNotification(QDialog):
         row = QHBoxLayout()
         row.addWidget(self.test)
         row.addWidget(self.said, 1)
+        row.addStretch(0)
         self.form.addRow(row)
         return self.editor
 
