@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from engine.errors import EngineError
-from tests.bench import console, copies, dirty, report, traffic
+from tests.bench import console, copies, dirty, raid5, report, traffic
 from tests.bench.options import Options, read_options
 from tests.bench.place import Place
 from tests.bench.rows import ROWS, Pair, Result, measure
@@ -18,6 +18,7 @@ Stage = Callable[[Place, Options], AbstractContextManager[dict[str, Pair]]]
 STAGES: tuple[tuple[list[str], Stage], ...] = (
     (traffic.ROWS, traffic.traffic),
     (dirty.ROWS, dirty.dirty),
+    (raid5.ROWS, raid5.raid5),
     (copies.ROWS, copies.copies),
     (console.BESIDE, console.beside),
     (console.WINDOWS, console.windows),
