@@ -37,6 +37,7 @@ LIMIT = 4 * MIB
 
 _ZERO_LIMIT = 16 * MIB
 _GATHERED = 64
+_LITTLE = 256 << 10
 _SMALL_LIMIT = 16 << 10
 
 
@@ -87,6 +88,7 @@ class Raid5Io:
         self._threads: list[Thread] = []
         self._closing = False
         self._broken_row: tuple[Job, Part] | None = None  # whose rest waits, and the piece before it
+        self._small = 0  # writers that have little at hand
 
     # What the control thread asks for.
 
@@ -200,15 +202,19 @@ class Raid5Io:
                 return [self._take_zeros(self._waiting[0], row)]
             pieces = self._take_writes()
             self._leave_broken_row(pieces, row)
+            self._small += _is_little(pieces)
             if self._waiting:
                 self._changed.notify()
             return pieces
 
     def _is_due(self) -> bool:
         """Whether there is something to do. The beginning of a row alone waits until what lies before it is written:
-        by then the rest of the row may have come."""
-        broken = self._broken_row
-        return len(self._waiting) > (broken is not None and self._waiting[:1] == [broken[0]])
+        by then the rest of the row may have come. And a little waits for a little that is under way: brought to the log
+        together, both are sooner done than one after the other."""
+        waiting, broken = self._waiting, self._broken_row
+        if len(waiting) <= (broken is not None and waiting[:1] == [broken[0]]):
+            return False
+        return not self._small or sum(job.left for job in waiting[:_GATHERED]) >= _LITTLE
 
     def _take_writes(self) -> list[tuple[Job, Part]]:
         pieces: list[tuple[Job, Part]] = []
@@ -266,7 +272,8 @@ class Raid5Io:
             with self._changed:
                 if self._broken_row is pieces[-1]:
                     self._broken_row = None
-                    self._changed.notify_all()
+                self._small -= _is_little(pieces)
+                self._changed.notify_all()
 
     def _run_carefully(self, part: Part, slot: Slot) -> tuple[Table, Verdict]:
         """Alone, in steps of which all may be logged."""
@@ -363,6 +370,13 @@ class Raid5Io:
     def _gives_up(self) -> bool:
         volume = self._volume
         return self._closing or volume.fenced or volume.in_doubt
+
+
+def _is_little(pieces: Sequence[tuple[Job, Part]]) -> bool:
+    """Whether a batch has so few bytes that most of its time goes to the log's one durable write."""
+    if not pieces or pieces[0][0].request.op is not Op.WRITE:
+        return False
+    return sum(part.length for _, part in pieces) < _LITTLE
 
 
 def _log_bytes(parts: Sequence[Part], table: Table, careful: bool) -> int:
