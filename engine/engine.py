@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import platform
@@ -130,7 +129,6 @@ class Engine:
         for group in sorted(self.committer.stores):
             self._recover(group)
         self._relocation = HotRelocation(self.committer, self.submit, self.runtime)
-        gc.freeze()
 
     def _recover(self, group: Ref) -> None:
         """One group that can't go on keeps no other from it."""

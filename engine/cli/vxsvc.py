@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import select
@@ -43,6 +44,7 @@ def _serve(words: Words) -> int:
     except OSError as error:
         output.complain(f"The engine can't start: {system_sentence(error)}")
         return REFUSED
+    gc.freeze()  # what stands now stays: no collection beside clients looks at it again
     try:
         print("ready", flush=True)
         select.select([told], [], [])
