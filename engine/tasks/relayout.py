@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine.records import Plex, Volume
+from engine.states import COMPLETE
 from engine.tasks.filling import fill, state_of_others, taking_writes
 from engine.tasks.steps import Begin, Commit, TaskFailed
 
@@ -55,7 +56,17 @@ def _take_over(edit: Edit, task: Task) -> None:
         edit.put(replace(made, name=before.name, state=state))
         if volume.preferred == old:
             volume = replace(volume, preferred=new)
+        if volume.source == old:  # every new plex was filled from it alone
+            volume = replace(volume, source=new if _others(edit, task) else None)
     edit.put(volume)
+
+
+def _others(edit: Edit, task: Task) -> list[Plex]:
+    """Complete plexes that are neither filled nor given up by a task."""
+    volume = task.params.volume
+    mine = {*task.params.plexes, *task.params.leaving}
+    plexes = edit.config.plexes_of(volume) if volume is not None else []
+    return [plex for plex in plexes if plex.state in COMPLETE and plex.ref not in mine]
 
 
 def _drop(edit: Edit, ref: Ref) -> None:
