@@ -89,6 +89,7 @@ class Raid5Io:
         self._closing = False
         self._broken_row: tuple[Job, Part] | None = None  # whose rest waits, and the piece before it
         self._small = 0  # writers that have little at hand
+        self._careful = not _is_simple(volume.table)
 
     # What the control thread asks for.
 
@@ -132,6 +133,7 @@ class Raid5Io:
     def adopt(self, table: Table) -> None:
         """The volume has a new table."""
         self.trust.adopt(table)
+        self._careful = not _is_simple(table)
         self.wake()
 
     def pin(self, cause: object = None) -> None:
@@ -218,7 +220,7 @@ class Raid5Io:
 
     def _take_writes(self) -> list[tuple[Job, Part]]:
         pieces: list[tuple[Job, Part]] = []
-        left = self._limit()
+        left = self._limit(self._careful)
         most = _GATHERED if left >= _SMALL_LIMIT else _GATHERED // 8
         while self._waiting and len(pieces) < most and left > 0:
             job = self._waiting[0]
@@ -263,7 +265,7 @@ class Raid5Io:
 
     def _run(self, pieces: list[tuple[Job, Part]], slot: Slot) -> None:
         try:
-            table, verdicts = self._try([part for _, part in pieces], slot)
+            table, verdicts = self._try([part for _, part in pieces], slot, careful=self._careful)
             for (job, part), verdict in zip(pieces, verdicts, strict=True):
                 if verdict == TOO_LARGE:
                     table, verdict = self._run_carefully(part, slot)
@@ -370,6 +372,11 @@ class Raid5Io:
     def _gives_up(self) -> bool:
         volume = self._volume
         return self._closing or volume.fenced or volume.in_doubt
+
+
+def _is_simple(table: Table) -> bool:
+    """Whether checksums are enough for every row that is written as a whole."""
+    return all(segment.parity is not None and segment.parity.simple for segment in table.segments)
 
 
 def _is_little(pieces: Sequence[tuple[Job, Part]]) -> bool:

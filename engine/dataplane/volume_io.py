@@ -322,6 +322,8 @@ class VolumeIo:
             self.raid5.pin(device)
         latest = self.gate.latest
         self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
+        if self.raid5 is not None:
+            self.raid5.wake()
 
     def lost(self, device: BlockDevice, number: int) -> None:
         """A durable write to `device` that was no client's has failed: if that used up the device's report of lost
@@ -352,7 +354,8 @@ class VolumeIo:
     def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
         """A durable write that failed may have used up the device's report of lost writes: all volumes must
         hear."""
-        if request.durable and request.op is Op.WRITE and fault.device is not None:
+        durable = fault.kind is FaultKind.LOG or (request.durable and request.op is Op.WRITE)
+        if durable and fault.device is not None:
             self._flusher.check(fault.device, fault.number)
         if fault.kind is FaultKind.NO_SPACE:
             self._parking.tell(fault)
