@@ -77,13 +77,15 @@ def sweep(lab: EngineLab) -> None:
     """Look at the maps until everything is clean."""
     looks = lab.engine._sweep
     assert looks is not None
-    for _ in range(1000):
+    dirty = map_of(lab)
+    for _ in range(10):
         looks.sweep()
-        lab.flush()
-        if not map_of(lab).is_marked:
-            looks.sweep()
-            return
-    pytest.fail("the regions never became clean")
+        with dirty._changed:
+            if dirty._changed.wait_for(lambda: not dirty.is_marked, 3):
+                break
+    else:
+        pytest.fail("the regions never became clean")
+    looks.sweep()
 
 
 def kill(lab: EngineLab, *, frail: bool = True) -> None:
