@@ -30,7 +30,7 @@ class Client:
         machine, volume = self._world.machine, self._volume
         connection = Connection(machine, volume.ref)
         for _ in range(self._mix.requests):
-            machine.runtime.sleep(self._dice.random() * 0.002)
+            machine.runtime.sleep(self._dice.random() * self._mix.pace_s)
             if volume.ref not in self._world.volumes:
                 break
             record = volume.record(machine)
@@ -58,9 +58,9 @@ class Client:
             return next(filter(None, volume.write(connection, spans, durable=durable)), 0)
         if verb < 0.75:
             return volume.read(connection, *self._span())
-        if verb < 0.9:
+        if verb < 0.75 + self._mix.flushes:
             return volume.flush(connection)
-        return volume.zero(connection, *self._span(), discard=verb < 0.95, durable=durable)
+        return volume.zero(connection, *self._span(), discard=verb > 0.95, durable=durable)
 
     def _span(self) -> tuple[int, int]:
         """A range; most of them lie where others do."""

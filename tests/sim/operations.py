@@ -31,7 +31,8 @@ LAYOUTS: dict[str, dict[str, object]] = {
 
 def create(config: Config, group: Ref, dice: Random) -> Command | None:
     layout = dice.choice(list(LAYOUTS))
-    return commands.CreateVolume(group=group, size=dice.choice(SIZES), **LAYOUTS[layout])  # type: ignore[arg-type]
+    name = f"new{dice.getrandbits(30)}"
+    return commands.CreateVolume(group=group, name=name, size=dice.choice(SIZES), **LAYOUTS[layout])  # type: ignore[arg-type]
 
 
 def delete(config: Config, group: Ref, dice: Random) -> Command | None:
@@ -72,7 +73,7 @@ def remove_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
 
 def break_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
     plex = _plex(config, group, dice)
-    return commands.BreakMirror(plex=plex.ref) if plex else None
+    return commands.BreakMirror(plex=plex.ref, name=f"broken{dice.getrandbits(30)}") if plex else None
 
 
 def detach(config: Config, group: Ref, dice: Random) -> Command | None:

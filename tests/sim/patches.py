@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import engine.claims
+import engine.dataplane.dirty_map
 import engine.dataplane.gate
 import engine.dataplane.volume_io
 import engine.luns
@@ -49,6 +50,14 @@ class Written(set[Any]):
         super().add(device)
 
 
+class Touched(bytearray):
+    """The regions that somebody writes: whoever notes one looks a moment later whether he may."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        Now.runtime.point()
+
+
 class SimLunLock:
     """The lock on one LUN; no other process competes for it here."""
 
@@ -63,6 +72,14 @@ class SimLunLock:
         self.held = False
 
 
+_plain_map_init = engine.dataplane.dirty_map.DirtyMap.__init__
+
+
+def _dirty_map_init(self: Any, *args: Any, **kwargs: Any) -> None:
+    _plain_map_init(self, *args, **kwargs)
+    self.touched = Touched(self.touched)
+
+
 _plain_init = engine.dataplane.volume_io.VolumeIo.__init__
 
 
@@ -74,6 +91,7 @@ def _volume_io_init(self: Any, *args: Any, **kwargs: Any) -> None:
 PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (engine.dataplane.gate, "Slot", SimSlot),
     (engine.dataplane.volume_io.VolumeIo, "__init__", _volume_io_init),
+    (engine.dataplane.dirty_map.DirtyMap, "__init__", _dirty_map_init),
     (engine.luns, "DeviceLock", SimLunLock),
     (engine.luns, "_same", lambda lun, device: lun.path == device.path),
     (engine.claims, "user_of", lambda path, descriptor=-1: ""),

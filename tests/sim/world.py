@@ -33,6 +33,8 @@ class Mix:
     eager: float
     durable: float
     hot_sectors: int
+    flushes: float  # how many of a client's requests are FLUSHes
+    pace_s: float  # what a client waits between requests, at most
     slow: float  # how much slower some LUNs are than others
     faults: tuple[str, ...]
     layouts: tuple[str, ...]
@@ -50,6 +52,8 @@ class Mix:
             eager=dice.choice((0.0, 0.05, 0.2, 0.5)),
             durable=dice.choice((0.0, 0.1, 0.5)),
             hot_sectors=dice.choice((8, 64, 2048)),
+            flushes=dice.choice((0.15, 0.15, 0.0)),
+            pace_s=dice.choice((0.002, 0.002, 0.3, 15.0)),
             slow=dice.choice((1.0, 1.0, 30.0, 300.0)),
             faults=tuple(dice.sample(sorted(KINDS), dice.randint(1, 3))) if dice.random() < 0.6 else (),
             layouts=tuple(dice.sample(sorted(operations.LAYOUTS), 2)),
@@ -170,9 +174,9 @@ class Outcome:
     error: BaseException | None = None
 
 
-def play(seed: int, tell: Callable[[str], None] | None = None) -> Outcome:
-    """Run one seed. Call it inside of `simulated`."""
-    world = World(seed, Journal(tell))
+def play(seed: int, tell: Callable[[str], None] | None = None, mix: Mix | None = None) -> Outcome:
+    """Run one seed, with what it draws or with this mix. Call it inside of `simulated`."""
+    world = World(seed, Journal(tell), mix)
     error: BaseException | None = None
     try:
         world.run()
