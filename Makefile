@@ -30,9 +30,10 @@ screenshots:    ## writes screenshots/ from the real console
 	@.ci/setup test
 	$(PYTHON_IN_VENV) -m tests.gui.shots
 
-soak:           ## the random tests, long and from new seeds
+soak:           ## the random tests, long and from new seeds, and the simulator's full counts
 	@.ci/setup test
 	VEA_SOAK=1 $(PYTHON_IN_VENV) -m pytest --timeout=3600 -o faulthandler_timeout=3500 $(SOAK)
+	$(PYTHON_IN_VENV) -m tests.sim.soak --publish
 
 clean:          ## forgets the set-up; the lab stays
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
