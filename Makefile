@@ -7,8 +7,9 @@ run:            ## opens the console on the lab (LAB=lab)
 	@.ci/setup run
 	@.ci/console
 
-test: lint      ## lint, then every test
+test: lint      ## lint, then every test; then what no test has run of the parts that keep the bytes
 	$(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
+	$(PYTHON_IN_VENV) -m tests.coverage_gate
 
 lint:           ## style, types, who imports whom
 	@.ci/setup test

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from coverage import Coverage
 
+from tests import figures
+
 ROOT = Path(__file__).parents[1]
 FLOOR_PERCENT = 95.0
 
@@ -139,11 +141,13 @@ def main() -> int:
         whole = Coverage(data_file=str(folder / "all"), config_file=str(folder / "rc"))
         whole.combine([str(folder / f"half.{number}") for number in range(len(HALVES))])
         whole.save()
-        low = []
+        low, rows = [], []
         for part in PARTS:
             percent = measured(folder, part, missing="--missing" in sys.argv)
             low += [part.name] if percent < FLOOR_PERCENT else []
+            rows.append((part.name, f"{percent:.1f} %"))
             print(f"coverage: {part.name}: {percent:.1f} % of lines and branches, at least {FLOOR_PERCENT:.0f} %")
+    figures.publish("coverage", figures.table(("lines and branches that tests run", "share"), rows))
     return 1 if low else 0
 
 

@@ -23,6 +23,7 @@ from engine.devices.memory import MemoryDevice
 from engine.dirty_maps import _union
 from engine.runtime import ThreadRuntime
 from engine.store.dirty_pages import BITMAP_BYTES, DirtyPages, PageOwner, newest_sequences, read_pages
+from tests import figures
 from tests.engine.raid5_lab import GROUP_ID, VOLUME_ID, column_bytes, generation, layout
 from tests.engine.store_lab import Bus, Lun
 
@@ -73,7 +74,20 @@ def _flipped(now: dict[int, bytes]) -> Iterator[Case]:
                 yield Case("flipped", f"block {at}, byte {byte}", {at: bytes(changed)})
 
 
-def census(found: Iterator[Case], judge: Callable[[Case], str], title: str) -> None:
+Figures = list[tuple[object, ...]]
+VERDICTS = ("harmless", "detected", "before")
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[Figures]:
+    """Lines of a table, published at the end."""
+    found: Figures = []
+    yield found
+    columns = ("log, copies at hand", "cases", "harmless", "detected", "as before", "neither")
+    figures.publish("logs", figures.table(columns, found))
+
+
+def census(found: Iterator[Case], judge: Callable[[Case], str], title: str, rows: Figures) -> None:
     """Judge them all; prints how many had which verdict, and fails with those that must not be."""
     counts: dict[str, Counter[str]] = {}
     wrong = []
@@ -83,7 +97,8 @@ def census(found: Iterator[Case], judge: Callable[[Case], str], title: str) -> N
         if verdict not in ("detected", "harmless", "before"):
             wrong.append(f"{case.kind}: {case.what}: {verdict}")
     for kind, count in counts.items():
-        print(f"{title}, {kind}: {sum(count.values())} cases, {dict(sorted(count.items()))}")
+        print(f"{title}, {kind}: {count.total()} cases, {dict(sorted(count.items()))}")
+        rows.append((f"{title}, {kind}", count.total(), *(count[each] for each in VERDICTS), len(wrong)))
     assert not wrong, "\n".join(wrong[:20])
     assert set(counts) == {"torn", "lost", "flipped", "misdirected", "stale"}
     assert sum(sum(count.values()) for count in counts.values()) > 500
@@ -162,12 +177,9 @@ def dirty() -> DirtyLife:
 
 
 @pytest.mark.parametrize("places", [1, 2])
-def test_no_dirty_region_is_forgotten(dirty: DirtyLife, places: int) -> None:
-    census(
-        cases(dirty.history, dirty.others()),
-        lambda case: dirty.judged(case, places),
-        f"dirty region log, {places} of 2",
-    )
+def test_no_dirty_region_is_forgotten(dirty: DirtyLife, places: int, rows: Figures) -> None:
+    found = cases(dirty.history, dirty.others())
+    census(found, lambda case: dirty.judged(case, places), f"dirty region log, {places} of 2", rows)
 
 
 # --- a RAID-5 log ---
@@ -251,7 +263,6 @@ def parity() -> Iterator[ParityLife]:
 
 
 @pytest.mark.parametrize("copies", [1, 2])
-def test_no_entry_is_forgotten_or_made_up(parity: ParityLife, copies: int) -> None:
-    census(
-        cases(parity.history, parity.others()), lambda case: parity.judged(case, copies), f"RAID-5 log, {copies} of 2"
-    )
+def test_no_entry_is_forgotten_or_made_up(parity: ParityLife, copies: int, rows: Figures) -> None:
+    found = cases(parity.history, parity.others())
+    census(found, lambda case: parity.judged(case, copies), f"RAID-5 log, {copies} of 2", rows)

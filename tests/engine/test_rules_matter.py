@@ -358,6 +358,13 @@ ELSEWHERE = {
     "A frozen group's refused change never comes back.": (
         "test_store_crash.py::test_what_was_refused_while_frozen_does_not_come_back"
     ),
+    "A dirty bit is durable before a leg is written, and is cleared after a flush that began after the last write.": (
+        "test_dirty_map.py::test_each_of_the_rules_is_needed"
+    ),
+    "A RAID-5 log has a change before any column has it, and gives it up after all columns are flushed.": (
+        "test_raid5_crash.py::test_a_planted_bug_is_found"
+    ),
+    "The rows of a RAID-5 volume are locked whole.": "test_raid5_model.py::test_a_planted_bug_is_found",
     "Records name no host.": "test_store_rows.py::test_the_host_that_reads_is_the_one_that_tells",
 }
 

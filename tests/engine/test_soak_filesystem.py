@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import figures
 from tests.engine.service import Service, needs, needs_loop_mounts
 
 SOAK = bool(os.environ.get("VEA_SOAK"))
@@ -53,6 +54,14 @@ def service(tmp_path: Path) -> Iterator[Service]:
     service = Service(tmp_path)
     yield service
     service.stop()
+
+
+@pytest.fixture(scope="module")
+def rows() -> Iterator[list[tuple[object, ...]]]:
+    """Lines of a table, published at the end."""
+    found: list[tuple[object, ...]] = []
+    yield found
+    figures.publish("kills", figures.table(("`kill -9` of `vxsvc` under", "kills", "checked", "lost"), found))
 
 
 # fio
@@ -113,7 +122,9 @@ class Verifier(threading.Thread):
 
 
 @pytest.mark.timeout(7200 if SOAK else 120)
-def test_fio_finds_every_byte_that_it_wrote_whenever_the_engine_is_killed(service: Service, seed: int) -> None:
+def test_fio_finds_every_byte_that_it_wrote_whenever_the_engine_is_killed(
+    service: Service, seed: int, rows: list[tuple[object, ...]]
+) -> None:
     needs("fio", "nbdkit")
     chance = random.Random(seed)
     service.create()
@@ -139,7 +150,9 @@ def test_fio_finds_every_byte_that_it_wrote_whenever_the_engine_is_killed(servic
                 verifier.join(100)
     assert not any(verifier.complaint for verifier in verifiers), [verifier.complaint for verifier in verifiers]
     assert all(verifier.runs for verifier in verifiers)
-    print(f"fio: {clock.killed} kills, {sum(verifier.runs for verifier in verifiers)} verified runs")
+    runs = sum(verifier.runs for verifier in verifiers)
+    rows.append((f"fio --verify, {len(verifiers)} layouts", clock.killed, f"{runs:,} runs read back", 0))
+    print(f"fio: {clock.killed} kills, {runs} verified runs")
 
 
 # A file system and a database
@@ -231,7 +244,9 @@ class Ledger:
 
 @pytest.mark.timeout(7200 if SOAK else 120)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_file_system_and_a_database_survive_each_kill(service: Service, layout: str, seed: int) -> None:
+def test_a_file_system_and_a_database_survive_each_kill(
+    service: Service, layout: str, seed: int, rows: list[tuple[object, ...]]
+) -> None:
     needs_loop_mounts()
     chance = random.Random(seed)
     service.create()
@@ -262,4 +277,5 @@ def test_a_file_system_and_a_database_survive_each_kill(service: Service, layout
     finally:
         mount.leave()
     assert ledger.promised > clock.killed
+    rows.append((f"ext4 and SQLite on {layout}", clock.killed, f"{ledger.promised:,} committed rows", 0))
     print(f"{layout}: {clock.killed} kills, {ledger.promised} committed rows, none lost")
