@@ -11,7 +11,7 @@ from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import rounded
 from engine.plans import Plan
-from engine.records import Kind
+from engine.records import Kind, Origin
 from engine.units import ALLOCATION_UNIT, format_size
 
 
@@ -32,11 +32,17 @@ def split(config: Config, command: SplitSubdisk, ids: Ids) -> Plan:
         disk_offset=old.disk_offset + size,
         plex_offset=old.plex_offset + size,
         length=old.length - size,
+        origin=_behind(old.origin, size),
     )
     draft.put(replace(old, length=size), second)
     pieces = f"{old.name} with {format_size(size)} and {second.name} with {format_size(second.length)}"
     draft.step(f"Divide {old.name} into {pieces}", "no byte moves")
     return draft.plan(title, undo=JoinSubdisks(first=old.ref, second=second.ref))
+
+
+def _behind(origin: Origin | None, length: int) -> Origin | None:
+    """Where the bytes behind the first `length` ones lay before a relocation."""
+    return None if origin is None else Origin(origin.disk, origin.disk_offset + length)
 
 
 def join(config: Config, command: JoinSubdisks, ids: Ids) -> Plan:
@@ -49,6 +55,7 @@ def join(config: Config, command: JoinSubdisks, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, config.volume_of(first).group)
     draft.drop(second.ref)
-    draft.put(replace(first, length=first.length + second.length))
+    stays = second.origin == _behind(first.origin, first.length)
+    draft.put(replace(first, length=first.length + second.length, origin=first.origin if stays else None))
     draft.step(f"Make {second.name} a part of {first.name}", "no byte moves")
     return draft.plan(title, undo=SplitSubdisk(subdisk=first.ref, size=first.length))

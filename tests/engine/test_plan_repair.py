@@ -183,6 +183,23 @@ def test_undo_brings_everything_home_and_forgets_where_it_was() -> None:
     assert "Nothing was relocated" in refused(site.plan(commands.UndoRelocation(disk=old.disk)))
 
 
+def test_what_was_relocated_and_then_cut_or_joined_finds_home_still() -> None:
+    site = site_of()
+    old = site.subdisks("ev")[0]
+    fail(site, old.disk)
+    site.do(commands.RepairVolumes(volumes=(site.volume("ev").ref,)))
+    site.do(commands.ReactivateDisk(disk=old.disk))
+    site.do(commands.SplitSubdisk(subdisk=old.ref, size=8 * MIB))
+    first, second = site.config.subdisks_of(old.plex)
+    assert second.origin == Origin(old.disk, old.disk_offset + 8 * MIB)
+    site.do(commands.JoinSubdisks(first=first.ref, second=second.ref))
+    assert site.config.subdisk(old.ref).origin == Origin(old.disk, old.disk_offset)
+    site.do(commands.SplitSubdisk(subdisk=old.ref, size=8 * MIB))
+    site.do(commands.UndoRelocation(disk=old.disk))
+    places = [(sd.disk, sd.disk_offset) for sd in site.config.subdisks_of(old.plex)]
+    assert places == [(old.disk, old.disk_offset), (old.disk, old.disk_offset + 8 * MIB)]
+
+
 def test_a_disk_returns_with_all_that_lacks_nothing_else() -> None:
     site = site_of()
     first, second = site.subdisks("ev")
