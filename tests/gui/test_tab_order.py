@@ -72,7 +72,7 @@ def test_choices_that_come_up_later_stand_in_their_place(qtbot: QtBot, wizard: D
     fields = [name for name in way(qtbot, Qt.Key.Key_Tab) if name not in PAGES["Assign Disks"]]
     assert fields == [
         "Volume name", "Size", "Size unit", "Max Size", "Striped", "Columns", "Stripe unit size", "Mirrored",
-        "Total mirrors", "Enclosure",
+        "Total mirrors", "Enclosure", "Enable logging",
     ]  # fmt: skip
 
 

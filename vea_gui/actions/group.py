@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from engine import rules
 from engine.commands import DeportGroup, DestroyGroup
-from engine.records import Group, Kind
-from vea_gui.action_rows import Action
+from engine.plans import Problem
+from engine.records import Backup, Group, Kind
+from vea_gui.action_rows import Action, Reason
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -24,6 +25,18 @@ def _destroy(console: Console, selection: Selection) -> None:
     group = selection.one(Group)
     if group is not None:
         console.carry_out(DestroyGroup(group=group.ref))
+
+
+def _cannot_restore(selection: Selection) -> Reason:
+    """A group's newest backup, or the picked one, may come back while the group is imported and nothing works on it."""
+    backup, config = selection.one(Backup), selection.config
+    if backup is None:
+        return reasons.each(Group, reasons.imported, rules.group_quiet, reasons.saved_before)(selection)
+    if backup.group not in config:
+        return Problem(
+            f"The disk group {backup.group_name} is not there any more.", "Import it, or bring its disks back."
+        )
+    return rules.needs_imported(config, backup.group) or rules.group_quiet(config, backup.group)
 
 
 ROWS = (
@@ -57,8 +70,8 @@ ROWS = (
         "restore-configuration",
         "Restore Configuration...",
         lambda console, selection: console.ask("restore_configuration", selection),
-        GROUP,
-        reasons.each(Group, reasons.imported, rules.group_quiet, reasons.saved_before),
+        (*GROUP, Kind.BACKUP),
+        _cannot_restore,
         section=30,
     ),
     Action(

@@ -9,8 +9,10 @@ from engine.records import Kind
 from vea_gui import icons, theme
 from vea_gui.console import Console
 from vea_gui.mirror import Change
+from vea_gui.models.table import everything
 from vea_gui.views.settings_page import SettingsPage
-from vea_gui.wizards.host_settings import ITEMS, settings_of
+from vea_gui.views.table_page import TablePage
+from vea_gui.wizards.host_settings import ITEMS, PanelItem, configuration_backup, settings_of
 
 
 class ControlPanel(QWidget):
@@ -60,11 +62,17 @@ class ControlPanel(QWidget):
         if not 0 <= row < len(ITEMS) or settings_of(self.console.config) is None:
             return
         if row not in self.pages:
-            page = SettingsPage(self.console, ITEMS[row].form)
+            page = SettingsPage(self.console, ITEMS[row].form, self._table(ITEMS[row]))
             page.setAccessibleName(ITEMS[row].name)
             self.pages[row] = page
             self.stack.addWidget(page)
         self.stack.setCurrentWidget(self.pages[row])
+
+    def _table(self, item: PanelItem) -> TablePage | None:
+        """The backups that there are, below what is set about them: each can be restored from here."""
+        if item.form is not configuration_backup:
+            return None
+        return TablePage(self.console, "Backups", everything(Kind.BACKUP), "backups", newest_first="time")
 
     def _restyle(self) -> None:
         for row, item in enumerate(ITEMS):

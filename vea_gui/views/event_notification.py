@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 from engine.plans import Plan
 from vea_gui.console import Console
 from vea_gui.notifications import FROM_WORDS, Draft, RuleDraft
+from vea_gui.views.tab_order import step, stops
 from vea_gui.wizards.host_settings import settings_of
 from vea_gui.wizards.notice import Notice
 from vea_gui.words import Tone, error_sentence
@@ -176,6 +177,10 @@ class EventNotification(QDialog):
         self.severity.currentIndexChanged.connect(self._edited)
         self.way.currentIndexChanged.connect(self._edited)
         self.rules.currentRowChanged.connect(self._show_rule)
+
+    def focusNextPrevChild(self, forward: bool) -> bool:
+        """Tab goes as the dialog is read."""
+        return step(stops(self), self.focusWidget(), forward) or super().focusNextPrevChild(forward)
 
     # --- rules ---
     def _show_rules(self, current: int) -> None:

@@ -25,11 +25,11 @@ APPLIED = "Applied."
 class SettingsPage(QWidget):
     """Shows a form of one page; what nobody has touched follows what others set."""
 
-    def __init__(self, console: Console, make: Callable[[Config], Form], parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, console: Console, make: Callable[[Config], Form], table: QWidget | None = None) -> None:
+        super().__init__()
         self.console = console
-        self._make = make
         self.form = make(console.config)
+        self.table = table  # what the settings are about, below them
         self._touched = False
         self._applying = False
         self.page = FormPage(self.form.pages[0], self)
@@ -75,6 +75,9 @@ class SettingsPage(QWidget):
         layout.addWidget(area, 1)
         layout.addWidget(self.notice)
         layout.addLayout(buttons)
+        if self.table is not None:
+            area.setMaximumHeight(self.page.sizeHint().height())
+            layout.addWidget(self.table, 4)
 
     # --- answers ---
     def _begin(self) -> None:
