@@ -113,7 +113,17 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "held_back": volume.fenced or None,
         "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
         "logs": [plex_tree(config, plex) for plex in config.logs_of(volume.ref)],
+        "dirty_log": dirty_log_row(config, volume),
     }
+
+
+def dirty_log_row(config: Config, volume: Volume) -> Row | None:
+    """The dirty region log of a mirror; `dirty` bytes would be copied after a crash now. None: it has none."""
+    log = volume.dirty_log
+    if log is None:
+        return None
+    disks = [name_of(config, place.disk) for place in log.places]
+    return {"disks": disks, "region": log.region_size, "dirty": volume.dirty_bytes}
 
 
 def plex_tree(config: Config, plex: Plex) -> Row:
