@@ -24,6 +24,7 @@ VOLUMES = {
     "w1": ("layout=mirror-stripe", "columns=2"),
     "w2": ("layout=stripe", "columns=2"),
     "w3": (),
+    "w4": ("layout=raid5", "columns=3"),
 }
 BLOCKS = 24  # of 1 MiB, in each volume
 
