@@ -46,6 +46,7 @@ class Truth:
         plan = self.lab.engine.plan(command)
         before_config = set(self.lab.config)
         disks = self.lab.config.disks_of(self.lab.group().ref)
+        assert self.lab.engine.committer.freed.settle(30)
         before = {disk.ref: self.bytes_of(disk) for disk in disks}
         if plan.problems:
             self.refused += 1
@@ -57,6 +58,7 @@ class Truth:
             return
         self.legal += 1
         task = self.lab.do(command)
+        assert self.lab.engine.committer.freed.settle(30)
         self._check_bytes(plan, task, disks, before)
 
     def _check_bytes(self, plan: Plan, task: Task, disks: list[Disk], before: dict[object, bytes]) -> None:
@@ -70,6 +72,11 @@ class Truth:
                 if taken.disk == disk.ref:
                     start = taken.offset - disk.public_offset
                     expected[start : start + taken.length] = now[start : start + taken.length]
+            for freed in plan.frees:
+                if freed.disk == disk.ref:
+                    start = freed.offset - disk.public_offset
+                    if not any(now[start : start + freed.length]):  # the host has it again
+                        expected[start : start + freed.length] = bytes(freed.length)
             assert now == bytes(expected), f"{plan.title} wrote outside of what it allocates on {disk.name}"
         config = self.lab.config
         for taken in plan.allocates:
