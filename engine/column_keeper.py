@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -51,8 +51,14 @@ class ColumnKeeper:
         if parity_plex(edit.config, volume) is None:
             return ""
         io = self._committer.ios.get(volume)
-        with io.hold() if io is not None else contextlib.nullcontext():
+        if io is None:
             return self.restart(edit, volume, force=force)
+        with io.hold():
+            for device in sorted(io.table.devices(), key=lambda device: device.name):
+                io.lost(device, errno.EIO)  # what was lost until now all volumes hear; here the log has it
+            held_back = self.restart(edit, volume, force=force)
+            io.fence()  # nothing from before is in doubt any more
+            return held_back
 
     def recover(self, group: Ref) -> None:
         """After an import or a start: tell what has been done, and begin what makes parity right."""

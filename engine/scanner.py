@@ -11,6 +11,7 @@ import msgspec
 
 from engine.detach import without_disk
 from engine.dirty_places import tend_all
+from engine.doubts import doubt, name_sources
 from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import nothing
@@ -20,19 +21,15 @@ from engine.records import (
     Group,
     GroupState,
     Kind,
-    PieceState,
-    PlexLayout,
     PlexState,
     Ref,
     Remedy,
     Severity,
     Task,
     TaskState,
-    VolumeLayout,
     new_ref,
 )
 from engine.returned_disks import ReturnedDisks
-from engine.states import COMPLETE
 from engine.store.probe import content_of
 from engine.store.scan import scan
 from engine.teller import Teller
@@ -368,9 +365,9 @@ class Scanner:
                     edit.put(msgspec.structs.replace(edit.config.disk(ref), present=False))
             for disk in edit.config.disks_of(group):
                 ended.extend(without_disk(edit, disk.ref, PlexState.STALE))
-            self._name_sources(edit, group)
+            name_sources(edit, group, self._committer.unequal)
             for ref in self._exchanged.intersection(back):
-                _doubt(edit, edit.config.disk(ref))
+                doubt(edit, edit.config.disk(ref))
             for ref in back:
                 self._returned.judge(edit, ref)
             tend_all(edit, group)
@@ -393,17 +390,6 @@ class Scanner:
                 io.fence()
         for task in ended:
             self._committer.end_task(task, "A disk that it writes to is missing.")
-
-    def _name_sources(self, edit: Edit, group: Ref) -> None:
-        """Mirrors that came to differ, or rows that were torn, while nothing could be written down."""
-        for volume in edit.config.volumes_of(group):
-            if volume.ref in self._committer.unequal and volume.layout is VolumeLayout.RAID5 and not volume.fenced:
-                reason = "A write failed while nothing could be written down. Starting it again puts it right."
-                edit.put(msgspec.structs.replace(volume, fenced=reason))
-                continue
-            complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
-            if volume.ref in self._committer.unequal and len(complete) > 1 and volume.source is None:
-                edit.put(msgspec.structs.replace(volume, source=complete[0].ref))
 
     def _comes_back(self, store: GroupStore, disk: Disk, lun: Lun) -> bool:
         """Whether a LUN that was away, or failed, belongs to its group again: a label and a stamp are written."""
@@ -492,17 +478,6 @@ def _send_away(edit: Edit, gone: Collection[Ref | None]) -> None:
     for disk in edit.config.all(Kind.DISK, Disk):
         if disk.ref in gone:
             edit.put(msgspec.structs.replace(disk, present=False, lun=""))
-
-
-def _doubt(edit: Edit, disk: Disk) -> None:
-    """Volumes whose only bytes lie on a LUN that was exchanged under its path: nobody knows how old they are."""
-    for subdisk in edit.config.subdisks_on(disk.ref):
-        plex = edit.config.plex(subdisk.plex)
-        good = subdisk.state is PieceState.GOOD and plex.layout is not PlexLayout.LOG
-        if plex.state in COMPLETE and subdisk.replaces is None and good:
-            reason = f"Another file stands at {disk.lun} now than before: its data may be older"
-            volume = edit.config.volume(plex.volume)
-            edit.put(msgspec.structs.replace(volume, fenced=volume.fenced or f"{reason}."))
 
 
 def _forget_group(edit: Edit, group: Ref) -> None:

@@ -161,7 +161,7 @@ class EngineModel:
         return Request(kind, offset, length, durable=durable, may_unmap=self.random.random() < 0.5)
 
     def zeroed(self, name: str, kind: Op, offset: int, length: int) -> None:
-        """What a ZERO or DISCARD makes of the bytes. RAID-5 gives back whole rows only, and leaves all else as it is."""
+        """What a ZERO or DISCARD makes of the bytes. RAID-5 gives whole rows back, and leaves all else as it is."""
         (plex, *_) = self.lab.config.plexes_of(self.volume(name).ref)
         end = offset + length
         if kind is Op.DISCARD and plex.layout is PlexLayout.RAID5:

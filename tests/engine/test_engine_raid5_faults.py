@@ -160,6 +160,30 @@ def test_two_columns_away_stop_writes_and_their_return_costs_nothing(lab: Engine
     rebuilt(lab, model)
 
 
+def test_while_nothing_can_be_written_down_a_failed_write_stops_all_writes(lab: EngineLab) -> None:
+    model = made(lab)
+    piece = pieces(lab)[2]
+    disks = lab.config.disks_of(lab.group().ref)
+    for disk in disks:
+        edge = disk.public_offset
+        lab.lun(disk.ref).fail("durable", persistent=True, at=lambda offset, edge=edge: offset < edge)
+    lab.lun(piece.disk).fail("write", persistent=True, at=lambda offset: offset >= piece.disk_offset)
+    data = pattern(31, 48 * KIB)
+    assert lab.write(data, 0) != 0
+    assert lab.write(b"more", MIB) == errno.EIO
+    assert lab.read(MIB, MIB) == model[MIB : 2 * MIB]
+    for disk in disks:
+        lab.lun(disk.ref).heal()
+    lab.do(Rescan())
+    assert "nothing could be written down" in lab.volume().fenced
+    lab.do(StartVolumes(volumes=(lab.volume().ref,)))
+    found = lab.read(0, len(model))
+    assert found[48 * KIB :] == model[48 * KIB :]
+    model[: 48 * KIB] = found[: 48 * KIB]
+    scatter(lab, model, 32)
+    rebuilt(lab, model)
+
+
 # --- the log ---
 def test_a_log_that_fails_is_left_out_and_comes_back_empty(lab: EngineLab) -> None:
     model = made(lab)
