@@ -91,9 +91,11 @@ class Engine:
         self._pool = Pool(self.runtime)
         self._pulse = Pulse()
         self.committer = Committer(state, self._luns, self._make_io, self.runtime)
-        self._runner = TaskRunner(EngineTaskHost(self.committer, self._luns, self.runtime, self._pulse))
+        task_host = EngineTaskHost(self.committer, self._luns, self.runtime, self._pulse)
+        self._runner = TaskRunner(task_host)
         self.committer.end_task = self._runner.fail
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
+        task_host.mender = self._faults.mend
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
         self.committer.task_failed = self._groups.volumes.copy_failed

@@ -68,6 +68,10 @@ class FaultKeeper:
         else:
             self._judge(volume, fault)
 
+    def mend(self, volume: Ref, disk: Ref, offset: int, length: int, number: int) -> bool:
+        """For tasks: write again what cannot be read of a volume range on a disk. Whether it can be read now."""
+        return self._healer.mend(volume, disk, offset, length, number)
+
     def _judge(self, volume: Ref, fault: Fault) -> None:
         self._queue.put((volume, fault))
 

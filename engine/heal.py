@@ -17,7 +17,7 @@ from engine.dataplane.request import Op, Request
 from engine.dataplane.table import REGION
 from engine.errors import DeviceError, EngineError
 from engine.heal_columns import mend_column
-from engine.records import PieceState, Plex, Ref, Remedy, Severity, Subdisk
+from engine.records import PieceState, Plex, Ref, Remedy, Severity, Subdisk, Volume
 from engine.states import COMPLETE
 from engine.store.uncached import read_strictly
 from engine.units import MIB, align_down, align_up
@@ -86,12 +86,41 @@ class Healer:
         self._buffer = bytearray(_STRIDE)
         self._last_write: tuple[Ref, Fault] | None = None  # that failed, and was mended
         self._read_upto = 0  # of the run that is looked at
+        self._one_at_a_time = runtime.lock()
         self._queue = runtime.queue()
         self._thread = runtime.thread("heal", self._run)
 
     def tell(self, volume: Ref, fault: Fault) -> None:
         """Called by data threads; returns at once."""
         self._queue.put((volume, fault))
+
+    def mend(self, ref: Ref, disk: Ref, offset: int, length: int, number: int) -> bool:
+        """Mend what cannot be read of a volume range on a disk, on the calling thread, which is outside of every gate.
+        Whether it can be read now."""
+        with self._committer.lock:
+            config, lun = self._committer.config, self._luns.of(disk)
+            volume = config.get(ref)
+            if not isinstance(volume, Volume) or lun is None:
+                return False
+            plexes = [
+                plex.ref
+                for plex in config.plexes_of(ref)
+                if plex.state in COMPLETE and any(sd.disk == disk for sd in config.subdisks_of(plex.ref))
+            ]
+            size = min(length, volume.size - offset)
+        faults = [
+            Fault(volume.name, FaultKind.LEG, Op.READ, lun.device, plex, None, number, offset, size) for plex in plexes
+        ]
+        return bool(faults) and size > 0 and all(may_be_mended(one) and self._is_mended(ref, one) for one in faults)
+
+    def _is_mended(self, ref: Ref, fault: Fault) -> bool:
+        try:
+            with self._one_at_a_time:
+                mended = self._mend(ref, fault)
+        except _Cannot as why:
+            log.info("A place of %s could not be mended: %s", fault.volume, why)
+            return False
+        return self._count(ref, fault, mended)
 
     def close(self) -> None:
         """End the thread; what waits is passed on."""
@@ -102,7 +131,8 @@ class Healer:
         while (item := self._queue.get()) is not None:
             volume, fault = item
             try:
-                mended = self._mend(volume, fault)
+                with self._one_at_a_time:
+                    mended = self._mend(volume, fault)
             except _Cannot as why:
                 log.info("A fault of %s could not be mended: %s", fault.volume, why)
                 mended = None

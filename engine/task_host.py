@@ -31,6 +31,7 @@ class EngineTaskHost:
         self._committer = committer
         self._luns = luns
         self._pulse = pulse
+        self.mender: Callable[[Ref, Ref, int, int, int], bool] = lambda *place: False  # set by whoever can
 
     def config(self) -> Config:
         return self._committer.config
@@ -63,6 +64,9 @@ class EngineTaskHost:
             remedy="Replace the disk, or see to the cause and reactivate it.",
             action=Remedy.REPLACE_DISK,
         )
+
+    def mend(self, volume: Ref, disk: Ref, offset: int, length: int, number: int) -> bool:
+        return self.mender(volume, disk, offset, length, number)
 
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
         def change(edit: Edit) -> None:

@@ -43,6 +43,10 @@ class TaskHost(Protocol):
         `disk` is None when the LUN belongs to no disk any more.
         """
 
+    def mend(self, volume: Ref, disk: Ref, offset: int, length: int, number: int) -> bool:
+        """Reading from a disk failed with this errno somewhere in a range of a volume: whether the place has been
+        written again from another mirror, and can be read. Waits; not to be called inside of a gate."""
+
     def progress(self, task: Ref, done: int, copied: int, eta_low_s: float, eta_high_s: float) -> None:
         """How far a running task is, at most 10 times a second: `bytes_done`, `bytes_copied`, time left or -1."""
 

@@ -69,9 +69,13 @@ class Worker:
         self._touched.clear()
         try:
             return self._do(step)
+        except StepFailed as failure:
+            if not self._is_mended(step, failure):
+                raise
+            return self._do(step)
         finally:
             self._ledger.written(self._touched)
-            self._tell()
+            self._tell(step)
 
     def _do(self, step: Bulk) -> tuple[int, Ranges]:
         match step:
@@ -165,10 +169,26 @@ class Worker:
         except LEG_ERRORS as error:
             raise StepFailed(error, subdisk.disk, writing=True) from error
 
-    def _tell(self) -> None:
+    def _tell(self, step: Bulk) -> None:
         """Outside of the gate: whoever hears of a failed source may swap the table, which waits for us to leave."""
         while self._survived:
-            self._told(self._survived.pop(0))
+            failure = self._survived.pop(0)
+            if not self._is_mended(step, failure):
+                self._told(failure)
+
+    def _is_mended(self, step: Bulk, failure: StepFailed) -> bool:
+        """Outside of the gate, too: whether a place that could not be read has been written again from a mirror."""
+        if failure.writing or failure.disk is None or not isinstance(step, CopyPlex | Compare | CopySubdisk):
+            return False
+        offset, length = step.offset, step.length
+        if isinstance(step, CopySubdisk):
+            config = self._host.config()
+            if step.target not in config:
+                return False
+            target = config.subdisk(step.target)
+            plex = config.plex(target.plex)
+            offset, length = _range_of(plex, target.column, target.plex_offset + step.offset, step.length)
+        return self._host.mend(step.volume, failure.disk, offset, length, failure.number)
 
     def _writing(self, device: BlockDevice) -> None:
         if device not in self._touched:

@@ -174,6 +174,9 @@ class Lab:
             raise DeviceError(errno.ENODEV, record.name, "Opening")
         return self.devices[record.name]
 
+    def mend(self, volume: Ref, disk: Ref, offset: int, length: int, number: int) -> bool:
+        return False
+
     def fault(self, disk: Ref | None, error: DeviceError, *, writing: bool) -> None:
         """Remembers it, and commits as an engine does: which waits until nobody is inside of the gate."""
         self.faults.append((disk, writing))

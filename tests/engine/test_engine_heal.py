@@ -10,7 +10,15 @@ from random import Random
 import pytest
 
 import engine.heal as heal
-from engine.commands import AddMirrors, ReactivateDisk
+from engine.commands import (
+    AddMirrors,
+    Command,
+    Move,
+    MoveSubdisks,
+    ReactivateDisk,
+    ResyncVolume,
+    VerifyVolume,
+)
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.errors import DeviceError
@@ -269,6 +277,31 @@ def test_latent_errors_everywhere_while_writers_verify_never_give_a_wrong_byte(l
         lab.lun(disk).heal()
         assert not lab.config.disk(disk).failing
     assert sum(lab.config.disk(disk.ref).errors for disk in lab.config.disks_of(lab.group().ref)) > 0
+
+
+@pytest.mark.parametrize("what", ["verify", "add", "move", "resync"])
+def test_a_task_that_meets_a_latent_error_mends_it_and_goes_on(lab: EngineLab, what: str) -> None:
+    volume = lab.make_volume(size=16 * MIB, mirrors=2)
+    data = pattern(10, 16 * MIB)
+    assert lab.write(data, 0) == 0
+    assert lab.flush() == 0
+    disk, lun, start = place(lab)
+    for at in range(1, 16, 5):
+        lun.spoil(start + at * MIB + 64 * KIB, 8 * KIB)
+    subdisk = lab.config.subdisks_of(lab.plexes()[0].ref)[0]
+    commands: dict[str, Command] = {
+        "verify": VerifyVolume(volume=volume.ref),
+        "add": AddMirrors(volume=volume.ref),
+        "move": MoveSubdisks(moves=(Move(subdisk.ref),)),
+        "resync": ResyncVolume(volume=volume.ref),
+    }
+    ref = lab.engine.submit(commands[what])
+    assert lab.engine.wait(ref, 60)
+    assert lab.config.task(ref).state == "completed" or what == "resync", lab.config.task(ref).result
+    assert lab.config.disk(disk).failing == (what == "resync"), "while one mirror is believed none can stand for it"
+    if what == "verify":
+        assert not lun.spoilt
+    assert lab.read(0, 16 * MIB) == data
 
 
 def test_a_write_that_fails_on_what_is_filled_is_no_case_for_mending(lab: EngineLab) -> None:
