@@ -7,7 +7,7 @@ their plex as `key`, and that of a subdisk that is being filled as `piece`.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from engine.dataplane.fault import LEG_ERRORS
 from engine.dataplane.stripes import column_offset, volume_offset
@@ -83,7 +83,8 @@ class Copier:
                 ranges = self._differing(plex, at, ours, theirs, repairs=step.source is not None)
                 found += [(at + start, length) for start, length in ranges]
                 for start, length in ranges if step.source is not None else ():
-                    self._write_plex(segment, plex.key, at + start, ours[start : start + length])  # type: ignore[arg-type]
+                    target = cast("Ref", plex.key)
+                    self._write_plex(segment, target, at + start, ours[start : start + length])
                     copied += length
         return copied, joined(tuple(found))
 

@@ -90,7 +90,8 @@ def test_every_command_travels(pair: tuple[socket.socket, socket.socket]) -> Non
 
 def _least(command: type[commands.Command]) -> dict[str, object]:
     """The least that a command needs: its tag, and a value for each field without a default."""
-    samples = {"Ref": ["disk", "1", "h"], "tuple": [], "str": "x", "int": 1, "DiskUsage": "spare"}
+    samples: dict[str, object] = {"Ref": ["disk", "1", "h"], "tuple": [], "str": "x", "int": 1, "DiskUsage": "spare"}
+    samples["Notification"] = {"severity": "Error", "mail": "a@example.org"}
     fields: dict[str, object] = {"command": command.__name__}
     for each in msgspec.structs.fields(command):
         if each.required:
