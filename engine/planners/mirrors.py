@@ -69,7 +69,7 @@ def _add_problem(config: Config, command: AddMirrors, volume: Volume) -> Problem
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
-        or rules.not_parity(config, volume.ref, "can't be mirrored")
+        or rules.not_parity(config, volume.ref, "has no mirrors")
         or rules.mirrors_ok(len(config.plexes_of(volume.ref)), command.count, "count")
         or _shape_problem(command)
         or rules.has_source(config, volume.ref)

@@ -25,8 +25,6 @@ def resync(config: Config, volume: Volume, ids: Ids) -> Plan:
     (plex,) = config.plexes_of(volume.ref)
     out = pieces_out(config, plex)
     here = [piece for piece in out if rules.disk_present(config, piece.disk) is None]
-    if out and not here:
-        return refuse(title, rules.disk_present(config, out[0].disk)) or Plan(title=title)
     draft = Draft(config, ids, volume.group)
     used_again = _use_logs_again(draft, volume)
     if not here and used_again and volume.parity_known:
@@ -52,11 +50,13 @@ def rebuild_task(draft: Draft, volume: Volume, pieces: Sequence[Subdisk], title:
 
 
 def _problem(config: Config, volume: Volume) -> Problem | None:
-    if volume.fenced:
-        help_ = "Check its disks, then start the volume."
-        return Problem(f"{volume.name} takes no writes: {volume.fenced}", help_, volume.ref)
-    blocked = rules.volume_ready(config, volume.ref) or rules.not_initializing(config, volume.ref)
-    return blocked or rules.has_source(config, volume.ref)
+    return (
+        rules.volume_ready(config, volume.ref)
+        or rules.not_initializing(config, volume.ref)
+        or rules.takes_writes(config, volume.ref)
+        or rules.has_source(config, volume.ref)
+        or rules.a_piece_present(config, volume.ref)
+    )
 
 
 def _use_logs_again(draft: Draft, volume: Volume) -> list[Plex]:

@@ -8,7 +8,16 @@ from engine.rules.disks import disk_can_join, disk_empty, disk_present
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
 from engine.rules.logs import has_log, log_wanted, may_have_log
 from engine.rules.names import NAME_MAX, name_free, name_ok, next_name
-from engine.rules.parity import is_parity, no_column_out, not_log, not_parity, parity_known, stays_readable
+from engine.rules.parity import (
+    a_piece_present,
+    is_parity,
+    no_column_out,
+    not_log,
+    not_parity,
+    parity_known,
+    stays_readable,
+    takes_writes,
+)
 from engine.rules.plexes import (
     all_complete,
     has_source,
@@ -78,6 +87,7 @@ __all__ = [
     "SIZE_MAX",
     "STRIPE_UNIT_MAX",
     "STRIPE_UNIT_MIN",
+    "a_piece_present",
     "all_complete",
     "can_join",
     "can_move",
@@ -133,6 +143,7 @@ __all__ = [
     "size_ok",
     "stays_readable",
     "stripes_ok",
+    "takes_writes",
     "task_controllable",
     "task_live",
     "task_of",

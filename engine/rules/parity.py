@@ -7,6 +7,7 @@ from collections.abc import Collection
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Plex, PlexLayout, Ref, Subdisk, VolumeLayout
+from engine.rules.disks import disk_present
 from engine.rules.words import listed
 from engine.states import pieces_out, two_columns
 
@@ -28,6 +29,22 @@ def no_column_out(config: Config, volume: Ref) -> Problem | None:
     verb = "is" if len(out) == 1 else "are"
     text = f"{listed([piece.name for piece in out])} of {config.volume(volume).name} {verb} missing or out of date."
     return Problem(text, "Resynchronize the volume first.", volume)
+
+
+def takes_writes(config: Config, volume: Ref) -> Problem | None:
+    """Nothing keeps a RAID-5 volume from being written."""
+    record = config.volume(volume)
+    if not record.fenced or record.layout is not VolumeLayout.RAID5:
+        return None
+    text = f"{record.name} takes no writes: {record.fenced}"
+    return Problem(text, "See to its disks, then start the volume.", volume)
+
+
+def a_piece_present(config: Config, volume: Ref) -> Problem | None:
+    """Of the pieces of a RAID-5 volume that are out one at least can be rebuilt where it lies, if any is out."""
+    out = [piece for plex in config.plexes_of(volume) for piece in pieces_out(config, plex)]
+    away = [disk_present(config, piece.disk) for piece in out]
+    return away[0] if away and None not in away else None
 
 
 def not_parity(config: Config, volume: Ref, what: str) -> Problem | None:

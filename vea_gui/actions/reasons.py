@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterable
 from engine import rules
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, PlexLayout, Ref, Subdisk, Task, Volume
+from engine.records import (
+    Backup,
+    Disk,
+    Group,
+    GroupState,
+    Kind,
+    Plex,
+    PlexLayout,
+    Ref,
+    Subdisk,
+    Task,
+    Volume,
+    VolumeLayout,
+)
 from engine.states import pieces_out
 from vea_gui.action_rows import Reason, WhyNot
 from vea_gui.selection import Selection
@@ -141,9 +154,16 @@ def no_new_volume(selection: Selection) -> Reason:
 
 def several_mirrors(config: Config, volume: Ref) -> Problem | None:
     """The volume has more than one mirror."""
-    if config.count_children(volume, Kind.PLEX, "volume") > 1:
+    if len(config.plexes_of(volume)) > 1:
         return None
+    if blocked := no_parity(config, volume):
+        return blocked
     return Problem(f"{config.volume(volume).name} has one mirror only.", "Add a mirror first.", volume)
+
+
+def no_parity(config: Config, volume: Ref) -> Problem | None:
+    """The volume may have mirrors."""
+    return rules.not_parity(config, volume, "has no mirrors")
 
 
 def any_mirror_can_go(config: Config, volume: Ref) -> Problem | None:
@@ -172,11 +192,16 @@ def one_group(why_not: WhyNot) -> WhyNot:
 def _already(volumes: list[Volume], started: bool) -> Problem | None:
     if not volumes:
         return pick_first(Kind.VOLUME)
-    if not all(volume.started is started for volume in volumes):
+    if not all(volume.started is started and not (started and _held_back(volume)) for volume in volumes):
         return None
     names = rules.listed([volume.name for volume in volumes])
     verb, word = "is" if len(volumes) == 1 else "are", "started" if started else "stopped"
     return Problem(f"{names} {verb} {word} already.", "", volumes[0].ref)
+
+
+def _held_back(volume: Volume) -> bool:
+    """RAID-5 that takes no writes: starting it tries again to put it right."""
+    return volume.layout is VolumeLayout.RAID5 and bool(volume.fenced)
 
 
 def cannot_start(selection: Selection) -> Reason:
@@ -218,8 +243,10 @@ def used(config: Config, volume: Ref) -> Problem | None:
 
 
 def something_to_equal(config: Config, volume: Ref) -> Problem | None:
-    """There are at least two mirrors."""
-    if config.count_children(volume, Kind.PLEX, "volume") > 1:
+    """There are at least two mirrors, or parity."""
+    if config.volume(volume).layout is VolumeLayout.RAID5:
+        return rules.takes_writes(config, volume)
+    if len(config.plexes_of(volume)) > 1:
         return None
     text = f"{config.volume(volume).name} has one mirror only."
     return Problem(text, "There is nothing to make it equal to.", volume)
@@ -239,7 +266,9 @@ def something_lost(config: Config, volume: Ref) -> Problem | None:
 
 
 def two_present(config: Config, volume: Ref) -> Problem | None:
-    """Two mirrors at least have all their disks."""
+    """Two mirrors at least have all their disks, or a column that is out has its own."""
+    if config.volume(volume).layout is VolumeLayout.RAID5:
+        return rules.a_piece_present(config, volume)
     missing = [rules.plex_present(config, plex.ref) for plex in config.plexes_of(volume)]
     return None if missing.count(None) > 1 else first(missing)
 
@@ -262,6 +291,8 @@ def two_complete(config: Config, volume: Ref) -> Problem | None:
 def not_in_doubt(config: Config, volume: Ref) -> Problem | None:
     """The mirrors are meant to be equal."""
     record = config.volume(volume)
+    if record.layout is VolumeLayout.RAID5:
+        return rules.all_complete(config, volume)
     if record.source is None:
         return None
     text = f"The mirrors of {record.name} are not known to be equal."

@@ -66,7 +66,7 @@ ROWS = (
         "Add...",
         lambda console, selection: console.ask("add_mirror", selection),
         VOLUME,
-        reasons.each(Volume, rules.volume_ready, rules.not_initializing, rules.has_source),
+        reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.no_parity, rules.has_source),
         submenu="Mirror",
         section=30,
     ),
