@@ -47,6 +47,33 @@ def grow(config: Config, group: Ref, dice: Random) -> Command | None:
     return commands.GrowVolume(volume=volume.ref, size=volume.size + dice.choice((512, MIB, 2 * MIB)))
 
 
+def shrink(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    if volume is None or volume.size < 2 * MIB:
+        return None
+    return commands.ShrinkVolume(volume=volume.ref, size=volume.size - dice.choice((512, MIB)))
+
+
+def scrub(config: Config, group: Ref, dice: Random) -> Command | None:
+    plex = _plex(config, group, dice)
+    return commands.ScrubVolume(volume=plex.volume, source=plex.ref) if plex else None
+
+
+def add_log(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.AddLog(volume=volume.ref) if volume else None
+
+
+def remove_log(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.RemoveLog(volume=volume.ref) if volume else None
+
+
+def add_column(config: Config, group: Ref, dice: Random) -> Command | None:
+    volume = _volume(config, group, dice)
+    return commands.AddColumn(volume=volume.ref) if volume and volume.size < 8 * MIB else None
+
+
 def move(config: Config, group: Ref, dice: Random) -> Command | None:
     subdisk = _subdisk(config, group, dice)
     if subdisk is None:
@@ -161,7 +188,8 @@ OPERATIONS: dict[str, Callable[[Config, Ref, Random], Command | None]] = {
     function.__name__: function
     for function in (
         create, delete, grow, move, evacuate, add_mirror, remove_mirror, break_mirror, detach, attach, split, join,
-        resync, verify, prefer, stop, start, deport, rescan, pause, resume, abort,
+        shrink, scrub, add_log, remove_log, add_column, resync, verify, prefer, stop, start, deport, rescan,
+        pause, resume, abort,
     )
 }  # fmt: skip
 

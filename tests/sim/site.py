@@ -188,6 +188,9 @@ class Site:
                 self.coming[record.name] = VolumeOracle(record.size)
         if plan.task is not None and plan.task.params.size and plan.task.params.volume in self.volumes:
             self.volumes[plan.task.params.volume].sizes.add(plan.task.params.size)
+        for record in plan.puts:
+            if isinstance(record, Volume) and record.ref in self.volumes:
+                self.volumes[record.ref].sizes.add(record.size)
         if isinstance(command, DeleteVolumes):
             self.going.update(command.volumes)
 

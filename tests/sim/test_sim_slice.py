@@ -13,8 +13,8 @@ from tests.sim.operations import LAYOUTS
 from tests.sim.soak import applies
 from tests.sim.world import play, replay_command
 
-SEEDS = 60
-SHARE = 16
+SEEDS = 40
+SHARE = 24
 NTH = 61
 SEQUENCES = 30
 

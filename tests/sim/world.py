@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from engine.commands import BreakMirror, CreateGroup, CreateVolume, DeportGroup, ImportGroup, PauseTask
+from engine.commands import BreakMirror, CreateGroup, CreateVolume, DeportGroup, ImportGroup, PauseTask, ShrinkVolume
 from tests.sim import operations
 from tests.sim.client import Client
 from tests.sim.journal import Journal
@@ -156,6 +156,8 @@ class World(Site):
             wanted = set(self.volumes)
         if isinstance(command, BreakMirror):
             wanted = {self.volume_of(command.plex)}
+        if isinstance(command, ShrinkVolume):
+            wanted = {command.volume}
         held = [volume for ref, volume in self.volumes.items() if ref in wanted]
         for volume in held:
             volume.held = True
