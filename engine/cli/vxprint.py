@@ -82,6 +82,8 @@ def _lines(tree: rows.Row) -> Iterator[tuple[str, ...]]:
     for volume in tree["volumes"]:
         state = f"{volume['state']}, {volume['status']}"
         yield ("volume", f"  {volume['name']}", format_size(volume["size"]), state, volume["layout"], "")
+        if volume["dirty_log"] is not None:
+            yield _dirty_log_line(volume["dirty_log"])
         for plex in (*volume["plexes"], *volume["logs"]):
             yield from _plex_lines(plex)
 
@@ -106,6 +108,11 @@ def _plex_lines(plex: rows.Row) -> Iterator[tuple[str, ...]]:
             "",
             where,
         )
+
+
+def _dirty_log_line(log: rows.Row) -> tuple[str, ...]:
+    dirty, where = f"{format_size(log['dirty'])} dirty", ", ".join(log["disks"]) or "on no disk"
+    return ("log", "    dirty region log", format_size(log["region"]), dirty, "", where)
 
 
 TOOL = Tool(

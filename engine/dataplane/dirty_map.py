@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,37 +17,17 @@ from engine.dataplane.fault import LEG_ERRORS, errno_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.dataplane.map_place import Keeper, MapPlace
     from engine.dataplane.map_writers import MapWriters
     from engine.dataplane.request import Request, Sink
-    from engine.devices.base import BlockDevice
     from engine.runtime import Runtime
 
 WORTH = 4
 """Regions are closed when they are at least one in so many of those that are marked, or when nothing else is."""
 
-
-class MapPlace(Protocol):
-    """One copy of the log. `failed` is 0, or the errno of a write that failed: then it never counts again."""
-
-    device: BlockDevice
-    generation: str
-    failed: int
-
-    @property
-    def pages(self) -> int: ...
-
-    def write(self, page: int, bits: bytes) -> None:
-        """Make `bits` the content of a page, durable; DeviceError or RangeError when that fails."""
-
-
-class Keeper(Protocol):
-    """What a map asks of the volume that it belongs to."""
-
-    def hand_to_pool(self, request: Request, sink: Sink) -> None:
-        """Run a request again: its regions are open now."""
-
-    def map_failed(self, place: MapPlace) -> None:
-        """A place of the log can't be written: whoever hears of it drops it for good."""
+STORM = 8
+"""So many requests that wait for marks are a storm: each marks its group of `NEIGHBOURS` regions."""
+NEIGHBOURS = 8
 
 
 class _Waiting(NamedTuple):
@@ -355,7 +335,7 @@ class DirtyMap:
                 self._told = True
                 work += [partial(keeper.map_failed, place) for place in failed]
             return work
-        batch, self._waiting = self._waiting, []
+        batch, self._waiting = self._widened(self._waiting), []
         pages: set[int] = set()
         for one in batch:
             self._keep_open(one.first, one.stop)
@@ -371,6 +351,19 @@ class DirtyMap:
         self._busy = True
         bits = {page: self._bits(page, batch, self._closing if closes else None) for page in sorted(pages)}
         return self._write_all(_Turn(bits, batch, closes))
+
+    def _widened(self, batch: list[_Waiting]) -> list[_Waiting]:
+        """Many first touches at once are random writes, which are about to touch the neighbours as well: these are
+        marked by the same page."""
+        if len(batch) < STORM:
+            return batch
+        last = len(self.open)
+        return [
+            one._replace(
+                first=one.first // NEIGHBOURS * NEIGHBOURS, stop=min(-(-one.stop // NEIGHBOURS) * NEIGHBOURS, last)
+            )
+            for one in batch
+        ]
 
     def _keep_open(self, first: int, stop: int) -> None:
         """What is marked on disk needs no page to be open again: unless its page is on its way, it is not closed."""

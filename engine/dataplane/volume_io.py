@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from engine.dataplane.dirty_map import DirtyMap, MapPlace
+    from engine.dataplane.dirty_map import DirtyMap
     from engine.dataplane.flusher import Flusher
+    from engine.dataplane.map_place import MapPlace
     from engine.dataplane.pool import Pool
     from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.request import Sink

@@ -14,6 +14,8 @@ from tests.bench.product import LUN_OVERHEAD, Product
 from tests.bench.rows import Pair
 
 ROWS = ["dirty-log", "recovery"]
+LONG_S = 5.0
+"""The first writes to each region are part of a turn, which lasts at least so long."""
 SPOTS = 16
 """In so many places the mirror is written before the crash; its regions have 1 MiB."""
 
@@ -30,7 +32,7 @@ def dirty(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
     def turn(name: str, load: Load) -> Callable[[], float]:
         def act() -> float:
             bring_in(product.lun_files())
-            return rate(product.uri(name), load, size, options.seconds)
+            return rate(product.uri(name), load, size, max(options.seconds, LONG_S))
 
         return act
 

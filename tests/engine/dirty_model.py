@@ -10,7 +10,8 @@ import errno
 from collections.abc import Callable, Iterator
 from random import Random
 
-from engine.dataplane.dirty_map import DirtyMap, MapPlace, unpacked
+from engine.dataplane.dirty_map import DirtyMap, unpacked
+from engine.dataplane.map_place import MapPlace
 from engine.dataplane.request import Op, Request, Sink
 from engine.devices.base import BlockDevice
 from engine.errors import DeviceError
