@@ -16,6 +16,7 @@ from engine.dataplane.raid5_log import Raid5Log
 from engine.dataplane.raid5_log_format import LogOwner
 from engine.dataplane.raid5_write import Batch
 from engine.errors import DeviceError
+from tests import figures
 from tests.conftest import SOAK
 from tests.engine.model_volume import data_plane
 from tests.engine.raid5_crash import LOG_BYTES, Run, Shape, combinations
@@ -69,6 +70,8 @@ def test_no_cut_leaves_a_wrong_sector_or_parity(seed: int) -> None:
     HELD_BACK.clear()
     wrong = list(crashes(seed % 1_000_000, COUNT))
     print(f"{COUNT} crashes, {len(wrong)} with a wrong sector or parity, {sum(HELD_BACK)} held back")
+    row = COUNT, len(wrong), sum(HELD_BACK)
+    figures.publish("raid5-crashes", figures.table(("RAID-5: crash x degraded", "wrong", "held back"), [row]))
     assert not wrong, wrong[:3]
 
 
