@@ -71,13 +71,15 @@ HALVES = (
         "tests/engine/test_store_*.py",
         "tests/engine/test_engine_luns.py",
         "tests/engine/test_engine_used.py",
+        "tests/engine/test_engine_dirty.py",
+        "tests/engine/test_engine_raid5_faults.py",
+        "tests/engine/test_nbd_*.py",
     ),
     (
         "tests/engine/test_dataplane_*.py",
         "tests/engine/test_raid5_*.py",
         "tests/engine/test_dirty_*.py",
         "tests/engine/test_devices*.py",
-        "tests/engine/test_nbd_*.py",
     ),
 )
 SLOW = (
@@ -88,7 +90,10 @@ SLOW = (
     "test_nbd_volume.py",
 )
 """Files that prove more than they cover."""
-LONG = "flipped_bits or single_lost_write or thousand or planted or every_tear or mutated or however_a_stream"
+LONG = (
+    "flipped_bits or single_lost_write or thousand or planted or every_tear or mutated or however_a_stream "
+    "or each_of_the_rules"
+)
 """Single tests of that kind, as for `pytest -k`."""
 
 
