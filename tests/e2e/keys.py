@@ -50,7 +50,11 @@ def go_to_tab(walker: Walker, title: str, address: str = "vea://localhost/Storag
 def move(walker: Walker, plex: str, disk: str) -> None:
     """Walk to the block, lift it, walk to the disk, drop it, confirm."""
     go_to_tab(walker, "Disk View")
-    walker.walk_to("Disk View")
+    for _ in range(60):  # past the tab of the same name, into the picture
+        if walker.step("Tab")["role"] in ("list", "list item"):
+            break
+    else:
+        pytest.fail("Tab never reached the blocks")
     walker.walk_to(f"{plex},", key="Right")
     walker.step("space")
     for _ in range(20):
