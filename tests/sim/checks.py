@@ -70,7 +70,9 @@ def check_parity(machine: Machine, config: Config) -> None:
             good = all(piece.state is PieceState.GOOD for piece in pieces) and _reachable(config, plex)
             if plex.layout is not PlexLayout.RAID5 or not good or not volume.parity_known or volume.fenced:
                 continue
-            columns = [np.frombuffer(column, np.uint8) for column in columns_of(machine, config, plex)]
+            row = (plex.columns - 1) * plex.stripe_unit
+            used = -(-volume.size // row) * plex.stripe_unit  # what lies behind belongs to no row yet
+            columns = [np.frombuffer(column, np.uint8)[:used] for column in columns_of(machine, config, plex)]
             odd = np.flatnonzero(np.bitwise_xor.reduce(columns))
             assert not len(odd), f"the parity of {volume.name} is wrong from byte {odd[0]} of its columns on"
 

@@ -26,7 +26,7 @@ from tests.sim.world import play, replay_command
 
 REPORT = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
-_NO_MIRROR = ("concat", "stripe")
+_NO_MIRROR = ("concat", "stripe", "raid5")
 SEEDS_IN_JOB = 25
 KINDS = ("crash", "failure", "sequence", "seed")
 TITLES = {
