@@ -288,5 +288,6 @@ def _new(site: Site, **choices: object) -> Command:
 def set_up(site: Site, layout: str) -> None:
     """A group on six of eight LUNs, a volume of this layout with bytes in it."""
     do(site, commands.CreateGroup(name="dg", disks=tuple(disk.ref for disk in disks(site)[:6])))
-    do(site, commands.CreateVolume(group=site.group.ref, name=NAME, size=SIZE, **LAYOUTS[layout]))  # type: ignore[arg-type]
+    shape = LAYOUTS[layout]
+    do(site, commands.CreateVolume(group=site.group.ref, name=NAME, size=SIZE, **shape))  # type: ignore[arg-type]
     write_some(site, 16)

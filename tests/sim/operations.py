@@ -32,7 +32,8 @@ LAYOUTS: dict[str, dict[str, object]] = {
 def create(config: Config, group: Ref, dice: Random) -> Command | None:
     layout = dice.choice(list(LAYOUTS))
     name = f"new{dice.getrandbits(30)}"
-    return commands.CreateVolume(group=group, name=name, size=dice.choice(SIZES), **LAYOUTS[layout])  # type: ignore[arg-type]
+    shape = LAYOUTS[layout]
+    return commands.CreateVolume(group=group, name=name, size=dice.choice(SIZES), **shape)  # type: ignore[arg-type]
 
 
 def delete(config: Config, group: Ref, dice: Random) -> Command | None:

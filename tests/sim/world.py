@@ -107,7 +107,8 @@ class World(Site):
         self.submit(CreateGroup(name="dg", disks=operations.disks_named(self.config, len(self.machine.media))))
         for layout in self.mix.layouts:
             size = self.dice.choice(operations.SIZES)
-            command = CreateVolume(group=self.group.ref, size=size, **operations.LAYOUTS[layout])  # type: ignore[arg-type]
+            shape = operations.LAYOUTS[layout]
+            command = CreateVolume(group=self.group.ref, size=size, **shape)  # type: ignore[arg-type]
             task = self.submit(command)
             if task is not None:
                 self.finish(task)
