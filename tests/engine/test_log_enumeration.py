@@ -160,7 +160,10 @@ class DirtyLife:
             lun.pages = dict(pages)
         for at, content in case.blocks.items():
             self.luns[0].put(at, content)
-        told = [read_pages(self.luns[number], START, owner(number), PAGES) for number in range(places)]  # type: ignore[arg-type]
+        told = [
+            read_pages(self.luns[number], START, owner(number), PAGES)  # type: ignore[arg-type]
+            for number in range(places)
+        ]
         regions = _union(told, REGIONS)
         if regions is None:
             return "detected"

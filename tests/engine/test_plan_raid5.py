@@ -17,7 +17,8 @@ def columns(site: Site, name: str = "r") -> set[object]:
 
 def made(disks: int, **choices: object) -> Site:
     site = Site(disks)
-    site.do(c.CreateVolume(group=site.group(), size=60 * MIB, name="r", raid5=True, **choices))  # type: ignore[arg-type]
+    volume = c.CreateVolume(group=site.group(), size=60 * MIB, name="r", raid5=True, **choices)  # type: ignore[arg-type]
+    site.do(volume)
     return site
 
 
