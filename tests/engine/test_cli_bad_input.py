@@ -28,7 +28,7 @@ BAD: list[tuple[list[str], int, str]] = [
     ([*MAKE, "v", "0.0001k"], 1, "0 bytes makes no sense"),
     ([*MAKE, "v", "900t"], 1, "is the most"),
     ([*MAKE, "v", "99999999999t"], 1, "more than any volume can have"),
-    (["vxassist", "growto", "ev", "1m"], 1, "can't be made smaller"),
+    (["vxassist", "growto", "ev", "1m"], 1, "Give a larger size, or shrink the volume"),
     (["vxassist", "growby", "ev", "0"], 1, "0 bytes makes no sense"),
     (["vxassist", "growby", "ev", "900t"], 1, "."),
     (["vxsd", "split", "Harddisk0-01", "900t"], 1, "."),

@@ -17,8 +17,8 @@ def columns(site: Site, name: str = "r") -> set[object]:
 
 def made(disks: int, **choices: object) -> Site:
     site = Site(disks)
-    volume = c.CreateVolume(group=site.group(), size=60 * MIB, name="r", raid5=True, **choices)  # type: ignore[arg-type]
-    site.do(volume)
+    made = c.CreateVolume(group=site.group(), size=60 * MIB, name="r", raid5=True, **choices)  # type: ignore[arg-type]
+    site.do(made)
     return site
 
 
