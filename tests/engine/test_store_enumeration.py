@@ -34,11 +34,15 @@ def counts() -> Iterator[dict[tuple[str, int], Counter[str]]]:
     found: dict[tuple[str, int], Counter[str]] = {}
     yield found
     rows = [
-        (f"{kind}, {disks} disks", count.total(), *(count[each] for each in VERDICTS), 0)
+        (f"{kind}, {disks} disks", count.total(), *(count[each] for each in VERDICTS), _neither(count))
         for (kind, disks), count in sorted(found.items())
     ]
     columns = ("private region", "cases", "harmless", "detected", "as before", "neither")
     figures.publish("private region", figures.table(columns, rows))
+
+
+def _neither(count: Counter[str]) -> int:
+    return count.total() - sum(count[each] for each in VERDICTS)
 
 
 def life_of(disks: int) -> Life:
