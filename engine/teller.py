@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.records import Disk, Group, Kind, Remedy, Severity
-from engine.rules import listed
+import msgspec
+
+from engine.records import Alert, Disk, Group, Kind, Remedy, Severity
+from engine.rules import listed, volumes_to_return
 from engine.store.scan import missing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.commit import Committer
+    from engine.config import Config, Edit
     from engine.records import Ref
     from engine.store.scan import Found
 
@@ -25,6 +28,7 @@ class Teller:
         self._committer = committer
         self._told: frozenset[str] = frozenset()
         self._away: frozenset[Ref] = frozenset()
+        self._missing: dict[Ref, None] = {}  # disks that were told of as missing
 
     def tell(self, found: Found) -> None:
         """After a look, once the configuration shows it."""
@@ -44,6 +48,9 @@ class Teller:
                 else:
                     self._tell_missing(sentence, about)
         self._told = frozenset(found.problems)
+        for ref in [ref for ref in self._missing if _is_back(config, ref)]:
+            del self._missing[ref]
+            self._tell_back(config.disk(ref))
         free = [disk for disk in config.all(Kind.DISK, Disk) if not disk.present and disk.group is None]
         self._tell_free([disk for disk in free if disk.ref not in self._away])
         self._away = frozenset(disk.ref for disk in free)
@@ -75,9 +82,35 @@ class Teller:
             sentence,
             about=disk,
             cause=" ".join(filter(None, causes)) or "No volume lies on it.",
-            remedy="Bring its LUN back and rescan: what it missed is copied. Gone for good: replace the disk.",
+            remedy="Bring its LUN back, rescan and reactivate it. Gone for good: replace the disk.",
             action=Remedy.RESCAN if lost else Remedy.REPLACE_DISK,
         )
+        self._missing[disk] = None
+
+    def _tell_back(self, disk: Disk) -> None:
+        """That it was missing is settled; what has gone on without it has to be told."""
+        config = self._committer.config
+        settled = [
+            alert
+            for alert in config.all(Kind.ALERT, Alert)
+            if alert.open and alert.object == disk.ref and alert.action in (Remedy.RESCAN, Remedy.REPLACE_DISK)
+        ]
+
+        def change(edit: Edit) -> None:
+            for alert in settled:
+                edit.put(msgspec.structs.replace(alert, acknowledged=True))
+
+        self._committer.commit(change)
+        volumes = [config.volume(ref).name for ref in volumes_to_return(config, disk.ref)]
+        if volumes:
+            self._committer.alert(
+                Severity.WARNING,
+                f"{disk.name} is back, and out of date.",
+                about=disk.ref,
+                cause=f"{listed(volumes)} {'has' if len(volumes) == 1 else 'have'} been used without it meanwhile.",
+                remedy="Reactivate it: what it has missed is copied.",
+                action=Remedy.REACTIVATE_DISK,
+            )
 
     def _tell_free(self, disks: Sequence[Disk]) -> None:
         """One alert for all: a whole enclosure may be away."""
@@ -94,3 +127,8 @@ class Teller:
             remedy=f"Bring {'its LUN' if one else 'their LUNs'} back and rescan, or take {them} off the list.",
             action=Remedy.RESCAN,
         )
+
+
+def _is_back(config: Config, ref: Ref) -> bool:
+    disk = config.get(ref)
+    return isinstance(disk, Disk) and disk.present and not disk.failing

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import Rescan
-from engine.records import Alert, Disk, Kind
+from engine.commands import ReactivateDisk, Rescan
+from engine.records import Alert, Disk, Kind, Remedy, VolumeStatus
 from tests.engine.engine_lab import EngineLab
 
 
@@ -40,10 +40,27 @@ def test_a_missing_disk_is_told_of_once_and_after_each_start(lab: EngineLab) -> 
     assert lab.config.get(alert.object) is not None
     away.rename(path)
     lab.do(Rescan())
+    assert not open_alerts(lab)
     path.rename(away)
     lab.do(Rescan())
-    assert len(open_alerts(lab)) == 2
+    assert len(open_alerts(lab)) == 1
     away.rename(path)
+
+
+def test_a_disk_that_is_back_settles_its_alert_and_says_what_is_left_to_do(lab: EngineLab) -> None:
+    lab.make_volume(mirrors=2)
+    disk = lab.config.subdisks_of(lab.plexes()[0].ref)[0].disk
+    path = lab.path_of(disk)
+    away = path.rename(path.with_suffix(".away"))
+    lab.do(Rescan())
+    away.rename(path)
+    lab.do(Rescan())
+    assert not open_alerts(lab)
+    (told,) = [alert for alert in lab.config.all(Kind.ALERT, Alert) if "is back" in alert.name]
+    assert (told.object, told.action) == (disk, Remedy.REACTIVATE_DISK)
+    assert "v has been used without it" in told.cause
+    lab.do(ReactivateDisk(disk=disk))
+    assert lab.volume().status is VolumeStatus.HEALTHY
 
 
 def test_a_lun_that_is_away_at_a_start_is_one_missing_disk(tmp_path: Path) -> None:
