@@ -21,7 +21,7 @@ from engine.errors import EngineError
 from engine.records import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,20 @@ class MailServer(NamedTuple):
     sender: str
 
 
+class _Talk(smtplib.SMTP):
+    """A talk that ends before its next answer once it is given up: a connection that comes about in the very moment of
+    `abort` is not there yet to be shut."""
+
+    def __init__(self, given_up: Callable[[], bool]) -> None:
+        super().__init__(timeout=MAIL_DEADLINE_S)
+        self._given_up = given_up
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self._given_up():
+            raise smtplib.SMTPServerDisconnected("given up")
+        return super().getreply()
+
+
 class Sender:
     """Sends one thing at a time. `abort`, from another thread, ends what runs and all that would follow."""
 
@@ -82,7 +96,7 @@ class Sender:
         """One mail with all notices. EngineError says why it could not be handed over."""
         message = _message(self.host, to, server.sender or f"vea-console@{self.host}", notices)
         try:
-            with smtplib.SMTP(timeout=MAIL_DEADLINE_S) as talk:
+            with _Talk(lambda: self._aborted) as talk:
                 self._talk = talk
                 talk.connect(server.name, server.port)
                 talk.send_message(message)
