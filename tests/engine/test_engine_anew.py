@@ -88,8 +88,8 @@ def test_a_write_that_reached_only_some_mirrors_upsets_no_copy(lab: EngineLab, w
     assert written in (0, number)
     ended = finish(lab, task)
     assert ended.state in (TaskState.COMPLETED, TaskState.FAILED), ended.result
-    if number == errno.ENOSPC:
-        assert ended.state is TaskState.COMPLETED, ended.result
+    if number == errno.ENOSPC:  # the copy's own first write may be what met it
+        assert ended.state is TaskState.COMPLETED or "has no space left" in ended.result, ended.result
     if lab.volume().source is not None or any(plex.state is not PlexState.ACTIVE for plex in lab.plexes()):
         lab.do(ChangeSettings(iodelay_ms=()))
         lab.do(ResyncVolume(volume=lab.volume().ref))

@@ -58,11 +58,13 @@ class Model:
         elif kind < 0.65:
             assert request(volume, runtime, Request(Op.FLUSH)) == 0
         else:
-            assert read(volume, runtime, offset, length) == self.bytes[inside]
+            same = read(volume, runtime, offset, length) == self.bytes[inside]
+            assert same, f"{length} bytes at {offset} are not what was written"
 
     def check(self) -> None:
         found = read(self._site.volume, self._site.plane.runtime, self._low, self._high - self._low)
-        assert found == self.bytes
+        same = found == self.bytes  # told apart first: comparing them in words would take minutes
+        assert same
 
 
 def trouble(site: Site, random: Random) -> None:
