@@ -93,7 +93,7 @@ class Walker(Tools):
                 str(self.socket),
                 *words,
             ],
-            env=self.environment,
+            env=self.environment | {"PYTHONFAULTHANDLER": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -109,9 +109,13 @@ class Walker(Tools):
         """End the console in order; it must not have complained."""
         self.reader.close()
         self._end()
-        lines = (self.folder / "console.log").read_text().splitlines()
-        said = [line for line in lines if line and not line.startswith(QUIET)]
+        said = self._said()
         assert not said, f"the console said on standard error: {said}"
+        assert self.process.returncode == 0, f"the console ended with {self.process.returncode}"
+
+    def _said(self) -> list[str]:
+        lines = (self.folder / "console.log").read_text().splitlines()
+        return [line for line in lines if line and not line.startswith(QUIET)]
 
     def _end(self) -> None:
         if self.process.poll() is None:
@@ -150,7 +154,13 @@ class Walker(Tools):
 
         for top in self.reader.ask("tree", PATIENCE) or []:
             add(top, 0)
-        return "\n".join(lines)
+        return "\n".join(lines or self._last_words())
+
+    def _last_words(self) -> list[str]:
+        """Why nothing shows: how the console ended or, of one that hangs, where each of its threads is."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+        return [f"nothing shows; the console ended with {self.process.wait(PATIENCE)}", *self._said()]
 
     # --- doing ---
     def click(self, node: Node, button: int = 1, times: int = 1, at: tuple[float, float] = (0.5, 0.5)) -> None:

@@ -286,10 +286,13 @@ class Lab:
             self.commit(lambda edit, fault=fault: self._detach(edit, fault))  # type: ignore[misc]
 
     def _detach(self, edit: Edit, fault: Fault) -> None:
+        """The copy that fills a plex may have met the same failure, and have ended, before this word of it came."""
         if fault.piece is not None and fault.piece in edit.config:
             edit.drop(fault.piece)
         elif fault.piece is None and fault.plex in edit.config:
-            edit.put(replace(edit.config.plex(fault.plex), state=PlexState.IOFAIL))
+            plex = edit.config.plex(fault.plex)
+            if plex.state in COMPLETE | {PlexState.FILLING}:
+                edit.put(replace(plex, state=PlexState.IOFAIL))
 
 
 def disk_ref(name: str) -> Ref:
