@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
 from engine.notify_send import RANK, MailServer, Notice, Sender
-from engine.records import Kind, Notification, Remedy, Settings, Severity, settings_ref
+from engine.records import Notification, Remedy, Settings, Severity, settings_ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class Notifier:
 
     # --- helpers ---
     def _settings(self) -> Settings:
-        return next(iter(self._committer.config.all(Kind.SETTINGS, Settings)), _UNSET)
+        return self._committer.config.settings or _UNSET
 
     def _notice(self, alert: Alert) -> Notice:
         about = self._committer.config.get(alert.object)

@@ -13,7 +13,7 @@ from engine import rules
 from engine.commands import RepairVolumes
 from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
-from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Settings, Severity, Task
+from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Severity, Task
 from engine.rules import listed
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class HotRelocation:
         """Begin what is due; answers the seconds until more of it is."""
         with self._committer.lock:
             config = self._committer.config
-            settings = next(iter(config.all(Kind.SETTINGS, Settings)), None)
+            settings = config.settings
             groups = [config.group(ref) for ref in sorted(self._committer.stores) if ref in config]
             self._note_missing(config, groups)
             if settings is None or settings.hot_relocation is not RelocationMode.AUTOMATIC:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar, cast
 
 from engine.config.order import by_name
-from engine.records import AnyRecord, Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Subdisk, Task, Volume
+from engine.records import AnyRecord, Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Settings, Subdisk, Task, Volume
 
 R = TypeVar("R", bound=Record)
 
@@ -82,6 +82,11 @@ class Config:
     def all(self, kind: Kind, record_type: type[R]) -> list[R]:
         """Every record of a kind, in order of name."""
         return by_name(list(cast("Iterable[R]", self._kinds[kind].values())))
+
+    @property
+    def settings(self) -> Settings | None:
+        """What the host's operator has set; None until the host is known."""
+        return next(iter(cast("Iterable[Settings]", self._kinds[Kind.SETTINGS].values())), None)
 
     # --- by reference, checked ---
     def disk(self, ref: Ref) -> Disk:

@@ -20,7 +20,6 @@ from engine.records import (
     PlexLayout,
     Record,
     Ref,
-    Settings,
     Subdisk,
     Task,
     TaskParams,
@@ -186,7 +185,8 @@ class Draft:
 
     def _delay_of(self, type_: TaskType) -> int:
         """The rest that the host's settings give to new tasks of a type."""
-        return next((settings.delay_of(type_) for settings in self.base.all(Kind.SETTINGS, Settings)), 0)
+        settings = self.base.settings
+        return settings.delay_of(type_) if settings is not None else 0
 
     def plan(
         self,

@@ -11,7 +11,7 @@ from engine.commands import ChangeSettings, SendTestNotification
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import Kind, Notification, Settings, TaskDelay
+from engine.records import Notification, TaskDelay
 
 _BOUNDS = {
     "relocation_wait_s": (0, 86_400, "The wait before hot relocation", "s"),
@@ -38,7 +38,7 @@ _TEXT_MAX = 4096
 def change(config: Config, command: ChangeSettings, ids: Ids) -> Plan:
     """The given settings hold for what begins from now on."""
     title = "Change Settings"
-    settings = next(iter(config.all(Kind.SETTINGS, Settings)), None)
+    settings = config.settings
     wanted = {name: value for name in _WORDS if (value := getattr(command, name)) is not None}
     gone = Problem("This host's settings are not known yet.", "Try again in a moment.") if settings is None else None
     blocked = refuse(title, gone, *_problems(wanted))

@@ -12,7 +12,7 @@ from vea_gui.mirror import Change
 from vea_gui.models.table import everything
 from vea_gui.views.settings_page import SettingsPage
 from vea_gui.views.table_page import TablePage
-from vea_gui.wizards.host_settings import ITEMS, PanelItem, configuration_backup, settings_of
+from vea_gui.wizards.host_settings import ITEMS, PanelItem, configuration_backup
 
 
 class ControlPanel(QWidget):
@@ -59,7 +59,7 @@ class ControlPanel(QWidget):
             self._show(self.list.currentRow())
 
     def _show(self, row: int) -> None:
-        if not 0 <= row < len(ITEMS) or settings_of(self.console.config) is None:
+        if not 0 <= row < len(ITEMS) or self.console.config.settings is None:
             return
         if row not in self.pages:
             page = SettingsPage(self.console, ITEMS[row].form, self._table(ITEMS[row]))

@@ -25,7 +25,6 @@ from engine.plans import Plan
 from vea_gui.console import Console
 from vea_gui.notifications import FROM_WORDS, Draft, RuleDraft
 from vea_gui.views.tab_order import step, stops
-from vea_gui.wizards.host_settings import settings_of
 from vea_gui.wizards.notice import Notice
 from vea_gui.words import Tone, error_sentence
 
@@ -42,7 +41,7 @@ class EventNotification(QDialog):
     def __init__(self, console: Console) -> None:
         super().__init__(console.window)
         self.console = console
-        settings = settings_of(console.config)
+        settings = console.config.settings
         self.draft = Draft.of(settings) if settings is not None else Draft()
         self._filling = False
         self._sending = False
@@ -242,7 +241,7 @@ class EventNotification(QDialog):
     def _ask(self) -> None:
         """What the engine says of it; nothing when it is all as it was."""
         self._problems = ()
-        settings = settings_of(self.console.config)
+        settings = self.console.config.settings
         if settings is not None and self.draft.changes(settings):
             asked = self.draft
             self.console.plan(
@@ -304,7 +303,7 @@ class EventNotification(QDialog):
         self._enable()
 
     def _accept(self) -> None:
-        settings = settings_of(self.console.config)
+        settings = self.console.config.settings
         if settings is None or not self.draft.changes(settings):
             self.accept()
             return

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from engine import rules
 from engine.commands import ChangeSettings
 from engine.config import Config
-from engine.records import Kind, RelocationMode, Settings, TaskDelay, TaskType
+from engine.records import RelocationMode, TaskDelay, TaskType
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 
 RESTING = tuple(kind for kind in TaskType if kind not in (TaskType.COMMAND, TaskType.RESCAN))
@@ -31,19 +31,14 @@ class PanelItem:
     form: Callable[[Config], Form]
 
 
-def settings_of(config: Config) -> Settings | None:
-    """What is set for the host; None until it is known."""
-    return next(iter(config.all(Kind.SETTINGS, Settings)), None)
-
-
 def _set(name: str, config: Config, _: Answers) -> Any:
     """A field's default is what is set now."""
-    settings = settings_of(config)
+    settings = config.settings
     return getattr(settings, name) if settings is not None else 0
 
 
 def _delay(kind: TaskType, config: Config, _: Answers) -> int:
-    settings = settings_of(config)
+    settings = config.settings
     return settings.delay_of(kind) if settings is not None else 0
 
 
