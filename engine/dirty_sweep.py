@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.records import Volume
+from engine.ticker import Ticker
 
 if TYPE_CHECKING:
     from engine.commit import Committer
@@ -18,27 +18,20 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from engine.runtime import Runtime
 
-log = logging.getLogger(__name__)
-
 SWEEP_S = 20.0
 """A region becomes clean when it has not been written for one to two of these."""
 
 
 class DirtySweep:
-    """A thread that looks at every dirty map from time to time."""
+    """Looks at every dirty map from time to time."""
 
     def __init__(self, committer: Committer, runtime: Runtime) -> None:
         self._committer = committer
-        self._changed = runtime.condition()
-        self._closing = False
-        self._thread = runtime.thread("vea-sweep", self._run)
+        self._ticker = Ticker("vea-sweep", lambda: SWEEP_S, lambda _: self.sweep(), runtime, look_s=SWEEP_S)
 
     def close(self) -> None:
-        """End the thread. Flushes that are under way end by themselves."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
-        self._thread.join()
+        """End the looks. Flushes that are under way end by themselves."""
+        self._ticker.close()
 
     def sweep(self) -> None:
         """One look at every map."""
@@ -50,17 +43,6 @@ class DirtySweep:
                 close_regions(io, dirty)
                 counts[ref] = dirty.dirty_bytes
         self._show(counts)
-
-    def _run(self) -> None:
-        while not self._wait():
-            try:
-                self.sweep()
-            except Exception:
-                log.exception("A look at the dirty maps met a defect")
-
-    def _wait(self) -> bool:
-        with self._changed:
-            return self._changed.wait_for(lambda: self._closing, SWEEP_S)
 
     def _show(self, counts: dict[Ref, int]) -> None:
         config = self._committer.config

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import EngineError
-from engine.records import Group, Kind, Remedy, Settings, Severity
+from engine.records import Group, Remedy, Severity
+from engine.ticker import Ticker, monitoring_interval_s
 
 if TYPE_CHECKING:
     from engine.commit import Committer
@@ -24,46 +25,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-
 
 class TakeoverWatch:
-    """A thread that reads the import stamps once in each monitoring interval."""
+    """Reads the import stamps once in each monitoring interval."""
 
     def __init__(self, committer: Committer, groups: GroupKeeper, runtime: Runtime) -> None:
         self._committer = committer
         self._groups = groups
-        self._runtime = runtime
-        self._ending = runtime.condition()
-        self._ended = False
-        self._thread = runtime.thread("takeover watch", self._run)
+        self._ticker = Ticker(
+            "takeover watch", lambda: monitoring_interval_s(committer.config), lambda _: self.look(), runtime
+        )
 
     def close(self) -> None:
         """Stop looking; waits for a look that is under way."""
-        with self._ending:
-            self._ended = True
-            self._ending.notify_all()
-        self._thread.join()
-
-    def _run(self) -> None:
-        last = self._runtime.now()
-        while not self._wait():
-            now = self._runtime.now()
-            if now - last < self._interval_s() - TICK_S / 2:
-                continue
-            last = now
-            try:
-                self.look()
-            except Exception:
-                log.exception("Looking for a takeover met a defect")
-
-    def _wait(self) -> bool:
-        with self._ending:
-            return self._ending.wait_for(lambda: self._ended, TICK_S)
-
-    def _interval_s(self) -> int:
-        settings = self._committer.config.all(Kind.SETTINGS, Settings)
-        return settings[0].monitoring_interval_s if settings else 1
+        self._ticker.close()
 
     def look(self) -> None:
         """Read the stamps of every group without the control lock, as a LUN may be slow to answer."""

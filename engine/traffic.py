@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.events import Sample
-from engine.records import Kind, Settings
+from engine.ticker import Ticker, monitoring_interval_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from engine.luns import LunTable
     from engine.records import Ref
     from engine.runtime import Runtime
-
-INTERVAL_S = 1.0
-"""As often it is looked whether the interval that the operator has set is over."""
 
 
 class Counters(NamedTuple):
@@ -40,7 +37,7 @@ class Counters(NamedTuple):
 
 
 class TrafficSampler:
-    """A thread that turns counters into `Sample` events. What is idle and was idle before is left out."""
+    """Turns counters into `Sample` events. What is idle and was idle before is left out."""
 
     def __init__(self, host: Ref, committer: Committer, luns: LunTable, runtime: Runtime) -> None:
         self._host = host
@@ -48,34 +45,14 @@ class TrafficSampler:
         self._luns = luns
         self._last: dict[Ref, Counters] = {}
         self._busy: set[Ref] = set()
-        self._ending = runtime.condition()
-        self._ended = False
         self._runtime = runtime
-        self._thread = runtime.thread("traffic", self._run)
+        self._ticker = Ticker("traffic", lambda: monitoring_interval_s(committer.config), self._sample, runtime)
 
     def close(self) -> None:
-        with self._ending:
-            self._ended = True
-            self._ending.notify_all()
-        self._thread.join()
+        self._ticker.close()
 
-    def _run(self) -> None:
-        last = self._runtime.now()
-        while not self._wait():
-            now = self._runtime.now()
-            if now - last < self._interval_s() - INTERVAL_S / 2:
-                continue
-            samples = list(self._samples(self._runtime.time(), now - last))
-            last = now
-            self._committer.publish(samples)
-
-    def _interval_s(self) -> int:
-        settings = self._committer.config.all(Kind.SETTINGS, Settings)
-        return settings[0].monitoring_interval_s if settings else 1
-
-    def _wait(self) -> bool:
-        with self._ending:
-            return self._ending.wait_for(lambda: self._ended, INTERVAL_S)
+    def _sample(self, passed_s: float) -> None:
+        self._committer.publish(list(self._samples(self._runtime.time(), passed_s)))
 
     def _samples(self, at: float, seconds: float) -> Iterator[Sample]:
         total = Counters()
