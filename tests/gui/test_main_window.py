@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.records import DiskStatus, Kind, Task, TaskState, TaskType
@@ -13,7 +13,9 @@ from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, HOST, ref
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, VOLUMES, Folder, Key, Path
+from vea_gui.views.legend import Legend
 from vea_gui.views.main_window import MainWindow
+from vea_gui.views.object_tree import LEAST_LETTERS
 from vea_gui.views.properties import PropertiesWindow
 from vea_gui.views.table_page import TablePage
 
@@ -47,6 +49,21 @@ def test_group_has_its_volumes_and_disks(window: MainWindow) -> None:
     assert column(front(window), "clients") == ["fio (process 812)", ""]
     window.right.show_tab("Disks")
     assert column(front(window), "name") == [f"Harddisk{number}" for number in range(6)]
+
+
+@pytest.mark.parametrize("width", [900, 1280])
+def test_the_page_leaves_room_for_the_tree(qtbot: QtBot, window: MainWindow, width: int) -> None:
+    window.resize(width, 780)
+    window.across.setSizes([10, width])  # as small as it gets
+    window.go(IN_GROUP)
+    for number in range(window.right.tabs.count()):
+        window.right.tabs.setCurrentIndex(number)
+        QApplication.processEvents()
+        assert window.tree.width() >= LEAST_LETTERS * window.tree.fontMetrics().averageCharWidth()
+        assert window.width() == width
+        for legend in window.right.findChildren(Legend):
+            if legend.isVisible():
+                assert all(legend.rect().contains(entry.geometry()) for entry in legend.entries)
 
 
 def test_changes_arrive_by_themselves(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:

@@ -40,8 +40,7 @@ class BlockPage(QWidget):
     def _build(self) -> None:
         self.bar.setContentsMargins(8, 4, 8, 4)
         self.bar.setSpacing(4)
-        self.bar.addWidget(self.legend)
-        self.bar.addStretch(1)
+        self.bar.addWidget(self.legend, 1)
         for text, name, change in (("−", "Zoom Out", 1 / ZOOM_STEP), ("+", "Zoom In", ZOOM_STEP), ("1:1", "Fit", 0.0)):
             self.bar.addWidget(self._button(text, name, change))
         self.holder = QWidget(self)

@@ -13,6 +13,9 @@ from vea_gui.models.tree import ObjectTree
 from vea_gui.selection import Selection
 from vea_gui.tree_shape import AGENT, Folder, Path
 
+LEAST_LETTERS = 26
+"""So many letters of a name are seen at least, however wide the page beside it would like to be."""
+
 
 class ObjectTreeView(QTreeView):
     """Follows the console; keeps what is open by key, also when everything is taken anew."""
@@ -27,6 +30,7 @@ class ObjectTreeView(QTreeView):
         self.setModel(self.tree)
         self.setAccessibleName("Objects")
         self.setHeaderHidden(True)
+        self.setMinimumWidth(LEAST_LETTERS * self.fontMetrics().averageCharWidth())
         self.setUniformRowHeights(True)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setExpandsOnDoubleClick(True)
