@@ -10,6 +10,7 @@ import msgspec
 
 from engine.errors import EngineError
 from engine.filesystems.mounted import mounted
+from engine.filesystems.superblocks import HEAD, content_of
 from engine.filesystems.tools import CALLS, Call, path_of
 from engine.records import Task, TaskState, Volume
 from engine.units import format_size
@@ -84,7 +85,7 @@ class FileSystemResizer:
         with mounted(export, self._socket, self._runtime, self._start) as file:
             for call in calls:
                 self._call(call, file, task.params.size)
-        return f"The {volume.content} on {volume.name} has {format_size(task.params.size)} now."
+            return f"The {volume.content} on {volume.name} has {format_size(_size_of(file))} now."
 
     def _call(self, call: Call, file: str, size: int) -> None:
         name, *rest = call.filled(file, size)
@@ -93,7 +94,7 @@ class FileSystemResizer:
         if program.returncode not in call.good:
             said = " ".join((err or out).decode(errors="replace").replace(file, "the volume").split())
             raise EngineError(
-                f"{name} ended with status {program.returncode}: {said[-_SAID_MAX:] or 'it said nothing'}"
+                f"{call.name} ended with status {program.returncode}: {said[-_SAID_MAX:] or 'it said nothing'}"
             )
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -108,3 +109,10 @@ class FileSystemResizer:
                 raise EngineError(f"{command[0]} could not be started: {error.strerror or error}.") from error
             self._programs = [*(known for known in self._programs if known.poll() is None), program]
             return program
+
+
+def _size_of(file: str) -> int:
+    """What it claims to have; programs may round a size down."""
+    with open(file, "rb") as content:
+        found = content_of(content.read(HEAD))
+    return found.size if found is not None else 0

@@ -1,10 +1,12 @@
-"""Which programs make a file system larger or smaller while nobody has it mounted, and how they are called."""
+"""Which programs make a file system larger or smaller while nobody uses it, and how they are called."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 FILE, SIZE, KIBIBYTES = "{file}", "{size}", "{kibibytes}"
@@ -17,6 +19,19 @@ class Call(NamedTuple):
 
     arguments: tuple[str, ...]
     good: frozenset[int] = frozenset({0})
+    within: tuple[str, ...] = ()  # what it calls itself; it mounts, so the engine has to be root
+
+    @property
+    def name(self) -> str:
+        """Which program the operator knows it by."""
+        return self.within[-1] if self.within else self.arguments[0]
+
+    @property
+    def there(self) -> bool:
+        """Whether this host has everything that it takes."""
+        if not all(path_of(program) for program in (self.arguments[0], *self.within)):
+            return False
+        return not self.within or (os.geteuid() == 0 and os.access("/dev/loop-control", os.R_OK | os.W_OK))
 
     def filled(self, file: str, size: int) -> tuple[str, ...]:
         """The arguments for a file and a size in bytes."""
@@ -34,11 +49,18 @@ _NTFS = (
     Call(("ntfsresize", "--no-action", "--force", "--size", SIZE, FILE)),
     Call(("ntfsresize", "--force", "--force", "--size", SIZE, FILE)),
 )
+_GROW_MOUNTED = str(Path(__file__).with_name("grow_mounted.py"))
+_ALONE = ("unshare", "--mount", "--propagation", "private")
+_XFS = (
+    Call((*_ALONE, sys.executable, "-I", _GROW_MOUNTED, FILE, SIZE), within=("mount", "umount", "xfs_growfs")),
+    Call(("xfs_repair", "-f", "-n", FILE)),
+)
 CALLS: Mapping[str, tuple[Call, ...]] = {
     "ext2 file system": _EXT,
     "ext3 file system": _EXT,
     "ext4 file system": _EXT,
     "ntfs file system": _NTFS,
+    "xfs file system": _XFS,
 }
 """Content of a volume -> the programs that resize it, in order."""
 
@@ -52,4 +74,4 @@ def resizable() -> tuple[str, ...]:
     """The kinds of content that the programs of this host can resize."""
     if path_of(MOUNTER) is None or path_of(UNMOUNTER) is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
         return ()
-    return tuple(kind for kind, calls in CALLS.items() if all(path_of(call.arguments[0]) for call in calls))
+    return tuple(kind for kind, calls in CALLS.items() if all(call.there for call in calls))

@@ -16,12 +16,16 @@ def resize(config: Config, command: ResizeFileSystem, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
     title = f"Resize the File System on {volume.name}"
     size = volume.size if command.size == MAX_SIZE else align_down(command.size, 4 * KIB)
+    only_grows = volume.content in _ONLY_GROW
     if blocked := refuse(title, _problem(config, volume), _size_problem(volume, size)):
         return blocked
     draft = Draft(config, ids, volume.group)
     title = f"{title} to {format_size(size)}"
     draft.warn(f"Nobody may connect to {volume.name} before it has ended; do not stop the engine meanwhile.")
-    draft.step(f"Check the {volume.content} on {volume.name}", "nobody may use it")
+    if only_grows:
+        draft.warn(f"The {volume.content} is mounted on this host while it grows, where nobody else sees it.")
+    else:
+        draft.step(f"Check the {volume.content} on {volume.name}", "nobody may use it")
     draft.step(f"Resize it from {format_size(volume.content_size)} to {format_size(size)}", "nobody may use it")
     task = Task(
         ref=ids(Kind.TASK),
@@ -33,7 +37,8 @@ def resize(config: Config, command: ResizeFileSystem, ids: Ids) -> Plan:
     return draft.plan(
         title,
         task=task,
-        undo=ResizeFileSystem(volume=volume.ref, size=volume.content_size),
+        undo=None if only_grows else ResizeFileSystem(volume=volume.ref, size=volume.content_size),
+        irreversible=f"The {volume.content} can't be made smaller again." if only_grows else "",
         commits=False,
     )
 
@@ -54,9 +59,12 @@ def _can_be_resized(config: Config, volume: Volume) -> Problem | None:
         return Problem(text, "There is nothing to resize.", volume.ref)
     if any(volume.content in host.resizable for host in config.all(Kind.HOST, Host)):
         return None
-    text = f"This host has no programs that resize a {volume.content} while nobody has it mounted."
+    text = f"This host has no programs that resize the {volume.content} while nobody uses it."
     return Problem(text, _HELP.get(volume.content, "Use its own tool where it is mounted."), volume.ref)
 
+
+_ONLY_GROW = frozenset({"xfs file system"})
+"""Which are grown where they are mounted, and never made smaller."""
 
 _HELP = {
     **dict.fromkeys(
@@ -64,7 +72,10 @@ _HELP = {
         "Install e2fsprogs, libnbd-bin and fuse3, or use resize2fs where it is mounted.",
     ),
     "ntfs file system": "Install ntfs-3g, libnbd-bin and fuse3, or use the tools of the system that mounts it.",
-    "xfs file system": "It grows only while it is mounted: use xfs_growfs there. It can't be made smaller.",
+    "xfs file system": (
+        "Install xfsprogs, libnbd-bin and fuse3 and run the engine as root, or use xfs_growfs where it is mounted. "
+        "It can't be made smaller."
+    ),
     "btrfs file system": "Use btrfs filesystem resize where it is mounted.",
 }
 
@@ -83,6 +94,9 @@ def _size_problem(volume: Volume, size: int) -> Problem | None:
         return Problem(text, "Expand the volume first.", volume.ref, "size")
     if size <= 0:
         return Problem(f"A size of {format_exact(size)} makes no sense.", "Give a larger one.", volume.ref, "size")
+    if volume.content in _ONLY_GROW and size < volume.content_size - 4 * KIB:
+        text = f"The {volume.content} on {volume.name} can't be made smaller."
+        return Problem(text, "Copy its files to a smaller volume instead.", volume.ref, "size")
     if abs(volume.content_size - size) < 4 * KIB:
         text = f"The {volume.content} has {format_size(volume.content_size)} already."
         return Problem(text, "Give another size.", volume.ref, "size")

@@ -16,8 +16,8 @@ from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.nbd_peer import Client
 
-EXT4, NTFS = "ext4 file system", "ntfs file system"
-MAKERS = {EXT4: ["mkfs.ext4", "-q", "-F"], NTFS: ["mkfs.ntfs", "-q", "-F", "-f"]}
+EXT4, NTFS, XFS = "ext4 file system", "ntfs file system", "xfs file system"
+MAKERS = {EXT4: ["mkfs.ext4", "-q", "-F"], NTFS: ["mkfs.ntfs", "-q", "-F", "-f"], XFS: ["mkfs.xfs", "-q", "-f"]}
 
 
 @pytest.fixture
@@ -40,7 +40,10 @@ def put(lab: EngineLab, tmp_path: Path, kind: str, size: int) -> None:
         file.truncate(size)
     maker, *rest = MAKERS[kind]
     subprocess.run([path_of(maker) or maker, *rest, str(image)], check=True, capture_output=True)
-    assert lab.write(image.read_bytes()) == 0
+    with image.open("rb") as file:
+        for offset in range(0, size, MIB):
+            if any(piece := file.read(MIB)):
+                assert lab.write(piece, offset) == 0
 
 
 def run(lab: EngineLab, size: int = 0) -> Task:
@@ -87,6 +90,65 @@ def test_ntfs_is_resized(lab: EngineLab, tmp_path: Path) -> None:
     assert done.state is TaskState.COMPLETED, done.result
     lab.engine.plan(ResizeFileSystem(volume=volume))
     assert lab.volume().content_size > 20 * MIB
+
+
+@pytest.fixture
+def large_lab(tmp_path: Path) -> Iterator[EngineLab]:
+    """Room for the smallest file system that mkfs.xfs makes."""
+    made = EngineLab(tmp_path, lun_size=640 * MIB).start()
+    made.make_group()
+    yield made
+    if made.opened is not None:
+        made.stop()
+
+
+def has_sound_xfs(lab: EngineLab, tmp_path: Path) -> bool:
+    image = tmp_path / "after"
+    with image.open("wb") as file:
+        for offset in range(0, lab.volume().size, 8 * MIB):
+            piece = lab.read(offset, 8 * MIB)
+            if any(piece):
+                file.seek(offset)
+                file.write(piece)
+        file.truncate(lab.volume().size)
+    checked = subprocess.run([path_of("xfs_repair") or "xfs_repair", "-f", "-n", str(image)], capture_output=True)
+    return checked.returncode == 0
+
+
+@pytest.mark.parametrize("choices", [{}, {"mirrors": 2}], ids=["concat", "mirror"])
+def test_xfs_is_grown_where_nobody_sees_its_mount(
+    large_lab: EngineLab, tmp_path: Path, choices: dict[str, object]
+) -> None:
+    needs(XFS)
+    volume = large_lab.make_volume(size=320 * MIB, **choices).ref
+    put(large_lab, tmp_path, XFS, 320 * MIB)
+    large_lab.do(GrowVolume(volume=volume, size=400 * MIB))
+    plan = large_lab.engine.plan(ResizeFileSystem(volume=volume))
+    assert any("mounted on this host" in warning for warning in plan.warnings)
+    assert (plan.undo, plan.irreversible) == ("", f"The {XFS} can't be made smaller again.")
+    done = run(large_lab)
+    assert (done.state, done.result) == (TaskState.COMPLETED, f"The {XFS} on v has 400 MiB now.")
+    assert has_sound_xfs(large_lab, tmp_path)
+    assert "vea-xfs-" not in Path("/proc/self/mountinfo").read_text()
+    with pytest.raises(CommandRejected, match="can't be made smaller"):
+        large_lab.engine.submit(ResizeFileSystem(volume=volume, size=320 * MIB))
+    with pytest.raises(CommandRejected, match="has 400 MiB"):
+        large_lab.engine.submit(ShrinkVolume(volume=volume, size=320 * MIB))
+
+
+def test_what_the_kernel_does_not_mount_is_told_and_left_alone(large_lab: EngineLab, tmp_path: Path) -> None:
+    needs(XFS)
+    volume = large_lab.make_volume(size=320 * MIB).ref
+    put(large_lab, tmp_path, XFS, 320 * MIB)
+    head = large_lab.read(0, 4096)
+    assert large_lab.write(head[:100] + b"\xff\xff" + head[102:], 0) == 0
+    large_lab.do(GrowVolume(volume=volume, size=400 * MIB))
+    spoilt = large_lab.read(0, 4096)
+    failed = run(large_lab)
+    assert failed.state is TaskState.FAILED
+    assert failed.result.startswith("xfs_growfs ended with status ")
+    assert "mount" in failed.result
+    assert large_lab.read(0, 4096) == spoilt
 
 
 def test_what_a_program_refuses_is_told_in_its_words(lab: EngineLab, tmp_path: Path) -> None:
