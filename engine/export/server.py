@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import resource
 import socket
 from collections.abc import Callable
@@ -12,11 +11,9 @@ from pathlib import Path
 from engine.export.codec import Refusal
 from engine.export.connection import Connection
 from engine.export.constants import OptionReply
-from engine.export.endpoint import Endpoint
+from engine.export.listener import Listener
 from engine.export.source import ClientInfo, ExportFacts, Exports, Opened
-from engine.runtime import Runtime, Thread
-
-log = logging.getLogger(__name__)
+from engine.runtime import Runtime
 
 MOST_NEGOTIATING = 64
 """Connections that have not chosen an export yet; one more pushes out the oldest of them."""
@@ -25,7 +22,6 @@ MOST_CLIENTS = 2048
 """Clients that have an export open; fewer where the process may not have twice as many descriptors."""
 
 STOP_PATIENCE_S = 5.0
-_RETRY_S = 0.1
 
 
 class NbdServer:
@@ -39,15 +35,14 @@ class NbdServer:
         self._connections: dict[int, Connection] = {}
         self._ended: list[Connection] = []
         self._numbers = itertools.count(1)
-        self._endpoint: Endpoint | None = None
-        self._listener: Thread | None = None
+        self._listener: Listener | None = None
         self._stopping = False
 
     def start(self) -> None:
         """Listen. Raises EngineBusy when another process serves the path, EngineError when it can't be had."""
-        self._endpoint = Endpoint(self.path)
+        self._listener = Listener(self.path, "nbd-listen", self._admit, self._runtime)
         self._stopping = False
-        self._listener = self._runtime.thread("nbd-listen", self._accept)
+        self._listener.start()
 
     def clients(self) -> tuple[ClientInfo, ...]:
         """Who has an export open, in the order of their connecting."""
@@ -70,11 +65,9 @@ class NbdServer:
         """
         with self._changed:
             self._stopping = True
-        if self._endpoint is not None and self._listener is not None:
-            self._endpoint.wake()
-            self._listener.join()
-            self._endpoint.close()
-            self._endpoint = self._listener = None
+        if self._listener is not None:
+            self._listener.stop()
+            self._listener = None
         return self._end_all(patience_s, lambda _: True)
 
     def _end_all(self, patience_s: float, concerned: Callable[[Connection], bool]) -> bool:
@@ -95,28 +88,6 @@ class NbdServer:
             return self._changed.wait_for(
                 lambda: not any(connection.number in self._connections for connection in ending), patience_s
             )
-
-    def _accept(self) -> None:
-        assert self._endpoint is not None
-        listening = self._endpoint.socket
-        resting = False
-        while True:
-            try:
-                link, _ = listening.accept()
-            except OSError as error:
-                if self._stopping:
-                    return
-                if not resting:  # told once, however long it lasts
-                    log.warning("A client could not be let in: %s.", error.strerror)
-                resting = True
-                self._runtime.sleep(_RETRY_S)  # out of descriptors: until somebody leaves
-                continue
-            resting = False
-            try:
-                self._admit(link)
-            except RuntimeError as error:  # no thread to be had
-                link.close()
-                log.warning("A client could not be let in: %s.", error)
 
     def _admit(self, link: socket.socket) -> None:
         self._reap()

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.export.endpoint import Endpoint
+from engine.export.listener import Listener
 from engine.remote.session import Session
 from engine.remote.wire import may_connect, peer
 
 if TYPE_CHECKING:
     from engine.api import EngineApi
-    from engine.runtime import Runtime, Thread
+    from engine.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -32,52 +32,32 @@ class ControlServer:
         self._show = show
         self._lock = runtime.lock()
         self._sessions: list[Session] = []
-        self._endpoint: Endpoint | None = None
-        self._listener: Thread | None = None
+        self._listener: Listener | None = None
         self._closing = False
 
     def reserve(self) -> None:
         """Take the path; whoever connects waits until `start`. EngineBusy when another process serves it."""
-        if self._endpoint is None:
+        if self._listener is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._endpoint = Endpoint(self.path)
+            self._listener = Listener(self.path, "control-listen", self._admit, self._runtime)
 
     def start(self) -> None:
         """Serve. Raises what `reserve` raises."""
         self.reserve()
-        self._listener = self._runtime.thread("control-listen", self._accept)
+        assert self._listener is not None
+        self._listener.start()
 
     def close(self) -> None:
         """Let nobody in any more, tell the clients, and wait until their requests have been answered."""
         self._closing = True
-        if self._endpoint is not None:
-            self._endpoint.wake()
-            if self._listener is not None:
-                self._listener.join()
-            self._endpoint.close()
+        if self._listener is not None:
+            self._listener.stop()
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
             session.end("The engine has been stopped.")
         for session in sessions:
             session.join(LAST_WORDS_S)
-
-    def _accept(self) -> None:
-        assert self._endpoint is not None
-        resting = False
-        while True:
-            try:
-                link, _ = self._endpoint.socket.accept()
-            except OSError as error:
-                if self._closing:
-                    return
-                if not resting:  # told once, however long it lasts
-                    log.warning("A client of the control socket could not be let in: %s.", error.strerror)
-                resting = True
-                self._runtime.sleep(0.1)  # out of descriptors: wait until somebody leaves
-                continue
-            resting = False
-            self._admit(link)
 
     def _admit(self, link: socket.socket) -> None:
         """Who it is decides before a byte of it is read."""
@@ -93,10 +73,6 @@ class ControlServer:
             link.close()
             return
         session = Session(link, process, self._api, self._runtime, self._show)
-        try:
-            session.start()
-        except RuntimeError as error:  # no thread to be had
-            log.warning("A client of the control socket could not be let in: %s.", error)
-            return
+        session.start()
         with self._lock:
             self._sessions.append(session)

@@ -335,7 +335,7 @@ def test_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
 def test_running_out_of_descriptors_is_survived(served: Served, expect_log: Callable[[str], None]) -> None:
     expect_log("A client could not be let in: Too many open files")
     noticed = _LogEvent("could not be let in")
-    logging.getLogger("engine.export.server").addHandler(noticed)
+    logging.getLogger("engine.export.listener").addHandler(noticed)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         with socket.socket(socket.AF_UNIX) as link:
@@ -349,7 +349,7 @@ def test_running_out_of_descriptors_is_survived(served: Served, expect_log: Call
                     os.close(fd)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        logging.getLogger("engine.export.server").removeHandler(noticed)
+        logging.getLogger("engine.export.listener").removeHandler(noticed)
     assert_serves(served)
 
 
