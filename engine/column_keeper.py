@@ -121,6 +121,7 @@ class ColumnKeeper:
             group=volume.group,
             params=TaskParams(volume=volume.ref),
             bytes_total=volume.size,
+            iodelay_ms=config.delay_of(TaskType.PARITY),
             started_at=self._committer.runtime.time(),
         )
         self._committer.commit(lambda edit: edit.put(task))

@@ -166,6 +166,7 @@ class VolumeKeeper:
             group=volume.group,
             params=TaskParams(volume=volume.ref, plexes=others),
             bytes_total=size * len(others),
+            iodelay_ms=config.delay_of(TaskType.RESYNC),
             started_at=self._committer.runtime.time(),
         )
         self._committer.commit(lambda edit: edit.put(task))

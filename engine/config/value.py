@@ -7,7 +7,21 @@ from operator import attrgetter
 from typing import NamedTuple, TypeVar, cast
 
 from engine.config.order import by_name
-from engine.records import AnyRecord, Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Settings, Subdisk, Task, Volume
+from engine.records import (
+    AnyRecord,
+    Disk,
+    Group,
+    Kind,
+    Plex,
+    PlexLayout,
+    Record,
+    Ref,
+    Settings,
+    Subdisk,
+    Task,
+    TaskType,
+    Volume,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -87,6 +101,11 @@ class Config:
     def settings(self) -> Settings | None:
         """What the host's operator has set; None until the host is known."""
         return next(iter(cast("Iterable[Settings]", self._kinds[Kind.SETTINGS].values())), None)
+
+    def delay_of(self, type_: TaskType) -> int:
+        """How many milliseconds new tasks of a type rest after each mebibyte."""
+        settings = self.settings
+        return settings.delay_of(type_) if settings is not None else 0
 
     # --- by reference, checked ---
     def disk(self, ref: Ref) -> Disk:

@@ -179,14 +179,9 @@ class Draft:
             group=self.group,
             params=params,
             bytes_total=bytes_total,
-            iodelay_ms=self._delay_of(type_),
+            iodelay_ms=self.base.delay_of(type_),
             undo=undo,
         )
-
-    def _delay_of(self, type_: TaskType) -> int:
-        """The rest that the host's settings give to new tasks of a type."""
-        settings = self.base.settings
-        return settings.delay_of(type_) if settings is not None else 0
 
     def plan(
         self,

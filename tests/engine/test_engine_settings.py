@@ -16,6 +16,7 @@ from engine.records import (
     RelocationMode,
     Settings,
     Severity,
+    Task,
     TaskDelay,
     TaskType,
 )
@@ -62,6 +63,28 @@ def test_new_tasks_rest_as_their_type_is_set_to(lab: EngineLab) -> None:
     lab.do(commands.ChangeSettings(iodelay_ms=DELAYS))
     added = lab.do(commands.AddMirrors(volume=lab.volume().ref))
     assert added.iodelay_ms == 3
+
+
+@pytest.mark.allow_log("not stopped in order")
+@pytest.mark.parametrize(
+    ("choices", "type_"),
+    [
+        ({"mirrors": 2, "log": commands.LogType.NONE}, TaskType.RESYNC),
+        ({"raid5": True, "columns": 3, "log": commands.LogType.NONE}, TaskType.PARITY),
+    ],
+    ids=["mirrors", "parity"],
+)
+def test_what_begins_by_itself_after_a_crash_rests_too(
+    lab: EngineLab, choices: dict[str, object], type_: TaskType
+) -> None:
+    lab.make_group()
+    lab.make_volume(size=4 * MIB, **choices)
+    lab.do(commands.ChangeSettings(iodelay_ms=(TaskDelay(type_, 7),)))
+    assert lab.write(b"x" * 4096) == 0
+    lab.kill()
+    lab.start()
+    (copy,) = [task for task in lab.config.all(Kind.TASK, Task) if task.type is type_]
+    assert copy.iodelay_ms == 7
 
 
 @pytest.mark.parametrize(
