@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from engine.commands import Command, CreateGroup, CreateVolume
@@ -187,3 +189,20 @@ class _Waiter:
             assert self._changed.wait_for(lambda: self._error is not None, 30), "the request never ended"
         assert self._error is not None
         return self._error
+
+
+def lab_fixture(
+    disks: int = 4, *, luns: int = 3, frail: bool = False, relocates: bool | None = None
+) -> Callable[[Path], Iterator[EngineLab]]:
+    """A fixture for a module's `lab`: a host that runs, with a group of so many disks; none makes no group."""
+
+    @pytest.fixture
+    def lab(tmp_path: Path) -> Iterator[EngineLab]:
+        made = EngineLab(tmp_path, luns=luns).start(frail=frail, relocates=relocates)
+        if disks:
+            made.make_group(disks)
+        yield made
+        if made.opened is not None:
+            made.stop()
+
+    return lab

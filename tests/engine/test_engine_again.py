@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from engine.commands import Rescan, ResyncVolume
 from engine.records import Alert, Kind, PlexState, Ref, Task, TaskState, TaskType
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group()
-    yield made
-    made.stop()
+lab = lab_fixture(frail=True)
 
 
 def disk_of(lab: EngineLab, plex: Ref) -> Ref:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,17 +29,10 @@ from engine.errors import CommandRejected, MetadataError
 from engine.records import Alert, Backup, DiskUsage, Kind, PlexState, Ref, Volume
 from engine.states import COMPLETE
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_life import pattern
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture()
 
 
 def backups(lab: EngineLab) -> list[Backup]:

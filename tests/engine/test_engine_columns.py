@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -22,19 +20,13 @@ from engine.commands import (
 from engine.errors import CommandRejected
 from engine.records import Ref, TaskDelay, TaskState, TaskType, VolumeLayout
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_life import pattern
 
 SIZE = 18 * MIB
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path, luns=4).start()
-    made.make_group(8)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(8, luns=4)
 
 
 def striped(lab: EngineLab, **choices: object) -> bytes:

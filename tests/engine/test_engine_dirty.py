@@ -25,10 +25,9 @@ from engine.commands import (
 from engine.records import Disk, Kind, PlexState, Ref, Task, TaskType
 from engine.store.areas import Area
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.dataplane.dirty_map import DirtyMap
@@ -36,13 +35,7 @@ if TYPE_CHECKING:
 REGION = MIB
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    lab = EngineLab(tmp_path).start(frail=True)
-    lab.make_group()
-    yield lab
-    if lab.opened is not None:
-        lab.stop()
+lab = lab_fixture(frail=True)
 
 
 def map_of(lab: EngineLab, name: str = "v") -> DirtyMap:

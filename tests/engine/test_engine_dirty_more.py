@@ -29,7 +29,7 @@ from engine.records import Group, Kind, PlexState, Volume
 from engine.returned_disks import ReturnedDisks
 from engine.store.areas import Area
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_dirty import REGION, away, disk_of, kill, map_of, places, resyncs, spread, sweep
 
 if TYPE_CHECKING:
@@ -40,13 +40,7 @@ if TYPE_CHECKING:
     from engine.records import Plex, Ref
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    lab = EngineLab(tmp_path).start(frail=True)
-    lab.make_group()
-    yield lab
-    if lab.opened is not None:
-        lab.stop()
+lab = lab_fixture(frail=True)
 
 
 def test_another_host_goes_on_from_what_is_known(lab: EngineLab, tmp_path: Path) -> None:

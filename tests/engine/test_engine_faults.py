@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,19 +22,13 @@ from engine.commands import (
 )
 from engine.records import Alert, DiskStatus, Kind, PlexState, Ref, Task, VolumeStatus
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_life import pattern
 
 AWAY = ".away"
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(frail=True)
 
 
 def disk_of(lab: EngineLab, number: int, name: str = "v") -> Ref:

@@ -13,20 +13,14 @@ from engine.errors import CommandRejected
 from engine.filesystems.tools import CALLS, path_of, resizable
 from engine.records import Kind, Task, TaskState
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.nbd_peer import Client
 
 EXT4, NTFS, XFS = "ext4 file system", "ntfs file system", "xfs file system"
 MAKERS = {EXT4: ["mkfs.ext4", "-q", "-F"], NTFS: ["mkfs.ntfs", "-q", "-F", "-f"], XFS: ["mkfs.xfs", "-q", "-f"]}
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture()
 
 
 def needs(kind: str) -> None:

@@ -6,8 +6,6 @@ import errno
 import os
 import random
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,16 +28,9 @@ from engine.freed import Freed, FreedSpace
 from engine.records import Disk, Kind, Ref, Task, new_ref
 from engine.runtime import ThreadRuntime
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture()
 
 
 def filled(lab: EngineLab, name: str = "v", size: int = 24 * MIB, **choices: object) -> bytes:

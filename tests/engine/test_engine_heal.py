@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -26,18 +25,11 @@ from engine.records import Alert, DiskStatus, Kind, PlexState, Ref, Severity, Vo
 from engine.store import uncached
 from engine.store.uncached import read_strictly
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.frail_lun import BLOCK, FrailLun
 from tests.engine.test_engine_life import pattern
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(frail=True)
 
 
 def place(lab: EngineLab, number: int = 0, name: str = "v") -> tuple[Ref, FrailLun, int]:

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,15 +31,9 @@ from engine.commands import (
 from engine.errors import CommandRejected, EngineBusy, EngineError
 from engine.records import Alert, Disk, DiskStatus, Group, GroupState, Kind, PlexState, Task, VolumeStatus
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(0)
 
 
 def pattern(seed: int, length: int) -> bytes:

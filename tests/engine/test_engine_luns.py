@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +34,7 @@ from engine.host_state import HostState
 from engine.lab import Lab, create_lab
 from engine.records import Alert, Disk, Group, GroupState, Kind, PlexState, Volume
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.nbd_peer import Client
 from tests.engine.test_engine_faults import bring_back, disk_of, pull, states
 from tests.engine.test_engine_life import pattern
@@ -43,13 +42,7 @@ from tests.engine.test_engine_life import pattern
 DEADLINE_S = 20.0
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(frail=True)
 
 
 def free_disk(lab: EngineLab) -> Disk:

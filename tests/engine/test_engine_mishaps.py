@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -23,7 +23,7 @@ from engine.commands import (
 from engine.errors import CommandRejected
 from engine.records import Disk, Kind, Task, Volume, VolumeStatus
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.frail_lun import BLOCK
 from tests.engine.test_engine_faults import bring_back, pull
 from tests.engine.test_engine_raid5 import parity_is_right
@@ -174,13 +174,7 @@ def mend(lab: EngineLab) -> None:
     pytest.fail(f"no way back: {[(one.name, one.status) for one in lab.config.all(Kind.VOLUME, Volume)]}")
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path, luns=5).start(frail=True, relocates=True)
-    made.make_group(8)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(8, luns=5, frail=True, relocates=True)
 
 
 @pytest.mark.allow_log("could not")

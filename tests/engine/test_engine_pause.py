@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from engine.commands import Move, MoveSubdisks, PauseTask, ResumeTask
 from engine.records import TaskState
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
 MIB = 1 << 20
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    made.stop()
+lab = lab_fixture()
 
 
 def test_a_paused_task_is_paused_after_a_restart(lab: EngineLab) -> None:

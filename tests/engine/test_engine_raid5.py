@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
-
-import pytest
 
 from engine.commands import EvacuateDisk, GrowVolume, LogType, Rescan, ResyncVolume, VerifyVolume
 from engine.records import PieceState, PlexState, Ref, Subdisk, VolumeStatus
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
 UNIT = 16 * KIB
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group(6)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(6, frail=True)
 
 
 def pattern(seed: int, length: int) -> bytes:

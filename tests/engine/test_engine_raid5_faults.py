@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from engine.commands import AddLog, LogType, ReactivateDisk, Rescan, ResyncVolum
 from engine.errors import CommandRejected
 from engine.records import Alert, Disk, Kind, PieceState, PlexState, TaskState, VolumeStatus
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_raid5 import (
     bring_back,
     log_place,
@@ -23,14 +22,7 @@ from tests.engine.test_engine_raid5 import (
     scatter,
 )
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group(6)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(6, frail=True)
 
 
 def made(lab: EngineLab, **choices: object) -> bytearray:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from msgspec.structs import replace
 
 from engine.commands import (
@@ -30,19 +28,12 @@ from engine.records import (
     VolumeStatus,
 )
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_faults import bring_back, disk_of, pull
 from tests.engine.test_engine_life import pattern
 from tests.engine.test_engine_replace import Writer, free_disk, settle
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path, luns=5).start(frail=True, relocates=True)
-    made.make_group(6)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(6, luns=5, frail=True, relocates=True)
 
 
 def set_wait(lab: EngineLab, wait_s: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -23,18 +22,11 @@ from engine.errors import CommandRejected
 from engine.records import Disk, DiskStatus, Kind, PlexState, Ref, Task, TaskDelay, TaskState, TaskType, VolumeStatus
 from engine.store.label import read_label
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_faults import bring_back, disk_of, pull, states
 from tests.engine.test_engine_life import pattern
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path, luns=4).start(frail=True)
-    made.make_group(5)
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(5, luns=4, frail=True)
 
 
 def free_disk(lab: EngineLab) -> Ref:

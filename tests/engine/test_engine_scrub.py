@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -14,20 +12,14 @@ from engine.errors import CommandRejected
 from engine.records import Alert, Kind, Plex, Remedy, Task, TaskState
 from engine.tasks.steps import RANGES_MAX, joined
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_life import pattern
 
 SIZE = 12 * MIB
 BLOCK = 4 * KIB
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(frail=True)
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture(frail=True)
 
 
 def mirrored(lab: EngineLab, **choices: object) -> bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from engine import commands
@@ -21,16 +18,12 @@ from engine.records import (
     TaskType,
 )
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
 DELAYS = (TaskDelay(TaskType.ADD_MIRROR, 3), TaskDelay(TaskType.RESYNC, 5))
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    running = EngineLab(tmp_path, luns=2).start(relocates=True)
-    yield running
-    running.stop()
+lab = lab_fixture(0, luns=2, relocates=True)
 
 
 def settings(lab: EngineLab) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from engine.errors import CommandRejected
 from engine.filesystems.superblocks import HEAD, content_of
 from engine.records import Kind
 from engine.units import KIB, MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.nbd_peer import Client
 from tests.engine.test_engine_life import pattern
 
@@ -27,13 +26,7 @@ LAYOUTS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture()
 
 
 def shrink(lab: EngineLab, size: int, *, force: bool = False) -> None:

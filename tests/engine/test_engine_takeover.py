@@ -12,20 +12,14 @@ from engine.commands import AddMirrors, ChangeSettings, CreateGroup, DeportGroup
 from engine.errors import CommandRejected
 from engine.records import Alert, Disk, GroupState, Kind
 from engine.units import MIB
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.nbd_peer import Client
 from tests.engine.test_engine_life import pattern
 
 DEADLINE_S = 20.0
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    if made.opened is not None:
-        made.stop()
+lab = lab_fixture()
 
 
 @pytest.fixture

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from engine.commands import ReactivateDisk, Rescan
 from engine.records import Alert, Disk, Kind, Remedy, VolumeStatus
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
-    made.make_group()
-    yield made
-    made.stop()
+lab = lab_fixture()
 
 
 def open_alerts(lab: EngineLab) -> list[Alert]:

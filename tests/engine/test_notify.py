@@ -15,18 +15,14 @@ import pytest
 from engine import commands, notify_send
 from engine.errors import CommandRejected, EngineError
 from engine.records import Alert, Kind, Notification, Remedy, Settings, Severity
-from tests.engine.engine_lab import EngineLab
+from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.smtp_stub import SmtpStub, smtp_stub
 
 ADDRESS = "admin@example.org"
 BY_MAIL = Notification(Severity.WARNING, mail=ADDRESS)
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    running = EngineLab(tmp_path, luns=2).start()
-    yield running
-    running.stop()
+lab = lab_fixture(0, luns=2)
 
 
 @pytest.fixture
