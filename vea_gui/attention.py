@@ -13,8 +13,8 @@ from engine.units import format_size
 from vea_gui.mirror import Mirror
 from vea_gui.words import Tone, status_text, tone_of
 
-BRING_BACK = "Bring {disks} back and choose Rescan: what it missed is copied. Gone for good: choose Repair Volume."
-BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: there is no other copy of the data."
+BRING_BACK = "Bring {disks} back and choose Rescan, then Reactivate Disk. Gone for good: choose Repair Volume."
+BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: the data is nowhere else."
 UNUSED_HELP = "Bring its LUN back and choose Rescan, or take it off the list."
 EMPTY_HELP = "Bring its LUN back and choose Rescan, choose Replace Disk, or remove it from its disk group."
 DISK_HELP = {

@@ -201,7 +201,7 @@ class Draft:
         """The finished plan. `commits`: the last step is the commit to the group's disks."""
         written = encode(undo) if undo is not None else ""
         if commits and self.group is not None:
-            self._commit_step(task)
+            self._commit_step("can be undone" if written and not irreversible else "")
         touched = list(self._edit.touched)
         basis = self.base.get(self.group)
         return Plan(
@@ -231,10 +231,9 @@ class Draft:
             if record is not None and record != self.base.get(ref):
                 yield record
 
-    def _commit_step(self, task: Task | None) -> None:
+    def _commit_step(self, meanwhile: str) -> None:
         disks = [disk for disk in self.config.disks_of(self.group) if disk.present] if self.group else []
         if disks:
-            meanwhile = "can be undone until here" if task is not None else ""
             self.step(f"Commit the configuration to {counted(len(disks), 'disk')}", meanwhile)
 
 

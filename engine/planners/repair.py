@@ -27,6 +27,7 @@ from engine.records import (
     TaskParams,
     TaskType,
     Volume,
+    VolumeLayout,
 )
 from engine.rules import counted, listed
 from engine.states import COMPLETE, pieces_out
@@ -144,21 +145,55 @@ def filled(draft: Draft, title: str, fills: Sequence[tuple[Volume, Sequence[Plex
     for volume, plexes in fills:
         _use_logs_again(draft, volume)
         tasks += _mirror_task(draft, volume, plexes) + _column_task(draft, volume)
-    total = sum(task.bytes_total for task in tasks)
-    names = listed([volume.name for volume, _ in fills]) if fills else ""
-    good = [f"{volume.name} has {counted(_good(draft, volume), 'complete copy')}" for volume, _ in fills]
     plan = draft.plan(
         title,
         task=tasks[0] if tasks else None,
-        copies=total,
-        redundancy=f"{listed(good)} until the copy has ended." if good else "",
-        irreversible=f"What the mirrors of {names} that are out of date hold now is overwritten." if names else "",
+        copies=sum(task.bytes_total for task in tasks),
+        redundancy=_meanwhile(draft, [volume for volume, _ in fills]),
+        irreversible=_overwritten(draft, tasks),
     )
     return msgspec.structs.replace(plan, also=tuple(tasks[1:]))
 
 
-def _good(draft: Draft, volume: Volume) -> int:
-    return len(rules.trusted(draft.config, volume.ref))
+def _meanwhile(draft: Draft, volumes: Sequence[Volume]) -> str:
+    """How redundant the volumes are while they are filled: mirrors have copies, RAID-5 has columns and parity."""
+    mirrored = [volume for volume in volumes if volume.layout is not VolumeLayout.RAID5]
+    thin = [volume for volume in volumes if volume not in mirrored and not _has_all_columns(draft, volume)]
+    copies = [
+        f"{volume.name} has {counted(len(rules.trusted(draft.config, volume.ref)), 'complete copy')}"
+        for volume in mirrored
+    ]
+    sentences = [f"{listed(copies)} until the copy has ended."] if copies else []
+    if thin:
+        names = listed([volume.name for volume in thin])
+        sentences.append(f"{names} can't do without another column until the rebuild has ended.")
+    return " ".join(sentences)
+
+
+def _has_all_columns(draft: Draft, volume: Volume) -> bool:
+    return not any(pieces_out(draft.config, plex) for plex in draft.config.plexes_of(volume.ref))
+
+
+def _overwritten(draft: Draft, tasks: Sequence[Task]) -> str:
+    """What nobody can have back: what stands where the tasks write, and what is left behind on lost disks."""
+    where: dict[str, None] = {}
+    left: dict[str, None] = {}
+    for task in tasks:
+        pieces = [sd for plex in task.params.plexes for sd in draft.config.subdisks_of(plex)]
+        for piece in pieces or [draft.config.subdisk(ref) for ref in task.params.subdisks]:
+            before = draft.base.get(piece.ref)
+            if isinstance(before, Subdisk) and before.disk == piece.disk:
+                where[draft.config.disk(piece.disk).name] = None
+            elif isinstance(before, Subdisk):
+                left[draft.base.disk(before.disk).name] = None
+    if not tasks:
+        return ""
+    volumes = list(dict.fromkeys(task.params.volume for task in tasks if task.params.volume is not None))
+    have = f"{listed([draft.config.volume(ref).name for ref in volumes])} {'has' if len(volumes) == 1 else 'have'}"
+    sentences = [f"What {have} on {listed(where)} now is overwritten."] if where else []
+    if left:
+        sentences.append(f"What {have} on {listed(left)} is given up.")
+    return " ".join(sentences)
 
 
 def _mirror_task(draft: Draft, volume: Volume, plexes: Sequence[Plex]) -> list[Task]:

@@ -26,12 +26,11 @@ def replace_disk(config: Config, command: ReplaceDisk, ids: Ids) -> Plan:
     old, new = config.disk(command.disk), config.disk(command.by)
     title = f"Replace {old.name} by {new.name}"
     joins = rules.disk_can_join(config, new.ref, force=command.force)
-    if blocked := refuse(title, rules.needs_imported(config, old.group), _is_sound(old), joins):
+    if blocked := refuse(title, rules.needs_imported(config, old.group), rules.is_lost_disk(config, old.ref), joins):
         return blocked
-    volumes = _volumes(config, old)
-    problems = (_volume_problem(config, old, volume) for volume in volumes)
-    if blocked := refuse(title, _too_small(config, old, new), *problems):
+    if blocked := refuse(title, _too_small(config, old, new), rules.can_do_without(config, old.ref)):
         return blocked
+    volumes = [config.volume(ref) for ref in rules.volumes_on(config, old.ref)]
     draft = Draft(config, ids, old.group)
     shift = geometry(new.size).public_offset - old.public_offset
     fresh = replace(initialized(new, old.group), name=old.name, usage=old.usage)
@@ -50,38 +49,10 @@ def replace_disk(config: Config, command: ReplaceDisk, ids: Ids) -> Plan:
     )
 
 
-def _is_sound(disk: Disk) -> Problem | None:
-    if disk.failing or not disk.present:
-        return None
-    text = f"{disk.name} is neither missing nor failing."
-    return Problem(text, "Evacuate it and remove it from the disk group instead.", disk.ref, "disk")
-
-
-def _volumes(config: Config, disk: Disk) -> list[Volume]:
-    plexes = dict.fromkeys(sd.plex for sd in config.subdisks_on(disk.ref))
-    return [config.volume(ref) for ref in dict.fromkeys(config.plex(plex).volume for plex in plexes)]
-
-
 def _plexes_on(config: Config, disk: Disk, volume: Volume) -> list[Plex]:
     """The mirrors of a volume with a piece on a disk. A column of RAID-5 is filled by itself."""
     plexes = [plex for plex in config.plexes_of(volume.ref) if not rules.is_parity(plex)]
     return [plex for plex in plexes if any(sd.disk == disk.ref for sd in config.subdisks_of(plex.ref))]
-
-
-def _volume_problem(config: Config, disk: Disk, volume: Volume) -> Problem | None:
-    """What lies on the disk can be had from elsewhere."""
-    if blocked := rules.volume_ready(config, volume.ref) or rules.not_initializing(config, volume.ref):
-        return blocked
-    pieces = [sd for plex in config.plexes_of(volume.ref) for sd in config.subdisks_of(plex.ref)]
-    if any(rules.is_parity(plex) for plex in config.plexes_of(volume.ref)):
-        return rules.stays_readable(config, volume.ref, [sd for sd in pieces if sd.disk == disk.ref])
-    touched = {sd.plex for sd in pieces if sd.disk == disk.ref}
-    if any(plex.ref not in touched for plex in rules.trusted(config, volume.ref)):
-        return None
-    text = f"{disk.name} holds the only complete copy of {volume.name}."
-    if disk.present:
-        return Problem(text, "Evacuate the disk while it can be read.", volume.ref, "disk")
-    return Problem(text, f"Bring its LUN back, or delete {volume.name} first.", volume.ref, "disk")
 
 
 def _too_small(config: Config, old: Disk, new: Disk) -> Problem | None:

@@ -44,6 +44,7 @@ from engine.rules.repair import (
     volumes_to_return,
 )
 from engine.rules.shapes import (
+from engine.rules.replacement import can_do_without, is_lost_disk, volumes_on
     COLUMNS_MAX,
     MIRRORS_MAX,
     SIZE_MAX,
@@ -90,6 +91,7 @@ __all__ = [
     "a_piece_present",
     "all_complete",
     "can_join",
+    "can_do_without",
     "can_move",
     "can_rearrange",
     "can_split",
@@ -107,6 +109,7 @@ __all__ = [
     "in_use_by_clients",
     "is_lost",
     "is_parity",
+    "is_lost_disk",
     "keeps_a_mirror",
     "listed",
     "log_fits",
@@ -153,3 +156,4 @@ __all__ = [
     "volumes_of",
     "volumes_to_return",
 ]
+    "volumes_on",

@@ -170,6 +170,43 @@ def test_a_replacement_that_is_too_small_or_would_lose_the_last_copy_is_refused(
     assert "only complete copy of one" in refused(made)
 
 
+@pytest.mark.parametrize("how", LOSE)
+def test_words_fit_the_layout(how: str) -> None:
+    """RAID-5 has columns, not copies; what stands on another disk from now on is given up, not overwritten."""
+    site = Site(6, sizes=(LUN,), groups=("dg1",), spare_luns=1)
+    site.do(commands.CreateVolume(group=site.group(), size=24 * MIB, name="db", raid5=True, columns=4))
+    old = site.subdisks("db")[0]
+    name = site.config.disk(old.disk).name
+    LOSE[how](site, old.disk)
+    for made in (
+        site.plan(commands.RepairVolumes(volumes=(site.volume("db").ref,))),
+        site.plan(commands.ReplaceDisk(disk=old.disk, by=site.disk(6))),
+    ):
+        told = "\n".join((made.redundancy, made.irreversible, *(f"{s.text} {s.meanwhile}" for s in made.steps)))
+        assert "cop" not in told
+        assert "mirror" not in told
+        assert "another column until the rebuild has ended" in made.redundancy
+        assert made.irreversible == f"What db has on {name} is given up."
+        assert "can be undone" not in told
+
+
+def test_what_is_filled_where_it_lies_is_overwritten() -> None:
+    site = site_of()
+    old = site.subdisks("ev")[0]
+    fail(site, old.disk)
+    made = site.plan(commands.ReactivateDisk(disk=old.disk))
+    assert made.irreversible == f"What ev has on {site.config.disk(old.disk).name} now is overwritten."
+    assert made.redundancy == "ev has 1 complete copy until the copy has ended."
+
+
+def test_a_disk_that_is_back_is_reactivated_not_replaced() -> None:
+    site = site_of()
+    old = site.subdisks("ev")[0].disk
+    lose(site, old)
+    site.set(old, present=True, lun="/lab/back")
+    assert "Reactivate Disk" in refused(site.plan(commands.ReplaceDisk(disk=old, by=site.disk(6))))
+
+
 def test_undo_brings_everything_home_and_forgets_where_it_was() -> None:
     site = site_of()
     old = site.subdisks("ev")[0]

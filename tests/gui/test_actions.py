@@ -64,6 +64,8 @@ def more_records() -> list[Record]:
     found[ref(Kind.DISK, 5)] = replace(sample_lab.disk(5), present=False, lun="")
     found[ref(Kind.DISK, 11)] = replace(sample_lab.disk(11), content="ext4 file system", status=DiskStatus.FOREIGN)
     found[ref(Kind.DISK, 6)] = replace(sample_lab.disk(0), ref=ref(Kind.DISK, 6), name="Harddisk6")
+    in_group = replace(sample_lab.disk(0), ref=ref(Kind.DISK, 7), name="Harddisk7", failing=True)
+    found[in_group.ref] = in_group  # nothing lies on it, so that another may take its place
     away = Group(ref=ref(Kind.GROUP, 2), name="away", state=GroupState.DEPORTED)
     found.update({away.ref: away, ref(Kind.GROUP, 3): Group(ref=ref(Kind.GROUP, 3), name="empty")})
     found[ref(Kind.DISK, 10)] = replace(sample_lab.disk(10), group=ref(Kind.GROUP, 3), public_length=1 << 30)

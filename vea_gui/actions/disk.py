@@ -29,14 +29,6 @@ def _something_on_it(config: Config, disk: Ref) -> Problem | None:
     return Problem(f"{config.disk(disk).name} holds no subdisks.", "There is nothing to move away.", disk)
 
 
-def _is_lost(config: Config, disk: Ref) -> Problem | None:
-    record = config.disk(disk)
-    if record.failing or not record.present:
-        return None
-    text = f"{record.name} is neither missing nor failing."
-    return Problem(text, "Evacuate it and remove it from the disk group instead.", disk)
-
-
 def _something_relocated(config: Config, disk: Ref) -> Problem | None:
     if rules.relocated(config, disk):
         return None
@@ -109,7 +101,7 @@ ROWS = (
         "Replace Disk...",
         lambda console, selection: console.ask("replace_disk", selection),
         DISK,
-        reasons.each(Disk, _imported, _is_lost),
+        reasons.each(Disk, _imported, rules.is_lost_disk, rules.can_do_without),
         icon="replace",
         section=25,
     ),
