@@ -83,7 +83,7 @@ def _add_problem(config: Config, command: AddLog, volume: Volume) -> Problem | N
 
 def _remove_parity_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
-    title = f"Remove Log of {volume.name}"
+    title = _removing(volume)
     logs = config.logs_of(volume.ref)
     none = None if logs else Problem(f"{volume.name} has no log.", "There is nothing to remove.", volume.ref)
     if blocked := refuse(title, rules.volume_ready(config, volume.ref) or none):
@@ -93,14 +93,7 @@ def _remove_parity_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
         draft.drop_plex(log.ref)
     draft.step("Bring all data and parity to stable storage, then do without the log", "writes wait for an instant")
     risk = f"After a crash all parity of {volume.name} is made anew; lacking a column then, it will not start."
-    draft.warn(risk)
-    return draft.plan(
-        title,
-        undo=AddLog(volume=volume.ref),
-        redundancy=f"{volume.name} still survives the loss of one column.",
-        confirm=f"Remove the log of {volume.name}? {risk}",
-        confirm_button="Remove Log",
-    )
+    return _removal(draft, volume, risk, f"{volume.name} still survives the loss of one column.")
 
 
 def wanted_log(command: CreateVolume) -> DirtyLog | None:
@@ -132,21 +125,29 @@ def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
 
 def _remove_dirty_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
-    title = f"Remove Log of {volume.name}"
+    title = _removing(volume)
     if blocked := refuse(title, rules.volume_ready(config, volume.ref) or rules.has_log(config, volume.ref)):
         return blocked
     draft = Draft(config, ids, volume.group)
     draft.put(replace(volume, dirty_log=None))
     draft.step("Do without the log", f"{volume.name} stays online")
     risk = f"After a crash all {format_size(volume.size)} of {volume.name} are copied between its mirrors."
+    return _removal(draft, volume, risk, f"{volume.name} keeps {counted(volume.copies, 'copy')} throughout.")
+
+
+def _removal(draft: Draft, volume: Volume, risk: str, redundancy: str) -> Plan:
     draft.warn(risk)
     return draft.plan(
-        title,
+        _removing(volume),
         undo=AddLog(volume=volume.ref),
-        redundancy=f"{volume.name} keeps {counted(volume.copies, 'copy')} throughout.",
+        redundancy=redundancy,
         confirm=f"Remove the log of {volume.name}? {risk}",
         confirm_button="Remove Log",
     )
+
+
+def _removing(volume: Volume) -> str:
+    return f"Remove Log of {volume.name}"
 
 
 _ADD: Mapping[VolumeLayout, Callable[[Config, AddLog, Ids], Plan]] = {

@@ -7,7 +7,6 @@ moment on. What the console proposes is enough: nothing is looked up, nothing is
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from PySide6.QtCore import QModelIndex
 from pytestqt.qtbot import QtBot
 
 from engine.engine import Engine
-from engine.host import OpenedHost, start_host
-from engine.lab import Lab, create_lab
+from engine.host import OpenedHost
+from engine.lab import Lab
 from engine.records import (
     Alert,
     Disk,
@@ -32,6 +31,7 @@ from engine.records import (
 from engine.units import MIB
 from tests.engine.frail_lun import FrailLun
 from tests.gui.form_driver import Driver
+from tests.gui.real_host import host_fixture
 from tests.gui.test_walk import (
     DEADLINE_MS,
     LEFT,
@@ -53,19 +53,8 @@ __all__ = ["walked"]
 EVERY_VERB = ("read", "write", "durable", "zero", "flush")
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[OpenedHost]:
-    """An engine on six LUNs, each of which can die."""
-    create_lab(tmp_path / "lab", Lab(arrays=2, luns=3, lun_size=192 * MIB))
-    opened = start_host(
-        lab=str(tmp_path / "lab"),
-        state=str(tmp_path / "state"),
-        socket=str(tmp_path / "control"),
-        nbd=str(tmp_path / "nbd"),
-        opener=FrailLun,
-    )
-    yield opened
-    opened.close()
+host = host_fixture(Lab(arrays=2, luns=3, lun_size=192 * MIB), FrailLun)
+"""An engine on six LUNs, each of which can die."""
 
 
 def die(host: OpenedHost, disk: Ref) -> None:

@@ -21,13 +21,14 @@ from pytestqt.qtbot import QtBot
 
 from engine.commands import Move, MoveSubdisks, Target
 from engine.config import Config
-from engine.host import OpenedHost, start_host
-from engine.lab import Lab, create_lab
+from engine.host import OpenedHost
+from engine.lab import Lab
 from engine.plans import Plan, Problem
 from engine.records import Disk, Kind, Plex, Ref, Subdisk, Task, TaskState, TaskType, Volume, VolumeLayout, VolumeStatus
 from engine.units import MIB
 from tests.e2e.fio import Fio
 from tests.gui.form_driver import Driver, close_all
+from tests.gui.real_host import host_fixture
 from tests.gui.test_wizards_real import idle, make_group, ready
 from vea_gui import theme
 from vea_gui.actions.book import book
@@ -87,18 +88,8 @@ class Carried(QDrag):
         return ACTION
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[OpenedHost]:
-    """An engine on six empty LUNs."""
-    create_lab(tmp_path / "lab", Lab(arrays=2, luns=3, lun_size=192 * MIB))
-    opened = start_host(
-        lab=str(tmp_path / "lab"),
-        state=str(tmp_path / "state"),
-        socket=str(tmp_path / "control"),
-        nbd=str(tmp_path / "nbd"),
-    )
-    yield opened
-    opened.close()
+host = host_fixture(Lab(arrays=2, luns=3, lun_size=192 * MIB))
+"""An engine on six empty LUNs."""
 
 
 @pytest.fixture

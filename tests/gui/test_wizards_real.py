@@ -10,12 +10,13 @@ from PySide6.QtCore import QCoreApplication, QEvent
 from pytestqt.qtbot import QtBot
 
 from engine.config import Config
-from engine.host import OpenedHost, start_host
-from engine.lab import Lab, create_lab
+from engine.host import OpenedHost
+from engine.lab import Lab
 from engine.plans import Plan
 from engine.records import Group, Kind, Subdisk, Task, TaskState, Volume, VolumeStatus
 from engine.units import MIB
 from tests.gui.form_driver import Driver, close_all
+from tests.gui.real_host import host_fixture
 from vea_gui.actions.book import book
 from vea_gui.console import Console
 from vea_gui.sessions import Session
@@ -24,18 +25,8 @@ from vea_gui.settings import Settings
 DEADLINE_MS = 30_000
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[OpenedHost]:
-    """An engine with a small lab of its own."""
-    create_lab(tmp_path / "lab", Lab(arrays=2, luns=4, lun_size=64 * MIB))
-    opened = start_host(
-        lab=str(tmp_path / "lab"),
-        state=str(tmp_path / "state"),
-        socket=str(tmp_path / "control"),
-        nbd=str(tmp_path / "nbd"),
-    )
-    yield opened
-    opened.close()
+host = host_fixture(Lab(arrays=2, luns=4, lun_size=64 * MIB))
+"""An engine with a small lab of its own."""
 
 
 @pytest.fixture
