@@ -43,8 +43,8 @@ from engine.rules.repair import (
     to_repair,
     volumes_to_return,
 )
-from engine.rules.shapes import (
 from engine.rules.replacement import can_do_without, is_lost_disk, volumes_on
+from engine.rules.shapes import (
     COLUMNS_MAX,
     MIRRORS_MAX,
     SIZE_MAX,
@@ -90,8 +90,8 @@ __all__ = [
     "STRIPE_UNIT_MIN",
     "a_piece_present",
     "all_complete",
-    "can_join",
     "can_do_without",
+    "can_join",
     "can_move",
     "can_rearrange",
     "can_split",
@@ -108,8 +108,8 @@ __all__ = [
     "holds_bytes",
     "in_use_by_clients",
     "is_lost",
-    "is_parity",
     "is_lost_disk",
+    "is_parity",
     "keeps_a_mirror",
     "listed",
     "log_fits",
@@ -154,6 +154,6 @@ __all__ = [
     "trusted",
     "volume_ready",
     "volumes_of",
+    "volumes_on",
     "volumes_to_return",
 ]
-    "volumes_on",
