@@ -22,6 +22,7 @@ from engine.api import EngineApi
 from vea_gui import theme
 from vea_gui.actions.book import book
 from vea_gui.console import Console, ErrorEntry, Errors
+from vea_gui.models import local_moments
 from vea_gui.sessions import Session
 from vea_gui.settings import Preferences, Settings
 from vea_gui.views.leaving import Leaving, ask_to_leave
@@ -221,6 +222,7 @@ def make_qt_application(arguments: list[str]) -> QApplication:
     app = QApplication(arguments)
     app.setApplicationName("vea")
     app.setDesktopFileName("vea-console")
+    local_moments.follow()
     return app
 
 

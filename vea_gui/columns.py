@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from engine.records import (
     Volume,
 )
 from engine.units import format_exact, format_size
+from vea_gui import moments
 from vea_gui.attention import trouble_of
 from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text
 from vea_gui.mirror import Mirror
@@ -49,6 +49,7 @@ class Column:
     right: bool = False
     shown: bool = True  # from the start; the column chooser has the rest
     width: int = 16  # letters
+    plain: Text | None = None  # for programs; default: what is read
     go: str = ""  # the action that a click on the cell begins; where its text is empty there is none
 
     def key(self, mirror: Mirror, record: Record) -> Any:
@@ -77,13 +78,14 @@ def number(column_id: str, title: str, read: Callable[[Mirror, Any], int], shown
 
 
 def moment(column_id: str, title: str, read: Callable[[Any], float]) -> Column:
-    """A time of day, in this machine's time zone."""
+    """A date and time of day, in this machine's time zone."""
 
-    def text(_: Mirror, record: Any) -> str:
-        when = read(record)
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when)) if when else ""
+    def written(write: Callable[[float], str]) -> Text:
+        return lambda _, record: write(when) if (when := read(record)) else ""
 
-    return Column(column_id, title, text, lambda _, record: read(record), width=21)
+    return Column(
+        column_id, title, written(moments.moment), lambda _, r: read(r), plain=written(moments.iso_moment), width=21
+    )
 
 
 def status(title: str = "Status", tip: Text | None = None) -> Column:
@@ -459,7 +461,7 @@ def as_csv(mirror: Mirror, columns: Sequence[Column], records: Iterable[Record])
     writer = csv.writer(out)
     writer.writerow([column.title for column in columns])
     for record in records:
-        writer.writerow([column.text(mirror, record) for column in columns])
+        writer.writerow([(column.plain or column.text)(mirror, record) for column in columns])
     return out.getvalue()
 
 

@@ -17,10 +17,11 @@ from engine.commands import StartVolumes
 from engine.records import Connection, Kind, Record
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
+from vea_gui import moments
 from vea_gui.columns import VOLUME
 from vea_gui.console import Console
+from vea_gui.models import local_moments
 from vea_gui.views.connections import ConnectionsTab
-from vea_gui.views.connections_table import moment
 
 EV = sample_lab.ref(Kind.VOLUME, 1)
 ST = sample_lab.ref(Kind.VOLUME, 2)
@@ -95,7 +96,7 @@ def test_clients_come_and_go_with_user_process_and_date(qtbot: QtBot, tab: Conne
     qtbot.waitUntil(lambda: len(rows(tab)) == 2)
     me = pwd.getpwuid(os.getuid()).pw_name
     qtbot.waitUntil(lambda: rows(tab)[1][1] == me)
-    assert rows(tab)[1] == ["qemu-system-x86", me, "77", moment(since), "10 min"]
+    assert rows(tab)[1] == ["qemu-system-x86", me, "77", moments.moment(since), "10 min"]
     api.change(drops=[sample_lab.ref(Kind.CONNECTION, 1), sample_lab.ref(Kind.CONNECTION, 77)])
     qtbot.waitUntil(lambda: not rows(tab))
     assert tab.clients.empty.isVisible()
@@ -104,16 +105,29 @@ def test_clients_come_and_go_with_user_process_and_date(qtbot: QtBot, tab: Conne
 
 def test_dates_are_the_desktops(qapp: object) -> None:
     when = time.mktime((2026, 3, 4, 15, 6, 0, 0, 0, -1))
-    before = QLocale()
+    shown = {}
     try:
-        shown = []
-        for name in ("de_DE", "en_US"):
-            QLocale.setDefault(QLocale(name))
-            shown.append(moment(when))
+        for name in ("C", "de_DE", "en_US", "ja_JP"):
+            local_moments.follow(QLocale(name))
+            # A narrow no-break space stands before the PM of some versions.
+            shown[name] = moments.moment(when).replace("\u202f", " "), moments.clock(when).replace("\u202f", " ")
     finally:
-        QLocale.setDefault(before)
-    assert shown[0] == "04.03.26 15:06"
-    assert "PM" in shown[1]
+        moments.write_as()
+    assert shown == {
+        "C": ("2026-03-04 15:06:00", "15:06:00"),
+        "de_DE": ("04.03.2026 15:06:00", "15:06:00"),
+        "en_US": ("3/4/2026 3:06:00 PM", "3:06:00 PM"),
+        "ja_JP": ("2026/03/04 15時06分00秒", "15時06分00秒"),
+    }
+
+
+def test_programs_read_the_same_dates_everywhere(tab: ConnectionsTab) -> None:
+    try:
+        local_moments.follow(QLocale("de_DE"))
+        written = tab.clients.model.as_csv([0], range(5)).splitlines()[1]
+    finally:
+        moments.write_as()
+    assert moments.iso_moment(1.7e9) in written
 
 
 def test_how_long_goes_on_while_seen_and_its_timer_stops_when_not(

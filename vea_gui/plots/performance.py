@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QDateTime, QLocale, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from engine.records import Ref
 from vea_gui import theme
 from vea_gui.console import Console
+from vea_gui.moments import clock
 from vea_gui.plots.measures import note_of, panels_of
 from vea_gui.plots.panel_view import PanelView
 from vea_gui.plots.recorder import recorder_of
@@ -210,11 +211,6 @@ class PerformanceTab(QWidget):
         self._line_up()
         self._drawn = ()
         self._beat()
-
-
-def clock(when: float) -> str:
-    """A time of day as this desktop writes it."""
-    return QLocale().toString(QDateTime.fromMSecsSinceEpoch(round(when * 1_000)).time(), "HH:mm:ss")
 
 
 def load_chart() -> Any:

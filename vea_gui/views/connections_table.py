@@ -5,14 +5,13 @@ from __future__ import annotations
 import pwd
 import time
 from collections.abc import Callable
-from typing import Any
 
-from PySide6.QtCore import QDateTime, QLocale, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
 
 from engine.records import Connection, Kind, Ref
 from engine.units import format_seconds
-from vea_gui.columns import Column
+from vea_gui.columns import Column, moment
 from vea_gui.console import Console
 from vea_gui.mirror import Mirror
 from vea_gui.models.table import Source
@@ -100,7 +99,7 @@ class ConnectionsTable(TablePage):
                 right=True,
                 width=9,
             ),
-            Column("since", "Since", lambda _, c: moment(c.since), lambda _, c: c.since, tip=_exact, width=16),
+            moment("since", "Since", lambda c: c.since),
             Column("for", "Connected for", lambda _, c: duration(c), lambda _, c: -c.since, width=12),
         )
 
@@ -123,15 +122,6 @@ def program(connection: Connection) -> str:
     return connection.name.removesuffix(f" (process {connection.process_id})")
 
 
-def moment(when: float) -> str:
-    """A date and time as this desktop writes them."""
-    return QLocale().toString(QDateTime.fromMSecsSinceEpoch(round(when * 1_000)), QLocale.FormatType.ShortFormat)
-
-
 def duration(connection: Connection) -> str:
     """How long a client has been there."""
     return format_seconds(max(0.0, time.time() - connection.since))
-
-
-def _exact(_: Mirror, connection: Any) -> str:
-    return QLocale().toString(QDateTime.fromMSecsSinceEpoch(round(connection.since * 1_000)))

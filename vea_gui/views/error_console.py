@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
@@ -18,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from engine.records import Kind, Task, TaskState
-from vea_gui import icons
+from vea_gui import icons, moments
 from vea_gui.console import Console, ErrorEntry
 from vea_gui.mirror import Change
 
@@ -84,7 +82,7 @@ class ErrorConsole(QDialog):
         self._shown = entries
         self.list.clear()
         for entry in entries:
-            when = time.strftime("%H:%M:%S", time.localtime(entry.time))
+            when = moments.clock(entry.time)
             self.list.addItem(QListWidgetItem(icons.icon("state-error"), f"{when}  {entry.title}"))
         if entries:
             self.list.setCurrentRow(0)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QSizePolicy, QStatusBar, QWidget
 
 from engine.records import Kind, TaskState
-from vea_gui import icons, theme
+from vea_gui import icons, moments, theme
 from vea_gui.console import Console
 from vea_gui.mirror import Change
 from vea_gui.views.alert_panel import AlertPanel
@@ -102,7 +102,7 @@ class ConsoleStatusBar(QStatusBar):
             self.alert.setIcon(icons.icon(f"state-{TONE_NAMES[tone_of(worst)]}" if worst is not None else "state-good"))
 
     def _silent(self, since: float, why: str = "") -> None:
-        when = time.strftime("%H:%M:%S", time.localtime(since))
+        when = moments.clock(since)
         self._set(self.engine, f"No answer since {when}. What is shown may be old.")
         self.engine.setToolTip(why)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 
 from engine import rules
 from engine.commands import RestoreConfiguration
 from engine.config import Config
 from engine.records import Backup, Kind, Ref
+from vea_gui import moments
 from vea_gui.selection import Selection
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 
@@ -58,7 +58,7 @@ def _options(group: Ref | None, config: Config, answers: Answers) -> list[Option
 
 
 def _text(backup: Backup) -> str:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(backup.time))
+    when = moments.moment(backup.time)
     volumes, disks = rules.counted(backup.volumes, "volume"), rules.counted(backup.disks, "disk")
     return f"{backup.number}, {when}, {volumes} on {disks}, before: {backup.reason}"
 
