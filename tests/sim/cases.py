@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine import commands
-from engine.records import Disk, DiskUsage, Kind, Plex, PlexState, Subdisk, Task, TaskState, Volume
+from engine.records import DiskUsage, PlexState, Task, TaskState
 from engine.units import MIB
+from tests.sim import repairs
+from tests.sim.acts import (
+    NAME,
+    SIZE,
+    disks,
+    do,
+    doing,
+    empty_disks,
+    held,
+    hold,
+    plex,
+    subdisks,
+    volume,
+    write_some,
+)
 from tests.sim.operations import LAYOUTS
 from tests.sim.site import PATIENCE_S
 from tests.sim.volume import Connection
@@ -20,8 +34,8 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from tests.sim.site import Site
 
-SIZE = 2 * MIB
-NAME = "v"
+NO_MIRROR = ("concat", "stripe", "raid5")
+NO_SPARE = ("concat", "stripe")
 
 
 class Case(NamedTuple):
@@ -29,73 +43,8 @@ class Case(NamedTuple):
 
     act: Callable[[Site], None]
     ready: Callable[[Site], None] = lambda site: None
-    redundant: bool = False  # needs a mirror
+    never_on: tuple[str, ...] = ()  # layouts on which it makes no sense
     busy: bool = True  # a client writes meanwhile
-
-
-# --- what cases are made of ---
-class Absent(LookupError):
-    """What an operation needs is not there."""
-
-
-def volume(site: Site) -> Volume:
-    found = site.config.find(Kind.VOLUME, NAME, site.group.ref)
-    if not isinstance(found, Volume):
-        raise Absent(NAME)
-    return found
-
-
-def plex(site: Site, number: int = -1) -> Plex:
-    return sorted(site.config.plexes_of(volume(site).ref), key=lambda plex: plex.name)[number]
-
-
-def subdisks(site: Site) -> list[Subdisk]:
-    found = [piece for piece in site.config.all(Kind.SUBDISK, Subdisk) if piece.plex == plex(site, 0).ref]
-    return sorted(found, key=lambda piece: (piece.column, piece.plex_offset))
-
-
-def disks(site: Site) -> list[Disk]:
-    return sorted(site.config.all(Kind.DISK, Disk), key=lambda disk: (len(disk.name), disk.name))
-
-
-def empty_disks(site: Site) -> list[Ref]:
-    return [disk.ref for disk in disks(site) if disk.group is not None and not site.config.subdisks_on(disk.ref)]
-
-
-def do(site: Site, command: Command) -> bool:
-    """Ask for it and wait for its end; False when it is refused."""
-    task = site.submit(command)
-    if task is not None:
-        site.finish(task)
-        site.take_over()
-    return task is not None
-
-
-def doing(make: Callable[[Site], Command]) -> Callable[[Site], None]:
-    def act(site: Site) -> None:
-        do(site, make(site))
-
-    return act
-
-
-def write_some(site: Site, count: int = 12, seed: int = 1) -> None:
-    """What a client does: bytes all over the volume, some of them flushed."""
-    dice, known = Random(seed), site.volumes.get(volume(site).ref)
-    if known is None or not known.oracle.size:
-        return
-    connection = Connection(site.machine, known.ref)
-    for number in range(count):
-        if known.held or known.ref not in site.volumes:
-            break
-        known.in_flight += 1
-        sectors = known.oracle.size // 512
-        length = dice.choice((1, 8, 16, 64))
-        offset = dice.randrange(min(sectors - length, 4096) if number % 3 else 64) * 512
-        known.write(connection, [(offset, length * 512)], durable=number % 5 == 4)
-        if number % 4 == 3:
-            known.flush(connection)
-        known.in_flight -= 1
-    connection.close()
 
 
 # --- operations of more than one command ---
@@ -151,22 +100,6 @@ def stop_and_delete(site: Site) -> None:
     hold(site)
     do(site, commands.StopVolumes(volumes=(volume(site).ref,)))
     do(site, commands.DeleteVolumes(volumes=(volume(site).ref,)))
-
-
-def hold(site: Site) -> None:
-    """No client is inside any more."""
-    for known in site.volumes.values():
-        known.held = True
-    while any(known.in_flight for known in site.volumes.values()):
-        site.machine.runtime.sleep(0.001)
-
-
-def held(make: Callable[[Site], Command]) -> Callable[[Site], None]:
-    def act(site: Site) -> None:
-        hold(site)
-        do(site, make(site))
-
-    return act
 
 
 def deport(site: Site) -> None:
@@ -251,14 +184,14 @@ CASES: dict[str, Case] = {
     "add a mirror": Case(_volume_command(commands.AddMirrors)),
     "add a striped mirror": Case(_volume_command(commands.AddMirrors, striped=True, columns=2)),
     "add two mirrors": Case(_volume_command(commands.AddMirrors, count=2)),
-    "remove a mirror": Case(doing(lambda s: commands.RemoveMirrors(plexes=(plex(s).ref,))), redundant=True),
-    "break a mirror": Case(held(lambda s: commands.BreakMirror(plex=plex(s).ref)), redundant=True),
-    "detach a mirror": Case(doing(lambda s: commands.DetachPlex(plex=plex(s).ref)), redundant=True),
-    "attach a mirror": Case(doing(lambda s: commands.AttachPlex(plex=plex(s).ref)), detached, redundant=True),
-    "resynchronize": Case(_volume_command(commands.ResyncVolume), redundant=True),
-    "verify": Case(_volume_command(commands.VerifyVolume), redundant=True),
+    "remove a mirror": Case(doing(lambda s: commands.RemoveMirrors(plexes=(plex(s).ref,))), never_on=NO_MIRROR),
+    "break a mirror": Case(held(lambda s: commands.BreakMirror(plex=plex(s).ref)), never_on=NO_MIRROR),
+    "detach a mirror": Case(doing(lambda s: commands.DetachPlex(plex=plex(s).ref)), never_on=NO_MIRROR),
+    "attach a mirror": Case(doing(lambda s: commands.AttachPlex(plex=plex(s).ref)), detached, never_on=NO_MIRROR),
+    "resynchronize": Case(_volume_command(commands.ResyncVolume), never_on=NO_MIRROR),
+    "verify": Case(_volume_command(commands.VerifyVolume), never_on=NO_MIRROR),
     "prefer a mirror": Case(
-        doing(lambda s: commands.SetVolumeUsage(volume=volume(s).ref, preferred=plex(s).ref)), redundant=True
+        doing(lambda s: commands.SetVolumeUsage(volume=volume(s).ref, preferred=plex(s).ref)), never_on=NO_MIRROR
     ),
     "split a subdisk": Case(split_first),
     "join subdisks": Case(
@@ -270,6 +203,12 @@ CASES: dict[str, Case] = {
         held(lambda s: commands.StopVolumes(volumes=(volume(s).ref,))),
         busy=False,
     ),
+    "reactivate a disk": Case(repairs.reactivate, repairs.failing_disk, never_on=NO_SPARE),
+    "replace a disk": Case(repairs.replace, repairs.failing_disk, never_on=NO_SPARE),
+    "repair": Case(repairs.repair, repairs.failing_disk, never_on=NO_SPARE),
+    "undo a relocation": Case(repairs.undo, repairs.relocated, never_on=NO_SPARE),
+    "restore a volume": Case(repairs.restore, repairs.deleted_volume),
+    "restore a mirror": Case(repairs.restore, repairs.removed_mirror, never_on=NO_MIRROR),
     "write": Case(rest_then_write, busy=False),
     "write from two clients": Case(lambda s: write_some(s, 10, seed=9)),
     "zero": Case(lambda s: clear(s, discard=False)),

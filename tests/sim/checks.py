@@ -16,27 +16,41 @@ if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
 
-def plex_bytes(machine: Machine, config: Config, plex: Plex, size: int) -> bytes:
-    """What stands on the LUNs under a plex, in the order of the volume's bytes."""
-    columns = columns_of(machine, config, plex)
+def plex_pages(machine: Machine, config: Config, plex: Plex, size: int) -> media.Pages:
+    """What stands on the LUNs under a plex, by its place in the volume; pages of zeros are left out."""
+    found: media.Pages = {}
+    for subdisk in config.subdisks_of(plex.ref):
+        if subdisk.replaces is not None:
+            continue
+        pages = machine.media[path_of(config, subdisk.disk)].current
+        first, apart = divmod(subdisk.disk_offset, media.PAGE)
+        assert not apart, f"{subdisk.name} begins inside of a page"
+        for number in range(first, first + subdisk.length // media.PAGE):
+            content = pages.get(number)
+            if content is not None:
+                offset = subdisk.plex_offset + (number - first) * media.PAGE
+                found[_in_volume(plex, subdisk.column, offset)] = content
+    inside = ((at, content[: size - at]) for at, content in found.items() if at < size)
+    return {at: content for at, content in inside if content.strip(b"\0")}
+
+
+def _in_volume(plex: Plex, column: int, offset: int) -> int:
+    """The byte of the volume that stands at an offset of a column."""
     if plex.columns == 1:
-        return bytes(columns[0][:size])
-    unit, found = plex.stripe_unit, bytearray()
-    for row in range(-(-size // (unit * plex.columns))):
-        for column in columns:
-            found += column[row * unit : (row + 1) * unit]
-    return bytes(found[:size])
+        return offset
+    row, rest = divmod(offset, plex.stripe_unit)
+    return (row * plex.columns + column) * plex.stripe_unit + rest
 
 
-def columns_of(machine: Machine, config: Config, plex: Plex) -> list[bytearray]:
+def columns_of(machine: Machine, config: Config, plex: Plex) -> list[bytes]:
     """What stands on the LUNs under each column of a plex."""
-    columns = [bytearray() for _ in range(plex.columns)]
+    columns: list[list[bytearray]] = [[] for _ in range(plex.columns)]
     for subdisk in sorted(config.subdisks_of(plex.ref), key=lambda subdisk: subdisk.plex_offset):
         if subdisk.replaces is None:
             part = bytearray(subdisk.length)
             media.read(machine.media[path_of(config, subdisk.disk)].current, subdisk.disk_offset, memoryview(part))
-            columns[subdisk.column] += part
-    return columns
+            columns[subdisk.column].append(part)
+    return [b"".join(parts) for parts in columns]
 
 
 def path_of(config: Config, disk: Ref) -> str:
@@ -55,11 +69,12 @@ def check_mirrors(machine: Machine, config: Config) -> None:
             if plex.state in COMPLETE and plex.layout in (PlexLayout.CONCAT, PlexLayout.STRIPE)
         ]
         plexes = [plex for plex in plexes if _reachable(config, plex)]
-        contents = [plex_bytes(machine, config, plex, volume.size) for plex in plexes]
+        contents = [plex_pages(machine, config, plex, volume.size) for plex in plexes]
         for plex, content in zip(plexes[1:], contents[1:], strict=True):
             if content != contents[0]:
-                at = next(at for at in range(volume.size) if content[at] != contents[0][at])
-                raise AssertionError(f"{plexes[0].name} and {plex.name} of {volume.name} differ from byte {at} on")
+                both = content.keys() | contents[0].keys()
+                at = min(at for at in both if content.get(at, b"") != contents[0].get(at, b""))
+                raise AssertionError(f"{plexes[0].name} and {plex.name} of {volume.name} differ in the page at {at}")
 
 
 def check_parity(machine: Machine, config: Config) -> None:

@@ -8,6 +8,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from tests.sim import cases
+from tests.sim.acts import write_some
 from tests.sim.machine import Machine, Snapshot
 from tests.sim.site import Site
 from tests.sim.volume import SimVolume
@@ -107,7 +108,7 @@ def perform(case: cases.Case, site: Site, recorder: Recorder | None = None) -> N
     runtime = site.machine.runtime
     if recorder is not None:
         recorder.on = True
-    client = runtime.thread("client", lambda: cases.write_some(site, 14, seed=3)) if case.busy else None
+    client = runtime.thread("client", lambda: write_some(site, 14, seed=3)) if case.busy else None
     case.act(site)
     if client is not None:
         client.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import shutil
 import tempfile
@@ -88,7 +87,6 @@ class Machine:
                 _let_go(self.state)
                 self.files = _files_in(folder)
                 self.clock = self.runtime.clock + 1.0
-                gc.unfreeze()  # what the engine's start has frozen is garbage after its life
         return not self.runtime.halted
 
     def _whole(self, folder: Path, main: Callable[[], None]) -> None:
@@ -148,6 +146,7 @@ class Machine:
         folder = tempfile.mkdtemp(prefix="vea-sim-", dir=_MEMORY if _MEMORY.is_dir() else None)
         self._folder = Path(folder)
         for name, content in self.files.items():
+            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
             (self._folder / name).write_bytes(content)
         try:
             yield self._folder
@@ -163,6 +162,6 @@ def _let_go(state: HostState | None) -> None:
 
 
 def _files_in(folder: Path) -> dict[str, bytes]:
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_file() and entry.name != "lock")
-    return {name: (folder / name).read_bytes() for name in names}
+    """By their paths inside of the folder."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

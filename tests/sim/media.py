@@ -39,13 +39,10 @@ class Image:
 
 def read(pages: Pages, offset: int, into: memoryview) -> None:
     """Fill `into` with the bytes at `offset`."""
-    done, length = 0, len(into)
-    while done < length:
-        page, start = divmod(offset + done, PAGE)
-        step = min(PAGE - start, length - done)
-        found = pages.get(page, ZEROS)
-        into[done : done + step] = found if step == PAGE else found[start : start + step]
-        done += step
+    first, start = divmod(offset, PAGE)
+    end = offset + len(into)
+    found = b"".join([pages.get(page, ZEROS) for page in range(first, -(-end // PAGE))])
+    into[:] = found[start : start + len(into)] if len(found) != len(into) else found
 
 
 def write(pages: Pages, offset: int, data: bytes) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from engine import commands
-from engine.records import TASK_ENDED, Disk, Kind, PlexState, Subdisk, Volume
+from engine.records import TASK_ENDED, Backup, Disk, Kind, PlexState, Record, Subdisk, Volume
 from engine.units import MIB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from random import Random
 
     from engine.commands import Command
@@ -55,21 +55,6 @@ def shrink(config: Config, group: Ref, dice: Random) -> Command | None:
     return commands.ShrinkVolume(volume=volume.ref, size=volume.size - dice.choice((512, MIB)))
 
 
-def scrub(config: Config, group: Ref, dice: Random) -> Command | None:
-    plex = _plex(config, group, dice)
-    return commands.ScrubVolume(volume=plex.volume, source=plex.ref) if plex else None
-
-
-def add_log(config: Config, group: Ref, dice: Random) -> Command | None:
-    volume = _volume(config, group, dice)
-    return commands.AddLog(volume=volume.ref) if volume else None
-
-
-def remove_log(config: Config, group: Ref, dice: Random) -> Command | None:
-    volume = _volume(config, group, dice)
-    return commands.RemoveLog(volume=volume.ref) if volume else None
-
-
 def add_column(config: Config, group: Ref, dice: Random) -> Command | None:
     volume = _volume(config, group, dice)
     return commands.AddColumn(volume=volume.ref) if volume and volume.size < 8 * MIB else None
@@ -94,19 +79,9 @@ def add_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
     return commands.AddMirrors(volume=volume.ref, count=dice.choice((1, 1, 2)))
 
 
-def remove_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
-    plex = _plex(config, group, dice)
-    return commands.RemoveMirrors(plexes=(plex.ref,)) if plex else None
-
-
 def break_mirror(config: Config, group: Ref, dice: Random) -> Command | None:
     plex = _plex(config, group, dice)
     return commands.BreakMirror(plex=plex.ref, name=f"broken{dice.getrandbits(30)}") if plex else None
-
-
-def detach(config: Config, group: Ref, dice: Random) -> Command | None:
-    plex = _plex(config, group, dice)
-    return commands.DetachPlex(plex=plex.ref) if plex else None
 
 
 def attach(config: Config, group: Ref, dice: Random) -> Command | None:
@@ -135,21 +110,6 @@ def join(config: Config, group: Ref, dice: Random) -> Command | None:
     return commands.JoinSubdisks(first=first.ref, second=second.ref)
 
 
-def resync(config: Config, group: Ref, dice: Random) -> Command | None:
-    volume = _volume(config, group, dice)
-    return commands.ResyncVolume(volume=volume.ref) if volume else None
-
-
-def verify(config: Config, group: Ref, dice: Random) -> Command | None:
-    volume = _volume(config, group, dice)
-    return commands.VerifyVolume(volume=volume.ref) if volume else None
-
-
-def prefer(config: Config, group: Ref, dice: Random) -> Command | None:
-    plex = _plex(config, group, dice)
-    return commands.SetVolumeUsage(volume=plex.volume, preferred=plex.ref) if plex else None
-
-
 def stop(config: Config, group: Ref, dice: Random) -> Command | None:
     volume = _volume(config, group, dice)
     return commands.StopVolumes(volumes=(volume.ref,)) if volume and volume.started else None
@@ -168,31 +128,33 @@ def rescan(config: Config, group: Ref, dice: Random) -> Command | None:
     return commands.Rescan()
 
 
-def pause(config: Config, group: Ref, dice: Random) -> Command | None:
-    task = _task(config, group, dice)
-    return commands.PauseTask(task=task.ref) if task else None
+def reactivate(config: Config, group: Ref, dice: Random) -> Command | None:
+    failing = [disk for disk in config.disks_of(group) if disk.failing]
+    return commands.ReactivateDisk(disk=dice.choice(failing).ref) if failing else None
 
 
-def resume(config: Config, group: Ref, dice: Random) -> Command | None:
-    task = _task(config, group, dice)
-    return commands.ResumeTask(task=task.ref) if task else None
+def replace(config: Config, group: Ref, dice: Random) -> Command | None:
+    lost = [disk for disk in config.disks_of(group) if disk.failing or not disk.present]
+    free = [disk for disk in config.all(Kind.DISK, Disk) if disk.group is None and disk.present]
+    if not lost or not free:
+        return None
+    return commands.ReplaceDisk(disk=dice.choice(lost).ref, by=dice.choice(free).ref, force=True)
 
 
-def abort(config: Config, group: Ref, dice: Random) -> Command | None:
-    task = _task(config, group, dice)
-    return commands.AbortTask(task=task.ref) if task else None
+def undo_relocation(config: Config, group: Ref, dice: Random) -> Command | None:
+    homes = homes_of(config)
+    return commands.UndoRelocation(disk=dice.choice(homes)) if homes else None
 
 
-Proposal = "Callable[[Config, Ref, Random], Command | None]"
+def homes_of(config: Config) -> list[Ref]:
+    """The disks that something was taken away from by a relocation."""
+    pieces = [piece for piece in config.all(Kind.SUBDISK, Subdisk) if piece.origin is not None]
+    return sorted({piece.origin.disk for piece in pieces if piece.origin is not None and piece.origin.disk in config})
 
-OPERATIONS: dict[str, Callable[[Config, Ref, Random], Command | None]] = {
-    function.__name__: function
-    for function in (
-        create, delete, grow, move, evacuate, add_mirror, remove_mirror, break_mirror, detach, attach, split, join,
-        shrink, scrub, add_log, remove_log, add_column, resync, verify, prefer, stop, start, deport, rescan,
-        pause, resume, abort,
-    )
-}  # fmt: skip
+
+def restore(config: Config, group: Ref, dice: Random) -> Command | None:
+    backups = [backup for backup in config.all(Kind.BACKUP, Backup) if backup.group == group]
+    return commands.RestoreConfiguration(group=group, backup=dice.choice(backups).ref) if backups else None
 
 
 def _volume(config: Config, group: Ref, dice: Random) -> Volume | None:
@@ -215,6 +177,42 @@ def _subdisk(config: Config, group: Ref, dice: Random) -> Subdisk | None:
 def _task(config: Config, group: Ref, dice: Random) -> Task | None:
     tasks = [task for task in config.tasks_of(group) if task.state not in TASK_ENDED]
     return dice.choice(tasks) if tasks else None
+
+
+Proposal = Callable[["Config", "Ref", "Random"], "Command | None"]
+Picked = TypeVar("Picked", bound=Record)
+
+
+def _on(pick: Callable[[Config, Ref, Random], Picked | None], ask: Callable[[Picked], Command]) -> Proposal:
+    """What is asked of any object of a sort, whatever it looks like."""
+
+    def propose(config: Config, group: Ref, dice: Random) -> Command | None:
+        picked = pick(config, group, dice)
+        return ask(picked) if picked is not None else None
+
+    return propose
+
+
+OPERATIONS: dict[str, Proposal] = {
+    function.__name__: function
+    for function in (
+        create, delete, grow, shrink, add_column, move, evacuate, add_mirror, break_mirror, attach, split, join,
+        stop, start, deport, rescan, reactivate, replace, undo_relocation, restore,
+    )
+} | {
+    "add_log": _on(_volume, lambda volume: commands.AddLog(volume=volume.ref)),
+    "remove_log": _on(_volume, lambda volume: commands.RemoveLog(volume=volume.ref)),
+    "repair": _on(_volume, lambda volume: commands.RepairVolumes(volumes=(volume.ref,))),
+    "resync": _on(_volume, lambda volume: commands.ResyncVolume(volume=volume.ref)),
+    "verify": _on(_volume, lambda volume: commands.VerifyVolume(volume=volume.ref)),
+    "detach": _on(_plex, lambda plex: commands.DetachPlex(plex=plex.ref)),
+    "prefer": _on(_plex, lambda plex: commands.SetVolumeUsage(volume=plex.volume, preferred=plex.ref)),
+    "remove_mirror": _on(_plex, lambda plex: commands.RemoveMirrors(plexes=(plex.ref,))),
+    "scrub": _on(_plex, lambda plex: commands.ScrubVolume(volume=plex.volume, source=plex.ref)),
+    "abort": _on(_task, lambda task: commands.AbortTask(task=task.ref)),
+    "pause": _on(_task, lambda task: commands.PauseTask(task=task.ref)),
+    "resume": _on(_task, lambda task: commands.ResumeTask(task=task.ref)),
+}  # fmt: skip
 
 
 def disks_named(config: Config, count: int) -> tuple[Ref, ...]:

@@ -40,7 +40,10 @@ class Write:
 
 @dataclass
 class VolumeOracle:
-    """One volume. A clock of its own counts beginnings and ends of requests."""
+    """One volume. A clock of its own counts beginnings and ends of requests.
+
+    Nobody knows what stands on a `wild` one until it is written: its configuration has come back, not its bytes.
+    """
 
     size: int
     clock: int = 0
@@ -50,6 +53,7 @@ class VolumeOracle:
     _reads: set[int] = field(default_factory=set)
     _past: dict[int, list[Write]] = field(default_factory=dict)
     base: Write = field(default_factory=lambda: Write(ZERO, 0, 0, acknowledged=True, stable=True))
+    wild: bool = False
 
     def tick(self) -> int:
         self.clock += 1
@@ -106,7 +110,7 @@ class VolumeOracle:
             if write not in twin:
                 ended = self.clock if write.ended < 0 else write.ended
                 twin[write] = replace(write, ended=ended)
-        found = VolumeOracle(self.size, self.clock, self._next, base=twin.get(self.base, self.base))
+        found = VolumeOracle(self.size, self.clock, self._next, base=twin.get(self.base, self.base), wild=self.wild)
         found._cells = {sector: [twin[write] for write in cell] for sector, cell in self._cells.items()}
         found._unstable = {twin[write]: span for write, span in self._unstable.items()}
         return found
@@ -134,17 +138,18 @@ class VolumeOracle:
         begun = self.clock if begun is None else begun
         first = offset // SECTOR
         for sector, found in self._told(first, numbers_in(data, first)):
-            if found == GARBAGE or not self._may_be(sector, found, begun):
+            if not self._may_be(sector, found, begun) and not self._unknown(sector):
                 raise WrongBytes(self._sentence(sector, found, data, first))
 
     def survivors(self, data: bytes | bytearray, *, settle: bool = True) -> None:
         """The whole volume, read after a crash. With `settle` what was read is what holds from now on."""
         for sector, found in self._told(0, numbers_in(data, 0)):
             cell = self._cells.get(sector, [self.base])
-            if found not in [write.number for write in cell]:
+            known = found in [write.number for write in cell]
+            if not known and not self._unknown(sector):
                 raise WrongBytes(self._sentence(sector, found, data, 0))
             if settle and sector in self._cells:
-                self._hold(sector, found)
+                self._hold(sector, found if known else ZERO)
 
     def _told(self, first: int, numbers: list[int]) -> list[tuple[int, int]]:
         """The sectors of a run that may differ from zeros, and those that do."""
@@ -175,6 +180,11 @@ class VolumeOracle:
         cell = self._cells.get(sector, [self.base]) + self._past.get(sector, [])
         later = [write for write in cell if write.acknowledged and 0 <= write.ended <= begun]
         return any(write.number == number and not any(_replaces(other, write) for other in later) for write in cell)
+
+    def _unknown(self, sector: int) -> bool:
+        """Whether what stood there before anybody wrote may still stand there, and nobody knows what that is."""
+        cell = self._cells.get(sector, [self.base])
+        return self.wild and any(write is self.base for write in self._live(cell))
 
     def _settle(self, write: Write) -> None:
         """A write is stable: what it had replaced is gone for good."""
@@ -220,4 +230,4 @@ def numbers_in(data: bytes | bytearray, first: int) -> list[int]:
     words = np.frombuffer(data, dtype="<u8").reshape(-1, SECTOR // 8)
     numbers, places = words[:, 0], np.where(words[:, 0] == ZERO, 0, np.arange(first, first + len(words)))
     whole = (words[:, 0::2] == numbers[:, None]).all(axis=1) & (words[:, 1::2] == places[:, None]).all(axis=1)
-    return [int(number) for number in np.where(whole, numbers.astype("<i8"), GARBAGE)]
+    return np.where(whole, numbers.astype("<i8"), GARBAGE).tolist()  # type: ignore[no-any-return]

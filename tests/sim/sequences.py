@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine import commands
 from tests.sim import cases
-from tests.sim.cases import do, plex, subdisks, volume
+from tests.sim.acts import do, plex, subdisks, volume, write_some
 from tests.sim.crashes import Moment, Recorder, Result, begun, look, site_after
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def play_sequence(names: tuple[str, ...], start: Moment, seed: int) -> list[Mome
             recorder.on = number == len(names) - 1
             try:
                 ALPHABET[name](site)
-                cases.write_some(site, 3, seed=number)
+                write_some(site, 3, seed=number)
             except LookupError:
                 site.machine.journal.note(name, "has nothing to work on")
         recorder.take("", "the end")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from engine.commands import BreakMirror, DeleteVolumes, ImportGroup, ResumeTask
+from engine.commands import BreakMirror, DeleteVolumes, ImportGroup, RestoreConfiguration, ResumeTask
 from engine.errors import CommandRejected, EngineError, GroupFrozen
 from engine.records import TASK_ENDED, Group, GroupState, Kind, Plex, Task, TaskState, Volume, VolumeStatus
 from tests.sim.checks import check_mirrors, check_parity, check_space
@@ -185,7 +185,8 @@ class Site:
             if isinstance(command, BreakMirror):
                 self.coming[record.name] = self.volumes[self.volume_of(command.plex)].oracle.copy()
             else:
-                self.coming[record.name] = VolumeOracle(record.size)
+                wild = isinstance(command, RestoreConfiguration)
+                self.coming[record.name] = VolumeOracle(record.size, wild=wild)
         if plan.task is not None and plan.task.params.size and plan.task.params.volume in self.volumes:
             self.volumes[plan.task.params.volume].sizes.add(plan.task.params.size)
         for record in plan.puts:

@@ -26,7 +26,6 @@ from tests.sim.world import play, replay_command
 
 REPORT = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
-_NO_MIRROR = ("concat", "stripe", "raid5")
 SEEDS_IN_JOB = 25
 KINDS = ("crash", "failure", "sequence", "seed")
 TITLES = {
@@ -82,7 +81,7 @@ def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
 
 def applies(name: str, layout: str) -> bool:
     """Whether an operation makes sense on a layout."""
-    return layout not in _NO_MIRROR or not CASES[name].redundant
+    return layout not in CASES[name].never_on
 
 
 def work(job: Job) -> crashes.Result:

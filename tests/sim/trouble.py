@@ -107,9 +107,9 @@ class Trouble:
 
     def mend(self) -> None:
         """All LUNs are well again, and the operator does what is needed until every mirror is complete."""
-        if not self.suspects:
-            return
         machine, world = self._world.machine, self._world
+        if not self.suspects and not any(disk.failing for disk in world.config.disks_of(world.group.ref)):
+            return
         for path in sorted(self.suspects):
             self._troubles(path).heal()
             machine.media[path].bad.clear()
@@ -117,7 +117,7 @@ class Trouble:
         self._do(commands.Rescan())
         self._hear_of_losses()
         for disk in world.config.all(Kind.DISK, Disk):
-            if disk.failing and hasattr(commands, "ReactivateDisk"):
+            if disk.failing:
                 self._do(commands.ReactivateDisk(disk=disk.ref))
         for _ in range(2):
             for volume in world.config.volumes_of(world.group.ref):

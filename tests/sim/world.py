@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from engine.commands import BreakMirror, CreateGroup, CreateVolume, DeportGroup, ImportGroup, PauseTask, ShrinkVolume
+from engine.commands import (
+    BreakMirror,
+    CreateGroup,
+    CreateVolume,
+    DeleteVolumes,
+    DeportGroup,
+    ImportGroup,
+    PauseTask,
+    ShrinkVolume,
+    StopVolumes,
+)
 from tests.sim import operations
 from tests.sim.client import Client
 from tests.sim.journal import Journal
@@ -18,7 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.commands import Command
+    from engine.records import Ref
     from tests.sim.volume import SimVolume
+
+GROUP_DISKS = 6
+LUNS = 7
+"""One more than the group has: what replaces a disk."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,7 @@ class World(Site):
         self.mix = mix or Mix.draw(dice)
         super().__init__(Machine(dice.getrandbits(48), journal), dice, self.mix.faults)
         self.machine.eager = self.mix.eager
-        self.machine.add_luns()
+        self.machine.add_luns(LUNS)
         for path in self.dice.sample(sorted(self.machine.media), 2):
             self.machine.troubles[path].slow = self.mix.slow
         self.moments = 0
@@ -104,7 +119,7 @@ class World(Site):
 
     # --- one life ---
     def _first(self) -> None:
-        self.submit(CreateGroup(name="dg", disks=operations.disks_named(self.config, len(self.machine.media))))
+        self.submit(CreateGroup(name="dg", disks=operations.disks_named(self.config, GROUP_DISKS)))
         for layout in self.mix.layouts:
             size = self.dice.choice(operations.SIZES)
             shape = operations.LAYOUTS[layout]
@@ -152,7 +167,9 @@ class World(Site):
 
     def _hold_for(self, command: Command) -> list[SimVolume]:
         """Clients leave volumes that cannot be in use for this."""
-        wanted = set(getattr(command, "volumes", ()))
+        wanted: set[Ref | None] = set()
+        if isinstance(command, StopVolumes | DeleteVolumes):
+            wanted = set(command.volumes)
         if isinstance(command, DeportGroup):
             wanted = set(self.volumes)
         if isinstance(command, BreakMirror):
