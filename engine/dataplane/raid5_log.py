@@ -332,14 +332,15 @@ class Raid5Log:
         return entry, at
 
     def _note_sums(self, entry: Entry) -> None:
-        for extent in entry.extents:
-            if extent.kind is ExtentKind.SUM:
-                self._summed[extent.first] = entry.sequence
-                self._in_room[entry.sequence] = entry.rows_at
-            elif self._summed and extent.kind is not ExtentKind.COLUMN:
+        for extent in entry.extents if self._summed else ():
+            if extent.kind in (ExtentKind.ROW, ExtentKind.ZERO):
                 count = extent.length if extent.kind is ExtentKind.ZERO else 1
                 for row in range(extent.first, extent.first + count):
                     self._summed.pop(row, None)
+        if entry.sums:
+            rows = [extent.first for extent in entry.extents if extent.kind is ExtentKind.SUM]
+            self._summed.update(dict.fromkeys(rows, entry.sequence))
+            self._in_room[entry.sequence] = entry.rows_at
 
     def _keep_rows(self, copy: LogCopy, room: int, rows: Sequence[Data]) -> None:
         at = copy.offset + room

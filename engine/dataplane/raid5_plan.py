@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from engine.dataplane.parity import xor_of
-from engine.dataplane.raid5_log_format import ExtentKind, LogExtent, payload_checksum
+from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
 from engine.dataplane.raid5_rows import LegError, Lost, combine, read_unit, reconstruct
+from engine.dataplane.raid5_whole import columns_of, row_sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,12 +78,13 @@ class RowPlan(NamedTuple):
     parts: list[memoryview]
     legs: list[LegWrite]
 
-    @property
     def sums(self) -> list[int]:
         """Of whole rows, the checksum of each column's unit, row by row."""
-        unit, legs = self.parity.geometry.unit, sorted(self.legs)
-        starts = range(0, len(self.rows) * unit, unit)
-        return [payload_checksum((leg.data[start : start + unit],)) for start in starts for leg in legs]
+        return row_sums(self.parity.geometry, self.rows.start, self.parts)
+
+    def summed(self) -> list[LogExtent]:
+        """Of whole rows, the extents that go to the log with these checksums."""
+        return [LogExtent(ExtentKind.SUM, 0, 0, row, self.parity.geometry.unit) for row in self.rows]
 
 
 def merged(runs: list[Run]) -> list[Run]:
@@ -123,26 +123,20 @@ def complete(trust: RowTrust, write: RowWrite) -> None:
 
 
 def plan_rows(writes: Sequence[RowWrite]) -> RowPlan:
-    """Consecutive whole rows of one segment: nothing is read, each column is one piece, and parity isn't logged, as it
-    follows from the data."""
-    first = writes[0]
-    parity, geometry, count = first.parity, first.parity.geometry, len(writes)
-    whole = b"".join(write.runs[number][0].data for write in writes for number in range(geometry.columns - 1))
-    data = np.frombuffer(whole, np.uint8).reshape(count, geometry.columns - 1, geometry.unit)
-    columns = np.empty((geometry.columns, count, geometry.unit), np.uint8)
-    for turn in range(min(count, geometry.columns)):  # rows that have their parity in the same column
-        row, same = first.row + turn, slice(turn, None, geometry.columns)
-        own = columns[geometry.parity(row), same]
-        np.bitwise_xor(data[same, 0], data[same, 1], out=own)
-        for number in range(geometry.columns - 1):
-            columns[geometry.data(row, number), same] = data[same, number]
-            if number > 1:
-                np.bitwise_xor(own, data[same, number], out=own)
-    rows = range(first.row, first.row + count)
-    extents = [LogExtent(ExtentKind.ROW, 0, 0, row, geometry.unit) for row in rows]
-    at = first.row * geometry.unit
-    legs = [LegWrite(column, at, units.reshape(-1).data) for column, units in enumerate(columns)]
-    return RowPlan(parity, rows, True, first.durable, extents, [memoryview(whole)], legs)
+    """Consecutive whole rows of one segment."""
+    first, numbers = writes[0], range(writes[0].parity.geometry.columns - 1)
+    data = memoryview(b"".join(write.runs[number][0].data for write in writes for number in numbers))
+    return plan_whole(first.parity, range(first.row, first.row + len(writes)), [data], first.durable)
+
+
+def plan_whole(parity: Raid5Map, rows: range, pieces: list[memoryview], durable: bool) -> RowPlan:
+    """Whole rows of one segment, whose data are in `pieces`: nothing is read, each column is one piece, and parity
+    isn't logged, as it follows from the data."""
+    extents = [LogExtent(ExtentKind.ROW, 0, 0, row, parity.geometry.unit) for row in rows]
+    at = rows.start * parity.geometry.unit
+    columns = columns_of(parity.geometry, rows.start, pieces)
+    legs = [LegWrite(column, at, data) for column, data in enumerate(columns)]
+    return RowPlan(parity, rows, True, durable, extents, pieces, legs)
 
 
 def plan_part(trust: RowTrust, write: RowWrite) -> RowPlan:

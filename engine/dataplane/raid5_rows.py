@@ -44,6 +44,11 @@ class RowTrust:
         self._lock = runtime.lock()
         self._doubts: dict[int, frozenset[int]] = {}
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether any row has a column that must not be believed for a reason that the table does not tell."""
+        return bool(self._doubts)
+
     def doubt(self, rows: range, column: int) -> None:
         """A write to `column` has failed in `rows`, while the others have it."""
         with self._lock:

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
 from engine.dataplane.raid5_log import LogFailed, entry_size
 from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
-from engine.dataplane.raid5_plan import RowWrite, complete, plan_part, plan_rows
+from engine.dataplane.raid5_plan import RowWrite, complete, plan_part, plan_rows, plan_whole
 from engine.dataplane.raid5_read import raid5_fault
 from engine.dataplane.raid5_rows import LegError, Lost, map_of
+from engine.dataplane.raid5_whole import Source, chains, clipped, whole_rows
 from engine.dataplane.request import Op
+from engine.units import align_up
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +46,14 @@ class Part(NamedTuple):
     request: Request
     offset: int
     length: int
+
+
+class _WholeRows(NamedTuple):
+    """Whole rows of one segment that are written by sources one behind the other."""
+
+    parity: Raid5Map
+    rows: range
+    sources: list[Source]
 
 
 class _ZeroRows(NamedTuple):
@@ -73,16 +83,16 @@ class Batch:
         self._parts = parts
         self._verdicts: list[int | Fault] = [0] * len(parts)
         self._rows: dict[int, RowWrite] = {}
-        self._parts_of: dict[int, list[int]] = {}
+        self._wholes: list[_WholeRows] = []
         self._zeros: list[_ZeroRows] = []
         self._reserved = reserved
         self._failed = False
 
     def run(self) -> list[int | Fault]:
         """Do all of it; 0, an errno or a fault for each part, in order."""
-        for index, part in enumerate(self._parts):
-            self._gather(index, part)
-        rows = [range(row, row + 1) for row in self._rows] + [zero.rows for zero in self._zeros]
+        self._gather()
+        rows = [range(row, row + 1) for row in self._rows]
+        rows += [whole.rows for whole in self._wholes] + [zero.rows for zero in self._zeros]
         geometry = self._table.raid5
         if geometry is None or not rows:
             return self._verdicts
@@ -92,16 +102,43 @@ class Batch:
 
     # What is asked for, by rows.
 
-    def _gather(self, index: int, part: Part) -> None:
-        request = part.request
-        if request.op is Op.WRITE:
-            if request.buffer is None or len(request.buffer) != request.length:
+    def _gather(self) -> None:
+        sources: list[Source] = []
+        for index, part in enumerate(self._parts):
+            request = part.request
+            if request.op is not Op.WRITE:
+                self._gather_zeros(index, part)
+            elif request.buffer is None or len(request.buffer) != request.length:
                 self._verdicts[index] = errno.EINVAL
-                return
-            begin = part.offset - request.offset
-            self._add(index, part.offset, request.buffer[begin : begin + part.length])
+            elif part.length:
+                begin = part.offset - request.offset
+                sources.append(Source(index, part.offset, request.buffer[begin : begin + part.length]))
+        if not sources:
             return
-        self._gather_zeros(index, part)
+        found = chains(sources)
+        if found is None:
+            self._scatter(sources)
+        for chain in found or ():
+            self._gather_chain(chain)
+
+    def _gather_chain(self, chain: list[Source]) -> None:
+        """Whole rows are not looked at one by one."""
+        geometry = self._table.raid5
+        if geometry is None:
+            return
+        start, end, row = chain[0].offset, chain[-1].end, geometry.row_bytes
+        low, high = align_up(start, row), end // row * row
+        segment = self._table.find(low) if low < high else None
+        if segment is None or segment.parity is None or high > segment.end:
+            self._scatter(chain)
+            return
+        self._scatter(clipped(chain, start, low) + clipped(chain, high, end))
+        rows = range(low // row, high // row)
+        self._wholes.append(_WholeRows(segment.parity, rows, clipped(chain, low, high)))
+
+    def _scatter(self, sources: Sequence[Source]) -> None:
+        for source in sources:
+            self._add(*source)
 
     def _gather_zeros(self, index: int, part: Part) -> None:
         geometry = self._table.raid5
@@ -132,9 +169,6 @@ class Batch:
                 write = self._rows[row] = RowWrite(map_of(self._table, row), row)
             write.add(geometry.number(row, extent.column), low, data[extent.start : extent.start + extent.length])
             write.durable = write.durable or durable
-            parts = self._parts_of.setdefault(row, [])
-            if index not in parts:
-                parts.append(index)
 
     # With the rows locked.
 
@@ -160,7 +194,7 @@ class Batch:
             log.done(sequence)
 
     def _plan(self) -> list[RowPlan]:
-        plans: list[RowPlan] = []
+        plans = [plan for whole in self._wholes if (plan := self._plan_whole(whole))]
         whole: list[RowWrite] = []  # consecutive, and not planned yet
         for row in sorted(self._rows):
             write = self._rows[row]
@@ -173,9 +207,30 @@ class Batch:
                 else:
                     plans.append(plan_part(self._trust, write))
             except (LegError, Lost):
-                for index in self._parts_of[row]:
-                    self._verdicts[index] = errno.EIO
+                for index in self._indexes(range(row, row + 1)):
+                    self._verdicts[index] = self._verdicts[index] or errno.EIO
         return [*plans, plan_rows(whole)] if whole else plans
+
+    def _plan_whole(self, whole: _WholeRows) -> RowPlan | None:
+        """None when not all of the rows may fare alike: then they are to be looked at one by one."""
+        parity, rows, sources = whole
+        if self._trust.doubtful or len(parity.out) > 1:
+            self._scatter(sources)
+            return None
+        durable = any(self._parts[source.part].request.durable for source in sources)
+        return plan_whole(parity, rows, whole_rows(sources, parity.geometry.row_bytes), durable)
+
+    def _indexes(self, rows: range) -> list[int]:
+        """The parts that have to do with these rows."""
+        geometry = self._table.raid5
+        if geometry is None:
+            return []
+        low, length = geometry.volume_range_of(rows)
+        return [
+            index
+            for index, part in enumerate(self._parts)
+            if part.offset < low + length and part.offset + part.length > low
+        ]
 
     def _make_whole(self, write: RowWrite) -> bool:
         """Whether all of the row is to be written, as all of it is new or the log does not know it well enough."""
@@ -204,8 +259,8 @@ class Batch:
         sums: list[int] = []
         rows: list[memoryview] = []
         for plan in summed if room else ():
-            extents += [extent._replace(kind=ExtentKind.SUM) for extent in plan.extents]
-            sums += plan.sums
+            extents += plan.summed()
+            sums += plan.sums()
             rows += plan.parts
         if entry_size(len(extents), sum(map(len, parts)), len(sums)) > self._reserved:
             log.give_back(room)
@@ -216,12 +271,16 @@ class Batch:
         """The whole rows of which checksums suffice, as all columns are there: as many as there is room for."""
         found, left = [], log.room
         for plan in plans:
-            if plan.whole and plan.parity.simple and not any(self._trust.out(plan.parity, row) for row in plan.rows):
+            if plan.whole and plan.parity.simple and self._all_in(plan):
                 left -= len(plan.rows) * plan.parity.geometry.row_bytes
                 if left < 0:
                     break
                 found.append(plan)
         return found
+
+    def _all_in(self, plan: RowPlan) -> bool:
+        """Whether no column of its rows is in doubt."""
+        return not self._trust.doubtful or not any(self._trust.out(plan.parity, row) for row in plan.rows)
 
     def _log_failed(self, failure: LogFailed) -> None:
         """Nothing has gone to any leg: everything waits for what becomes of the log."""
@@ -253,8 +312,8 @@ class Batch:
                     self._volume.written.add(target.device)
         if not failures and plan.whole:
             self._trust.trust(plan.rows)
-        parts = sorted({index for row in plan.rows for index in self._parts_of[row]})
-        self._judge(plan.parity, plan.rows, failures, parts)
+        if failures:
+            self._judge(plan.parity, plan.rows, failures, self._indexes(plan.rows))
 
     def _zero_legs(self, zero: _ZeroRows) -> None:
         rows, parity, request = zero.rows, zero.parity, zero.part.request
