@@ -9,11 +9,11 @@ from tests.sim import cases
 from tests.sim.crashes import Moment, Result, begun, perform, site_after
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.sim.site import Site
 
 NUMBERS = (errno.EIO, errno.ENOSPC, errno.ETIMEDOUT)
+FAILURES_MAX = 20
+"""After so many of one operation its others are not looked for."""
 _GROWING = ("write", "zero")
 
 
@@ -60,27 +60,22 @@ def run(case: cases.Case, start: Moment, seed: int, fate: tuple[int, int, bool])
     return bool(fails.struck)
 
 
-def fates(nth: int) -> Iterator[tuple[int, int, bool]]:
-    for number in NUMBERS:
-        for for_good in (False, True):
-            yield nth, number, for_good
+WAYS = tuple((number, for_good) for number in NUMBERS for for_good in (False, True))
 
 
 def enumerate_failures(name: str, layout: str, seed: int, every: int = 1, first: int = 1) -> Result:
-    """From the `first` operation on, each `every`-th fails in turn, in every way, until a run meets no failure."""
+    """From the `first` operation on, each `every`-th fails in turn; in every way, until a run so meets no failure."""
     result = Result(name, layout)
     case = cases.CASES[name]
     start = begun(layout, case.ready, seed)
-    struck, nth = True, first
-    while struck:
-        struck = False
-        for fate in fates(nth):
+    for number, for_good in WAYS:
+        struck, nth = True, first
+        while struck and len(result.failures) < FAILURES_MAX:
             result.states += 1
             try:
-                struck = run(case, start, seed * 7919 + nth, fate) or struck
+                struck = run(case, start, seed * 7919 + nth, (nth, number, for_good))
             except Exception as error:
-                struck = True
-                how = f"operation {nth}: {errno.errorcode[fate[1]]}{' for good' if fate[2] else ''}"
+                how = f"operation {nth}: {errno.errorcode[number]}{' for good' if for_good else ''}"
                 result.failures.append(f"{name} on {layout}, seed {seed}, {how}: {type(error).__name__}: {error}")
-        result.points, nth = nth, nth + every
+            result.points, nth = max(result.points, nth), nth + every
     return result

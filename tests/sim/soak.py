@@ -20,6 +20,8 @@ from pathlib import Path
 
 from tests.sim import crashes, failures, sequences
 from tests.sim.cases import CASES
+from tests.sim.crashes import Result
+from tests.sim.ledger import Job, Ledger
 from tests.sim.operations import LAYOUTS
 from tests.sim.patches import simulated
 from tests.sim.world import play, replay_command
@@ -27,6 +29,7 @@ from tests.sim.world import play, replay_command
 REPORT = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
 SEEDS_IN_JOB = 25
+JOBS_OF_PROCESS = 100
 KINDS = ("crash", "failure", "sequence", "seed")
 TITLES = {
     "crash": "Power cut at every write and flush of an operation",
@@ -34,17 +37,6 @@ TITLES = {
     "sequence": "Sequences of up to 3 operations, power cut at durable points of the last",
     "seed": "Random seeds: clients, operator, faults, power cuts",
 }
-
-
-@dataclass(frozen=True)
-class Job:
-    """A piece of work for one process. `what` is an operation, a sequence, or empty."""
-
-    kind: str
-    what: str
-    layout: str
-    seed: int
-    every: int = 1
 
 
 @dataclass
@@ -56,7 +48,7 @@ class Row:
     states: int = 0
     failures: list[str] = field(default_factory=list)
 
-    def add(self, result: crashes.Result) -> None:
+    def add(self, result: Result) -> None:
         self.layouts.add(result.layout)
         self.points += result.points
         self.states += result.states
@@ -65,17 +57,20 @@ class Row:
 
 def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
     """Everything that is to be done, in a random order, so that a run that is cut short has seen some of all."""
-    dice, found = random.Random(seed), list[Job]()
+
+    def job(kind: str, what: str = "", layout: str = "", every: int = 1, bits: int = 20) -> Job:
+        return Job(kind, what, layout, random.Random(f"{seed} {kind} {what} {layout}").getrandbits(bits), every)
+
     pairs = [(name, layout) for name in CASES for layout in LAYOUTS if applies(name, layout)]
-    found += [Job("crash", name, layout, dice.getrandbits(20), chosen.every) for name, layout in pairs]
-    found += [Job("failure", name, layout, dice.getrandbits(20), chosen.nth) for name, layout in pairs]
+    found = [job("crash", name, layout, chosen.every) for name, layout in pairs]
+    found += [job("failure", name, layout, chosen.nth) for name, layout in pairs]
     layouts = sorted(LAYOUTS)
     for number, names in enumerate(sequences.sequences()):
         if number % chosen.sequences == 0:
-            found.append(Job("sequence", " ".join(names), layouts[number % len(layouts)], dice.getrandbits(20)))
-    found += [Job("seed", "", "", dice.getrandbits(40)) for _ in range(chosen.seeds // SEEDS_IN_JOB)]
+            found.append(job("sequence", " ".join(names), layouts[number % len(layouts)]))
+    found += [job("seed", str(number), bits=40) for number in range(chosen.seeds // SEEDS_IN_JOB)]
     found = [job for job in found if job.kind in chosen.only]
-    dice.shuffle(found)
+    random.Random(seed).shuffle(found)
     return found
 
 
@@ -84,17 +79,17 @@ def applies(name: str, layout: str) -> bool:
     return layout not in CASES[name].never_on
 
 
-def work(job: Job) -> crashes.Result:
+def work(job: Job) -> Result:
     """One job, in a process of its own."""
     logging.disable(logging.CRITICAL)
     with simulated():
         try:
             return _work(job)
         except Exception as error:
-            return crashes.Result(job.what, job.layout, failures=[f"{job}: {type(error).__name__}: {error}"])
+            return Result(job.what, job.layout, failures=[f"{job}: {type(error).__name__}: {error}"])
 
 
-def _work(job: Job) -> crashes.Result:
+def _work(job: Job) -> Result:
     match job.kind:
         case "crash":
             return crashes.enumerate_case(job.what, job.layout, job.seed, job.every)
@@ -104,7 +99,7 @@ def _work(job: Job) -> crashes.Result:
             names = tuple(job.what.split())
             return sequences.enumerate_sequence(names, job.layout, sequences.base(job.layout, job.seed), job.seed)
         case _:
-            result = crashes.Result("seeds", "any")
+            result = Result("seeds", "any")
             for number in range(SEEDS_IN_JOB):
                 outcome = play(job.seed + number)
                 result.states += 1
@@ -115,37 +110,49 @@ def _work(job: Job) -> crashes.Result:
             return result
 
 
-def run(chosen: argparse.Namespace, seed: int) -> dict[str, dict[str, Row]]:
-    """All jobs; a line for each failure as it is met."""
-    table: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
-    ends = time.monotonic() + chosen.minutes * 60
-    with multiprocessing.get_context("spawn").Pool(chosen.processes) as pool:
-        for job, result in _done(pool, jobs(chosen, seed), ends):
-            key = {"seed": "all", "sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
-            table[job.kind].setdefault(key, Row()).add(result)
+def run(chosen: argparse.Namespace, ledger: Ledger) -> None:
+    """All jobs that are not in the ledger yet; a line for each failure as it is met."""
+    begun = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(chosen.processes, maxtasksperchild=JOBS_OF_PROCESS) as pool:
+        todo = list(ledger.left(jobs(chosen, ledger.seed)))
+        for job, result in _done(pool, todo, begun + chosen.minutes * 60):
+            now = time.monotonic()
+            ledger.add(job, result, now - begun)
+            begun = now
             for failure in result.failures:
                 print(f"FAILED {job.kind}: {failure}", flush=True)
-    return table
 
 
-def _done(pool: multiprocessing.pool.Pool, todo: list[Job], ends: float) -> Iterator[tuple[Job, crashes.Result]]:
-    results = pool.imap(work, todo, chunksize=1)
-    for job in todo:
-        left = ends - time.monotonic()
-        if left <= 0:
+def _done(pool: multiprocessing.pool.Pool, todo: list[Job], ends: float) -> Iterator[tuple[Job, Result]]:
+    results = pool.imap_unordered(_numbered, list(enumerate(todo)), chunksize=1)
+    for _ in todo:
+        try:
+            number, result = results.next(max(ends - time.monotonic(), 0))
+        except multiprocessing.TimeoutError:
             print(f"The time is up: {len(todo)} jobs were planned.", flush=True)
             pool.terminate()
             return
-        try:
-            yield job, results.next(left)
-        except multiprocessing.TimeoutError:
-            continue
+        yield todo[number], result
 
 
-def report(table: dict[str, dict[str, Row]], seed: int, seconds: float) -> str:
+def _numbered(numbered: tuple[int, Job]) -> tuple[int, Result]:
+    return numbered[0], work(numbered[1])
+
+
+def tabulate(ledger: Ledger) -> dict[str, dict[str, Row]]:
+    """The results by kind, and by operation."""
+    table: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
+    for job, result in ledger.done.items():
+        key = {"seed": "all", "sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
+        table[job.kind].setdefault(key, Row()).add(result)
+    return table
+
+
+def report(ledger: Ledger) -> str:
     """The tables, as they stand in the document."""
-    lines = [f"Drawn from seed {seed}, in {seconds / 60:.0f} minutes on {os.cpu_count()} processors."]
-    for kind, rows in table.items():
+    commits = ", ".join(filter(None, ledger.commits)) or "none"
+    lines = [f"Drawn from seed {ledger.seed}, at commit {commits}, in {ledger.seconds / 60:.0f} minutes."]
+    for kind, rows in tabulate(ledger).items():
         if not rows:
             continue
         points = "lines of log" if kind == "seed" else "points"
@@ -187,21 +194,22 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="where all is drawn from; a new one when left out")
     parser.add_argument("--seeds", type=int, default=10_000, help="random seeds to play")
     parser.add_argument("--every", type=int, default=1, help="cut at each n-th moment only")
-    parser.add_argument("--nth", type=int, default=7, help="let each n-th operation fail only")
+    parser.add_argument("--nth", type=int, default=1, help="let each n-th operation fail only")
     parser.add_argument("--sequences", type=int, default=1, help="play each n-th sequence only")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--ledger", type=Path, help="a file that keeps what is done; a later run goes on from there")
     parser.add_argument("--publish", action="store_true", help="write the figures into docs/reliability.md")
     chosen = parser.parse_args()
     seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
-    begun = time.monotonic()
-    table = run(chosen, seed)
-    text = report(table, seed, time.monotonic() - begun)
+    ledger = Ledger.open(chosen.ledger, seed)
+    run(chosen, ledger)
+    text = report(ledger)
     print(text)
     if chosen.publish:
         publish(text)
-    return int(any(row.failures for rows in table.values() for row in rows.values()))
+    return int(any(result.failures for result in ledger.done.values()))
 
 
 if __name__ == "__main__":
