@@ -292,13 +292,15 @@ class Engine:
         """The task with its number: the plan's own, or one that is completed at once."""
         ref = Ref(Kind.TASK, str(self.state.number()), self.state.host_id)
         now = self.runtime.time()
+        undone = f" (undoes task {command.undoes})" if command.undoes else ""
         if plan.task is not None:
-            return msgspec.structs.replace(plan.task, ref=ref, started_at=now, undo=plan.undo)
+            name = plan.task.name + undone
+            return msgspec.structs.replace(plan.task, ref=ref, name=name, started_at=now, undo=plan.undo)
         return Task(
             ref=ref,
-            name=plan.title,
+            name=plan.title + undone,
             type=TaskType.COMMAND,
-            object=next((record.ref for record in plan.puts), None),
+            object=next((record.ref for record in plan.puts), plan.group),
             state=TaskState.COMPLETED,
             started_at=now,
             finished_at=now,

@@ -49,6 +49,7 @@ class Column:
     right: bool = False
     shown: bool = True  # from the start; the column chooser has the rest
     width: int = 16  # letters
+    wraps: bool = False  # sentences: the table has rows of two lines
     plain: Text | None = None  # for programs; default: what is read
     go: str = ""  # the action that a click on the cell begins; where its text is empty there is none
 
@@ -193,6 +194,12 @@ def _disk_size(_: Mirror, disk: Disk) -> str:
     return format_exact(disk.size) if disk.size else "not known: its LUN was never seen"
 
 
+def _fate(mirror: Mirror, disk: Disk) -> str:
+    """What its failure would mean; of one that is away, what it does mean."""
+    told = " ".join(summary(mirror.config, disk.ref))
+    return told if disk.present else f"It is missing. {told}"
+
+
 DISK = (
     NAME,
     Column("status", "Status", status_text, tip=_disk_status, tone=lambda _, d: tone_of(d), width=14),
@@ -213,7 +220,7 @@ DISK = (
     Column("lun", "LUN", lambda _, d: d.lun or "not there", tip=lambda _, d: d.lun, width=26),
     Column("usage", "Usage", lambda _, d: USAGES[d.usage], width=12),
     Column("content", "Content", lambda _, d: d.content, shown=False, width=20),
-    Column("risk", "If it fails", lambda m, d: " ".join(summary(m.config, d.ref)), shown=False, width=40),
+    Column("risk", "If it fails", _fate, shown=False, width=40),
     number("paths", "Paths", lambda _, d: d.paths, shown=False),
     Column("block", "Block Size", lambda _, d: f"{d.block_size:,} bytes", lambda _, d: d.block_size, shown=False),
 )
@@ -386,13 +393,13 @@ TASK = (
     size("copied", "Copied", lambda _, t: t.bytes_copied, shown=False),
 )
 TASK_LOG = (
-    Column("name", "Name", lambda _, t: t.name, width=40),
+    Column("name", "Name", lambda _, t: t.name, width=34, wraps=True),
     Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
     status(),
     moment("started", "Start Time", lambda t: t.started_at),
     moment("finished", "Finish Time", lambda t: t.finished_at),
     size("copied", "Copied", lambda _, t: t.bytes_copied),
-    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40),
+    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40, wraps=True),
 )
 CONNECTION = (
     Column("name", "Client", lambda _, c: c.name, width=28),
@@ -403,10 +410,10 @@ CONNECTION = (
 ALERT = (
     Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
     moment("time", "Date/Time", lambda a: a.time),
-    Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=40),
+    Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=34, wraps=True),
     Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12, go="go-to-object"),
     Column("action", "Action", first_words, width=18, go="begin-remedy"),
-    Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=40),
+    Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=40, wraps=True),
     Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )
 

@@ -33,6 +33,14 @@ WORDS = {
     Fate.UNAFFECTED: ("unaffected", "unaffected"),
 }
 """What is said of one volume, and of several."""
+AWAY_WORDS = {
+    Fate.LOST: ("not available without it", "not available without it"),
+    Fate.DEGRADED: ("available, without redundancy", "available, without redundancy"),
+    Fate.FEWER: ("available on other copies", "available on other copies"),
+    Fate.AWAY: WORDS[Fate.AWAY],
+    Fate.UNAFFECTED: WORDS[Fate.UNAFFECTED],
+}
+"""The same of a disk that is missing already."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,15 @@ def risk_of(config: Config, volume: Volume, disk: Ref) -> Risk:
         why = "no other copy is complete" if len(config.plexes_of(volume.ref)) > 1 else "it has no other copy"
         return Risk(Fate.LOST, f"Lost: {why}", Tone.WARNING)
     if len(left) == 1:
-        return Risk(Fate.DEGRADED, "Stays available, loses redundancy")
-    return Risk(Fate.FEWER, f"Stays available, {len(left)} copies left")
+        return _degraded(config, disk)
+    stays = "Available" if _is_away(config, disk) else "Stays available"
+    return Risk(Fate.FEWER, f"{stays}, {len(left)} copies left")
+
+
+def _degraded(config: Config, disk: Ref) -> Risk:
+    """It has failed already, or it would."""
+    text = "Available, without redundancy" if _is_away(config, disk) else "Stays available, loses redundancy"
+    return Risk(Fate.DEGRADED, text)
 
 
 def _risk_of_parity(config: Config, volume: Volume, plex: Plex, disk: Ref) -> Risk:
@@ -78,7 +93,7 @@ def _risk_of_parity(config: Config, volume: Volume, plex: Plex, disk: Ref) -> Ri
         return Risk(Fate.LOST, "Lost: its parity is not known to be right", Tone.WARNING)
     if two_columns(list({piece.ref: piece for piece in (*out, *here)}.values())):
         return Risk(Fate.LOST, "Lost: it lacks another column already", Tone.WARNING)
-    return Risk(Fate.DEGRADED, "Stays available, loses redundancy")
+    return _degraded(config, disk)
 
 
 def risks(config: Config, disk: Ref) -> list[tuple[Volume, Risk]]:
@@ -93,12 +108,13 @@ def summary(config: Config, disk: Ref) -> list[str]:
     by_fate: dict[Fate, list[str]] = {}
     for volume, risk in risks(config, disk):
         by_fate.setdefault(risk.fate, []).append(volume.name)
-    return [_sentence(fate, names) for fate, names in by_fate.items()] or ["No volume lies on it."]
+    away = _is_away(config, disk)
+    return [_sentence(fate, names, away) for fate, names in by_fate.items()] or ["No volume lies on it."]
 
 
-def _sentence(fate: Fate, names: list[str]) -> str:
-    one, many = WORDS[fate]
-    verb = "" if fate in (Fate.DEGRADED, Fate.FEWER) else "is " if len(names) == 1 else "are "
+def _sentence(fate: Fate, names: list[str], away: bool) -> str:
+    one, many = (AWAY_WORDS if away else WORDS)[fate]
+    verb = "" if fate in (Fate.DEGRADED, Fate.FEWER) and not away else "is " if len(names) == 1 else "are "
     return f"{rules.listed(names, NAMED)} {verb}{one if len(names) == 1 else many}."
 
 

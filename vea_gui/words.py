@@ -161,7 +161,8 @@ def tone_of(record: Record) -> Tone:
         case Volume():
             return Tone.ERROR if record.fenced else VOLUME_TONES[record.status]
         case Disk():
-            return DISK_TONES[record.status]
+            unused = record.status is DiskStatus.MISSING and record.group is None  # nothing is lost with it
+            return Tone.WARNING if unused else DISK_TONES[record.status]
         case Group():
             return Tone.ERROR if record.frozen else GROUP_TONES[record.state]
         case Plex():

@@ -205,7 +205,7 @@ def _plan(draft: Draft, subdisks: Sequence[Subdisk], title: str, type_: TaskType
         subdisks=tuple(target.ref for target in _targets(draft, subdisks)),
         disk=disk,
     )
-    object_ = disk or (subdisks[0].ref if len(subdisks) == 1 else params.volume)
+    object_ = disk or (subdisks[0].ref if len(subdisks) == 1 else params.volume) or draft.group
     return draft.plan(
         title,
         task=draft.task(type_, title, object_, params, total),

@@ -100,7 +100,7 @@ def undo(config: Config, command: UndoRelocation, ids: Ids) -> Plan:
     if blocked := refuse(title, _undo_problem(config, disk, subdisks)):
         return blocked
     plan = move(config, MoveSubdisks(moves=tuple(_homeward(config, disk, subdisk) for subdisk in subdisks)), ids)
-    task = msgspec.structs.replace(plan.task, name=title) if plan.task is not None else None
+    task = msgspec.structs.replace(plan.task, name=title, object=disk.ref) if plan.task is not None else None
     return msgspec.structs.replace(plan, title=title, task=task)
 
 

@@ -71,6 +71,7 @@ class Drawer:
 
     def _value(self, kind: type, name: str) -> object:
         fixed = {
+            "undoes": st.just(0),
             "size": SIZES,
             "name": NAMES,
             "new_name": st.just(""),

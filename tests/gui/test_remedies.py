@@ -133,10 +133,10 @@ def test_what_cannot_be_begun_says_why(window: MainWindow, api: PlannedEngine, q
     click(qtbot, window, "name")
     bar = window.alerts.bar
     qtbot.waitUntil(lambda: not bar.remedy.isEnabled())
-    assert (
-        bar.reason.text()
-        == "Harddisk0 is neither missing nor failing. Evacuate it and remove it from the disk group instead."
-    )
+    why, told = bar.reason.text().split("\n")
+    assert why == "Harddisk0 is neither missing nor failing. Evacuate it and remove it from the disk group instead."
+    alert = window.console.config[ALERT]
+    assert all(part in told for part in (alert.name, alert.cause, alert.remedy))  # type: ignore[union-attr]
     click(qtbot, window, "action")
     assert window.findChildren(FormDialog) == []
     assert "neither missing nor failing" in window.status.reason.text()

@@ -151,3 +151,10 @@ def test_evacuate_says_why_it_is_worth_it(qtbot: QtBot, console: Console, api: P
 def test_properties_of_a_disk_say_it(console: Console) -> None:
     pairs = dict(properties(console.mirror, console.config.disk(ref(Kind.DISK, 0))))
     assert pairs["If it fails"] == "ev stays available, loses redundancy."
+
+
+def test_what_has_failed_already_is_not_foretold(site: Site) -> None:
+    lost = site.disk(0)
+    config = without(site.config, lost)
+    assert summary(config, lost) == ["st is not available without it.", "ev is available, without redundancy."]
+    assert risk_of(config, site.volume("ev"), lost).text == "Available, without redundancy"

@@ -391,7 +391,7 @@ def test_undo_shows_and_does_the_inverse(qtbot: QtBot, console: Console, api: Pl
     assert driver.dialog.focusWidget() is driver.dialog.finish
     assert driver.steps()
     driver.finish()
-    assert api.submitted == [inverse]
+    assert api.submitted == [Rename(object=EV, name="before", undoes=1)]
 
 
 # --- what happens meanwhile ---

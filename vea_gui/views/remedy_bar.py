@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
 from engine.records import Alert, Record
@@ -13,6 +15,7 @@ from vea_gui.remedies import Way, ways
 GO = "Go to Object"
 BEGIN = "Begin Remedy"
 NOTHING_HELPS = "Nothing can be begun from here. Read what to do in the row."
+LINES = 2
 NO_OBJECT = "There is no object to go to."
 
 
@@ -28,6 +31,11 @@ def why_not(console: Console, way: Way) -> str:
     return console.actions.row(way.action).reason(on)
 
 
+def _told(record: Record | None) -> str:
+    """What an alert says, in full: a table may have to cut it."""
+    return " ".join(filter(None, (record.name, record.cause, record.remedy))) if isinstance(record, Alert) else ""
+
+
 def begin(console: Console, way: Way) -> None:
     """Begin it as the menu would."""
     console.trigger(way.action, console.at(way.on) if way.on is not None else console.at())
@@ -37,7 +45,7 @@ class RemedyBar(QWidget):
     """Buttons for one record: to the object of an alert, and to what helps.
 
     Gone while there is nothing to offer, but above a table, where `pick_first` says what is to be picked: a bar that
-    came with the pick would move the row away under the pointer.
+    came with the pick would move the row away under the pointer. All that an alert says stands beside the buttons.
     """
 
     def __init__(
@@ -59,6 +67,8 @@ class RemedyBar(QWidget):
         self.remedy = QPushButton(self)
         self.remedy.clicked.connect(self._begin)
         self.reason = QLabel(self)  # why the remedy is not possible: seen, not only a tip
+        self.reason.setTextFormat(Qt.TextFormat.PlainText)
+        self.reason.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.reason.setWordWrap(True)
         self.reason.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(self)
@@ -88,8 +98,14 @@ class RemedyBar(QWidget):
             self.remedy.setText(words)
             self.remedy.setAccessibleName(words)
         self._say(self.remedy, reason)
-        self.reason.setText(reason)
+        self.reason.setText("\n".join(filter(None, (reason, _told(record) if self._pick_first else ""))))
         self.setVisible(bool(self._pick_first) or not self.go.isHidden() or not self.remedy.isHidden())
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Room for what most alerts say: the table below stays where it is, whichever is picked."""
+        lines = LINES if self._pick_first and self._goes else 1
+        self.reason.setMinimumHeight(lines * self.reason.fontMetrics().lineSpacing())
+        super().showEvent(event)
 
     def _say(self, button: QPushButton, reason: str) -> None:
         """A button that is grey says why."""

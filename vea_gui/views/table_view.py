@@ -146,7 +146,7 @@ class RecordTableView(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setAlternatingRowColors(True)
         self.setShowGrid(False)
-        self.setWordWrap(False)
+        self.setWordWrap(self._lines() > 1)
         self.setTabKeyNavigation(False)
         self.setCornerButtonEnabled(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -167,8 +167,12 @@ class RecordTableView(QTableView):
             self.setColumnHidden(section, not column.shown)
 
     def _restyle(self) -> None:
-        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 10)
+        self.verticalHeader().setDefaultSectionSize(self._lines() * self.fontMetrics().height() + 10)
         self.viewport().update()
+
+    def _lines(self) -> int:
+        """All rows are alike, so that long tables stay quick: of two lines where there are sentences to read."""
+        return 2 if any(column.wraps for column in self.table.columns) else 1
 
     def _show_column(self, section: int, on: bool) -> None:
         self.setColumnHidden(section, not on)

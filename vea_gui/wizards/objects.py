@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import msgspec
+
 from engine import rules
 from engine.commands import Rename, SetDiskUsage, ThrottleTask, decode
 from engine.config import Config
@@ -94,7 +96,7 @@ def _build_throttle(task: Ref, config: Config, answers: Answers) -> ThrottleTask
 def undo_task(config: Config, selection: Selection) -> Form:
     """The inverse of what a task has done, as a plan against today's records."""
     task = selection.of(Task)[0]
-    command = decode(task.undo)
+    command = msgspec.structs.replace(decode(task.undo), undoes=int(task.ref.id))
     fact = Field("what", "To undo", FieldKind.FACT, default=task.name)
     page = Page("Undo", "This is what will happen. Nothing is changed before you choose Undo.", (fact,))
     return Form("undo_task", "Undo", (page,), lambda *_: command, verb="Undo")
