@@ -8,10 +8,12 @@ import msgspec
 
 from engine.columns import leave_out_log, leave_out_piece
 from engine.dirty_places import drop_places, is_logged
-from engine.records import Disk, PieceState, PlexLayout, PlexState, Subdisk
+from engine.records import Disk, Kind, PieceState, PlexLayout, PlexState, Subdisk
 from engine.states import COMPLETE, is_whole, reaches
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from engine.config import Config, Edit
     from engine.records import Plex, Ref
 
@@ -22,6 +24,13 @@ def fail_disk(edit: Edit, disk: Ref) -> list[Ref]:
     ended = without_disk(edit, disk, PlexState.IOFAIL)
     drop_places(edit, disk)
     return ended
+
+
+def send_away(edit: Edit, gone: Collection[Ref | None]) -> None:
+    """These disks are not there."""
+    for disk in edit.config.all(Kind.DISK, Disk):
+        if disk.ref in gone:
+            edit.put(msgspec.structs.replace(disk, present=False, lun=""))
 
 
 def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:

@@ -16,6 +16,7 @@ from engine.serving import export_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from engine.catch_up import CatchUp
     from engine.commands import Command
     from engine.commit import Committer
     from engine.config import Edit
@@ -41,6 +42,7 @@ class DeviceWork:
         nbd: NbdServer | None,
         state: HostState,
         notifier: Notifier,
+        catch_up: CatchUp,
     ) -> None:
         self._committer = committer
         self._groups = groups
@@ -49,6 +51,7 @@ class DeviceWork:
         self._nbd = nbd
         self._state = state
         self._notifier = notifier
+        self._catch_up = catch_up
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
             commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
@@ -71,11 +74,12 @@ class DeviceWork:
             commands.ImportGroup: groups.not_taken,
         }
         self._after: dict[type[Command], Callable[..., None]] = {
+            commands.AddLuns: scanner.added,
             commands.Refresh: scanner.refreshed,
             commands.RemoveLuns: scanner.remove_luns,
             commands.RemoveDisks: groups.disks.release,
             commands.ReplaceDisk: groups.disks.replaced,
-            commands.ImportGroup: groups.arrived,
+            commands.ImportGroup: self._arrived,
             commands.StartVolumes: groups.volumes.recover_volumes,
         }
 
@@ -121,6 +125,10 @@ class DeviceWork:
             case commands.ThrottleTask():
                 self._runner.set_iodelay(command.task, command.iodelay_ms)
         return command.task  # type: ignore[attr-defined,no-any-return]
+
+    def _arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
+        self._groups.arrived(command, plan)
+        self._catch_up.imported(command.group)
 
     # --- the host ---
     def _change_settings(self, command: commands.ChangeSettings, plan: Plan) -> Callable[[Edit], None]:

@@ -15,6 +15,7 @@ import msgspec
 from engine import commands
 from engine.api import Snapshot
 from engine.backup_keeper import BackupKeeper
+from engine.catch_up import CatchUp
 from engine.commit import Committer
 from engine.contents import look_at_content
 from engine.dataplane.flusher import Flusher
@@ -99,11 +100,19 @@ class Engine:
         self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
         self.committer.task_failed = self._groups.volumes.copy_failed
-        self._scanner = Scanner(self.committer, state, self._luns, self._groups, self.runtime)
+        self._catch_up = CatchUp(self.committer, self.submit, self.runtime)
+        self._scanner = Scanner(self.committer, state, self._luns, self._groups, self._catch_up, self.runtime)
         self._notifier = Notifier(self.committer, self.runtime)
         self.committer.alerted = self._notifier.tell
         self._work = DeviceWork(
-            self.committer, self._groups, self._scanner, self._runner, self._nbd, state, self._notifier
+            self.committer,
+            self._groups,
+            self._scanner,
+            self._runner,
+            self._nbd,
+            state,
+            self._notifier,
+            self._catch_up,
         )
         self._backups = BackupKeeper(self.committer, state, self.runtime)
         self._relocation: HotRelocation | None = None
@@ -130,12 +139,14 @@ class Engine:
         self._takeovers = TakeoverWatch(self.committer, self._groups, self.runtime)
         for group in sorted(self.committer.stores):
             self._recover(group)
-        self._relocation = HotRelocation(self.committer, self.submit, self.runtime)
+        self._relocation = HotRelocation(self.committer, self.submit, self._catch_up, self.runtime)
 
     def _recover(self, group: Ref) -> None:
         """One group that can't go on keeps no other from it."""
         try:
             self._groups.volumes.recover(group)
+            with self.committer.lock:
+                self._catch_up.imported(group)
         except EngineError as error:
             name = self.committer.config.group(group).name
             self.committer.alert(

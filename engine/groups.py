@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.store.scan import GroupFound
     from engine.tasks.runner import TaskRunner
 
-__all__ = ["GroupKeeper", "nothing"]
+__all__ = ["GroupKeeper", "forget_group", "nothing"]
 
 
 class GroupKeeper:
@@ -220,6 +220,15 @@ def _members_of(config: Config, group: Ref) -> list[Ref]:
         found.append(volume.ref)
     found += [task.ref for task in config.tasks_of(group)]
     return found
+
+
+def forget_group(edit: Edit, group: Ref) -> None:
+    """A group that is not this host's has gone out of sight."""
+    for ref in _members_of(edit.config, group):
+        edit.drop(ref)
+    for disk in edit.config.disks_of(group):
+        edit.put(msgspec.structs.replace(disk, group=None))
+    edit.drop(group)
 
 
 def _scanned(luns: Iterable[Lun], group: str) -> GroupFound:

@@ -19,6 +19,7 @@ from engine.rules import listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from engine.catch_up import CatchUp
     from engine.commands import Command
     from engine.commit import Committer
     from engine.config import Config
@@ -37,9 +38,13 @@ class HotRelocation:
     """A thread that looks whenever disks, mirrors or settings change, and when a wait is over. `submit` is the front
     door's."""
 
-    def __init__(self, committer: Committer, submit: Callable[[Command], Ref], runtime: Runtime) -> None:
+    def __init__(
+        self, committer: Committer, submit: Callable[[Command], Ref], catch_up: CatchUp, runtime: Runtime
+    ) -> None:
+        """`catch_up` goes on whenever this looks."""
         self._committer = committer
         self._submit = submit
+        self._catch_up = catch_up
         self._runtime = runtime
         self._missing: dict[Ref, float] = {}  # since when, by our clock
         self._begun: set[Ref] = set()  # tasks
@@ -84,6 +89,7 @@ class HotRelocation:
     def _look(self) -> float | None:
         """Begin what is due; answers the seconds until more of it is."""
         with self._committer.lock:
+            self._catch_up.go_on()
             config = self._committer.config
             settings = config.settings
             groups = [config.group(ref) for ref in sorted(self._committer.stores) if ref in config]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.detach import without_disk
+from engine.detach import send_away, without_disk
 from engine.dirty_places import tend_all
 from engine.doubts import doubt, name_sources
 from engine.errors import EngineError
 from engine.geometry import public_length
-from engine.groups import nothing
+from engine.groups import forget_group, nothing
 from engine.records import (
     Disk,
     Enclosure,
@@ -35,9 +35,10 @@ from engine.store.scan import scan
 from engine.teller import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine import commands
+    from engine.catch_up import CatchUp
     from engine.commit import Committer
     from engine.config import Config, Edit
     from engine.groups import GroupKeeper
@@ -56,17 +57,25 @@ class Scanner:
     """Finds LUNs, disks and groups. `discover` is the start's, `rescan` an operator's; foreign data is only read."""
 
     def __init__(
-        self, committer: Committer, state: HostState, luns: LunTable, groups: GroupKeeper, runtime: Runtime
+        self,
+        committer: Committer,
+        state: HostState,
+        luns: LunTable,
+        groups: GroupKeeper,
+        catch_up: CatchUp,
+        runtime: Runtime,
     ) -> None:
         self._committer = committer
         self._state = state
         self._luns = luns
         self._groups = groups
+        self._catch_up = catch_up
         self._runtime = runtime
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
         self._teller = Teller(committer)
         self._returned = ReturnedDisks()
+        self._back: set[Ref] = set()  # disks that were away until now
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
@@ -118,6 +127,11 @@ class Scanner:
         """Labels of groups take over what has grown."""
         for group in sorted(self._committer.stores):
             self._settle_group(group)
+        self.catch_up()
+
+    def added(self, command: commands.AddLuns, plan: Plan) -> None:
+        """Among new LUNs there may be disks that were away."""
+        self.catch_up()
 
     def remove_luns(self, command: commands.RemoveLuns, plan: Plan) -> None:
         for ref in command.disks:
@@ -135,6 +149,7 @@ class Scanner:
         try:
             self._give_up_taken(self._look(import_ours=False))
             self._resume_copies()
+            self.catch_up()
         except Exception as error:
             if not isinstance(error, EngineError):
                 log.exception("A rescan met a defect")
@@ -156,6 +171,12 @@ class Scanner:
                     self._groups.volumes.resume(group)
                 except EngineError as error:
                     log.info("The copies of a disk group could not go on: %s", error)
+
+    def catch_up(self) -> None:
+        """After a look: disks that it has found again get what they have missed, or the operator hears of it."""
+        with self._committer.lock:
+            back, self._back = self._back, set()
+            self._catch_up.returned(back)
 
     def _look(self, *, import_ours: bool) -> Found:
         """Open, read without the control lock what can be slow, then change the configuration.
@@ -195,7 +216,7 @@ class Scanner:
         gone = {lun.disk for lun in replaced}
 
         if replaced:
-            self._committer.commit(lambda edit: _send_away(edit, gone))
+            self._committer.commit(lambda edit: send_away(edit, gone))
             for group in sorted(self._committer.stores):
                 self._settle_group(group)
         for lun in replaced:
@@ -215,7 +236,7 @@ class Scanner:
             if disk.ref.id in suspects and store.lags(disk.ref)
         }
         if overwritten:
-            self._committer.commit(lambda edit: _send_away(edit, overwritten))
+            self._committer.commit(lambda edit: send_away(edit, overwritten))
             for group in sorted(self._committer.stores):
                 self._settle_group(group)
             self._exchanged |= overwritten
@@ -307,7 +328,7 @@ class Scanner:
                     edit.put(record)
         for shown in edit.config.all(Kind.GROUP, Group):
             if shown.ref not in self._committer.stores and shown.ref.id not in found.groups:
-                _forget_group(edit, shown.ref)
+                forget_group(edit, shown.ref)
 
     def _show_lun(self, edit: Edit, lun: Lun, found: Found, content: str, *, present: bool) -> None:
         assert lun.disk is not None
@@ -381,6 +402,7 @@ class Scanner:
 
     def _after_settling(self, group: Ref, back: list[Ref], ended: list[Ref]) -> None:
         self._exchanged.difference_update(back)
+        self._back.update(back)
         config = self._committer.config
         self._returned.note(config.disks_of(group), self._luns, self._committer.stores[group])
         for volume in config.volumes_of(group):
@@ -471,22 +493,3 @@ class Scanner:
 
     def _disk_names(self) -> Iterable[str]:
         return [disk.name for disk in self._committer.config.all(Kind.DISK, Disk)]
-
-
-def _send_away(edit: Edit, gone: Collection[Ref | None]) -> None:
-    """These disks are not there."""
-    for disk in edit.config.all(Kind.DISK, Disk):
-        if disk.ref in gone:
-            edit.put(msgspec.structs.replace(disk, present=False, lun=""))
-
-
-def _forget_group(edit: Edit, group: Ref) -> None:
-    for volume in edit.config.volumes_of(group):
-        for plex in edit.config.parts_of(volume.ref):
-            for subdisk in edit.config.subdisks_of(plex.ref):
-                edit.drop(subdisk.ref)
-            edit.drop(plex.ref)
-        edit.drop(volume.ref)
-    for disk in edit.config.disks_of(group):
-        edit.put(msgspec.structs.replace(disk, group=None))
-    edit.drop(group)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.records import Alert, Disk, Group, Kind, Remedy, Severity
-from engine.rules import listed, volumes_to_return
+from engine.records import Alert, Disk, Group, Kind, Remedy, Severity, VolumeLayout
+from engine.rules import listed
 from engine.store.scan import missing
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Teller:
         self._told = frozenset(found.problems)
         for ref in [ref for ref in self._missing if _is_back(config, ref)]:
             del self._missing[ref]
-            self._tell_back(config.disk(ref))
+            self._settle(config.disk(ref))
         free = [disk for disk in config.all(Kind.DISK, Disk) if not disk.present and disk.group is None]
         self._tell_free([disk for disk in free if disk.ref not in self._away])
         self._away = frozenset(disk.ref for disk in free)
@@ -72,13 +72,15 @@ class Teller:
         refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
         volumes = [config.volume(ref) for ref in refs]
         lost = [volume.name for volume in volumes if not volume.copies]
-        thinner = [volume.name for volume in volumes if volume.copies]
+        thinner = [volume.name for volume in volumes if volume.copies and volume.layout is not VolumeLayout.RAID5]
+        parity = [volume.name for volume in volumes if volume.copies and volume.layout is VolumeLayout.RAID5]
         causes = (
             f"{listed(lost)} can't be used without it." if lost else "",
             f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
+            f"{listed(parity)} {'goes' if len(parity) == 1 else 'go'} on without a column or a log." if parity else "",
         )
         self._committer.alert(
-            Severity.ERROR if lost else Severity.WARNING,
+            Severity.ERROR,  # a failed object, as its mark in the console says; what goes on has warnings of its own
             sentence,
             about=disk,
             cause=" ".join(filter(None, causes)) or "No volume lies on it.",
@@ -87,8 +89,8 @@ class Teller:
         )
         self._missing[disk] = None
 
-    def _tell_back(self, disk: Disk) -> None:
-        """That it was missing is settled; what has gone on without it has to be told."""
+    def _settle(self, disk: Disk) -> None:
+        """That it was missing is settled."""
         config = self._committer.config
         settled = [
             alert
@@ -101,16 +103,6 @@ class Teller:
                 edit.put(msgspec.structs.replace(alert, acknowledged=True))
 
         self._committer.commit(change)
-        volumes = [config.volume(ref).name for ref in volumes_to_return(config, disk.ref)]
-        if volumes:
-            self._committer.alert(
-                Severity.WARNING,
-                f"{disk.name} is back, and out of date.",
-                about=disk.ref,
-                cause=f"{listed(volumes)} {'has' if len(volumes) == 1 else 'have'} been used without it meanwhile.",
-                remedy="Reactivate it: what it has missed is copied.",
-                action=Remedy.REACTIVATE_DISK,
-            )
 
     def _tell_free(self, disks: Sequence[Disk]) -> None:
         """One alert for all: a whole enclosure may be away."""

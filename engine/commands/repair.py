@@ -8,9 +8,10 @@ from engine.records import Ref
 
 class ReactivateDisk(Command, frozen=True, kw_only=True, tag=True):
     """Return a disk that has failed, or came back, to service: its label is read again, its errors are forgotten, and
-    the volumes that did without it are made whole."""
+    the volumes that did without it are made whole. With `volumes` only these are, and its errors stay known."""
 
     disk: Ref
+    volumes: tuple[Ref, ...] | None = None
 
 
 class ReplaceDisk(Command, frozen=True, kw_only=True, tag=True):

@@ -57,12 +57,18 @@ def reactivate(config: Config, command: ReactivateDisk, ids: Ids) -> Plan:
     title = f"Reactivate {disk.name}"
     if blocked := refuse(title, rules.needs_imported(config, disk.group), rules.disk_can_return(config, disk.ref)):
         return blocked
+    chosen = command.volumes
+    if chosen is not None and disk.failing:
+        return refused(title, Problem(f"{disk.name} is failing.", "Reactivate it as a whole.", disk.ref, "volumes"))
     draft = Draft(config, ids, disk.group)
-    draft.put(replace(disk, failing=False, errors=0))
-    draft.step(f"Read the label of {disk.name} again and return it to service", "its errors are forgotten")
+    if chosen is None:
+        draft.put(replace(disk, failing=False, errors=0))
+        draft.step(f"Read the label of {disk.name} again and return it to service", "its errors are forgotten")
     returning = rules.plexes_to_return(config, disk.ref)
     fills: list[tuple[Volume, list[Plex]]] = []
     for ref in rules.volumes_to_return(config, disk.ref):
+        if chosen is not None and ref not in chosen:
+            continue
         volume = config.volume(ref)
         if problem := rules.no_running_task(config, ref) or rules.has_source(config, ref):
             draft.warn(f"{volume.name} is not filled now: {problem.text}")

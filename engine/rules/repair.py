@@ -89,6 +89,13 @@ def volumes_to_return(config: Config, disk: Ref) -> list[Ref]:
     return list(waiting)
 
 
+def known_to_return(config: Config, disk: Ref) -> list[Ref]:
+    """The volumes of which dirty maps tell everything that this disk has missed."""
+    untold = [plex.volume for plex in plexes_to_return(config, disk) if not plex.tracked]
+    told = [plex.volume for plex in plexes_to_return(config, disk) if plex.volume not in untold]
+    return list(dict.fromkeys(told))
+
+
 def relocated(config: Config, disk: Ref) -> list[Subdisk]:
     """What a repair has taken away from a disk, in the order in which it lay there."""
     here = config.get(disk)
