@@ -7,6 +7,7 @@ from engine.allocate import Growth, Shape, Space, grow_columns, hidden_tails, ma
 from engine.commands import MAX_SIZE, GrowVolume, ShrinkVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.enclosures import warn_moved_together
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
 from engine.records import Ref, TaskParams, TaskType, Volume
@@ -31,6 +32,7 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
         return refused(title, no_space(config, disks, 1, size, largest if largest > volume.size else 0))
     subdisks = _put(draft, growths)
     warn_failing(draft, command.disks)
+    warn_moved_together(draft, [volume])
     _warn_connected(draft, volume)
     total = draft.allocated() + sum(tail.length for tail in hidden_tails(config, volume.ref))
     title = f"Expand Volume {volume.name} to {format_size(size)}"

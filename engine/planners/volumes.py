@@ -18,6 +18,7 @@ from engine.allocate import (
     wants_log,
     without,
 )
+from engine.allocate.dirty import dirty_log
 from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
@@ -60,6 +61,7 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     warn_made_together(draft, volume, wish)
     total = draft.allocated()
     draft.allocation_steps("nobody is affected")
+    _log_step(draft, volume, size)
     draft.step(f"Zero {format_size(total)}", f"{name} can't be used yet")
     draft.step(f"Publish {name} with {format_size(size)}", f"{name} is exported")
     return draft.plan(
@@ -69,6 +71,25 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
         zeroes=total,
         redundancy=_redundancy(command, name),
     )
+
+
+def _log_step(draft: Draft, volume: Volume, size: int) -> None:
+    """Where the log of the volume will be; of a dirty region log the commit itself takes these pages."""
+    names = [
+        draft.config.disk(piece.disk).name
+        for log in draft.config.logs_of(volume.ref)
+        for piece in draft.config.subdisks_of(log.ref)
+    ]
+    if names:
+        draft.step(
+            f"Keep the RAID-5 log of {format_size(log_length(size))} on {listed(names)}", "closes the write hole"
+        )
+    elif volume.dirty_log is not None:
+        places = dirty_log(draft.config, replace(volume, size=size), draft.base).places
+        on = listed([draft.config.disk(place.disk).name for place in places]) if places else ""
+        text = f"Keep the dirty region log in the private regions of {on}"
+        if on:
+            draft.step(text, "after a crash only changed regions are copied")
 
 
 def _redundancy(command: CreateVolume, name: str) -> str:

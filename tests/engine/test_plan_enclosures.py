@@ -107,3 +107,39 @@ def test_a_move_warns_exactly_when_it_takes_the_last_way_out(seed: int) -> None:
         assert site.config.all(Kind.VOLUME, Volume)
         told = any("is lost when" in warning for warning in plan.warnings)
         assert told == (before and not survives(site.config, site.volume("ev")))
+
+
+def test_columns_of_raid5_that_share_an_enclosure_are_told() -> None:
+    made = c.CreateVolume(group=Site(6).group(), size=64 * MIB, name="db", raid5=True, columns=3)
+    (warning,) = Site(6).plan(made).warnings
+    assert warning == "array0 has several columns of db, which can't be used while it is away."
+    assert Site(9, enclosures=1).plan(made).warnings == ()
+    apart = Site(9, enclosures=3)
+    assert apart.plan(made).warnings == ()
+    apart.do(made)
+    first = apart.config.subdisks_of(apart.config.plexes_of(apart.volume("db").ref)[0].ref)[0]
+    beside = next(disk for disk in map(apart.disk, range(9)) if not apart.config.subdisks_on(disk)
+                  and apart.config.disk(disk).enclosure != apart.config.disk(first.disk).enclosure)  # fmt: skip
+    moved = apart.plan(c.MoveSubdisks(moves=(Move(first.ref, (Target(beside),)),)))
+    assert "several columns of db" in moved.warnings[0]
+
+
+def test_growth_that_brings_mirrors_together_warns() -> None:
+    site = Site(6, sizes=(96 * MIB, 96 * MIB, 512 * MIB, 96 * MIB, 512 * MIB, 96 * MIB))
+    chosen = (site.disk(0), site.disk(1))
+    site.do(c.CreateVolume(group=site.group(), size=64 * MIB, name="ev", mirrors=2, disks=chosen))
+    larger = c.GrowVolume(volume=site.volume("ev").ref, size=256 * MIB)
+    assert MOVED in site.plan(larger).warnings
+
+
+def test_a_new_volume_says_where_its_log_is() -> None:
+    site = Site(6)
+    made = site.plan(c.CreateVolume(group=site.group(), size=64 * MIB, name="db", raid5=True, columns=3))
+    [told] = [step.text for step in made.steps if "RAID-5 log" in step.text]
+    site.do(c.CreateVolume(group=site.group(), size=64 * MIB, name="db", raid5=True, columns=3))
+    for log in site.config.logs_of(site.volume("db").ref):
+        assert all(site.config.disk(piece.disk).name in told for piece in site.config.subdisks_of(log.ref))
+    mirrored = c.CreateVolume(group=site.group(), size=64 * MIB, name="ev", mirrors=2)
+    assert any(step.text.startswith("Keep the dirty region log in") for step in site.plan(mirrored).steps)
+    plain = c.CreateVolume(group=site.group(), size=64 * MIB, name="ev")
+    assert not any("log" in step.text for step in site.plan(plain).steps)
