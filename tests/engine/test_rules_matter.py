@@ -32,8 +32,10 @@ from engine.store.copy_writer import CopyWriter
 from engine.store.group_store import GroupStore
 from engine.tasks import create
 from tests.engine import rule_scenes_engine as on_engine
+from tests.engine import rule_scenes_order as in_order
 from tests.engine import rule_scenes_plane as on_plane
 from tests.engine import rule_scenes_store as on_store
+from tests.engine import rule_takeouts_order as without
 
 Patch = pytest.MonkeyPatch
 
@@ -340,6 +342,56 @@ RULES = {
         on_store.who_was_shut_out_writes_nothing,
         look_at_no_stamp,
     ),
+    "anew-on-new-table": Rule(
+        "What was parked runs again from its beginning, on the table that is true then.",
+        in_order.what_was_parked_runs_again_on_the_new_table,
+        without.answer_for_the_old_table,
+    ),
+    "ascending": Rule(
+        "Locks of regions are taken in one order.",
+        in_order.locks_of_regions_are_taken_in_one_order,
+        without.take_locks_as_regions_come,
+    ),
+    "discard-marks": Rule(
+        "A discard is marked in dirty maps as a write is.",
+        in_order.a_discard_is_marked_as_a_write_is,
+        without.mark_nothing_for_a_discard,
+    ),
+    "detached-by-the-commit": Rule(
+        "A disk that fails a commit is left out, on record, before the commit returns.",
+        in_order.a_disk_that_fails_the_commit_is_out_when_it_returns,
+        without.leave_in_what_failed_the_commit,
+    ),
+    "freed-after-swap": Rule(
+        "What a commit frees is free once nobody is on the old table.",
+        in_order.what_a_commit_frees_is_freed_when_nobody_writes_there_any_more,
+        without.free_before_the_swap,
+    ),
+    "no-flush-for-metadata": Rule(
+        "No LUN is flushed for a piece of metadata.",
+        in_order.no_lun_is_flushed_for_metadata,
+        without.flush_luns_for_metadata,
+    ),
+    "flush-fails-out": Rule(
+        "What a failed flush leaves in doubt is left out, on record, before the client has its answer.",
+        in_order.what_a_failed_flush_leaves_in_doubt_is_out_before_the_answer,
+        without.answer_a_failed_flush,
+    ),
+    "checkpoint-after-flush": Rule(
+        "A checkpoint is written after a flush.",
+        in_order.a_checkpoint_follows_a_flush,
+        without.write_checkpoints_without_a_flush,
+    ),
+    "one-descriptor": Rule(
+        "A LUN is open once for as long as the engine lives.",
+        in_order.a_lun_is_open_once_for_as_long_as_the_engine_lives,
+        without.open_luns_anew_at_each_rescan,
+    ),
+    "placement": Rule(
+        "The beginning of a disk stays zero, and pieces begin and end on MiB.",
+        in_order.what_lies_where_on_a_disk,
+        without.allocate_by_blocks,
+    ),
 }
 
 ELSEWHERE = {
@@ -358,9 +410,8 @@ ELSEWHERE = {
     "A frozen group's refused change never comes back.": (
         "test_store_crash.py::test_what_was_refused_while_frozen_does_not_come_back"
     ),
-    "A dirty bit is durable before a leg is written, and is cleared after a flush that began after the last write.": (
-        "test_dirty_map.py::test_each_of_the_rules_is_needed"
-    ),
+    "A dirty bit is durable before a leg is written, and is cleared after a flush that began after the last write; "
+    "a write that failed keeps it.": ("test_dirty_map.py::test_each_of_the_rules_is_needed"),
     "A RAID-5 log has a change before any column has it, and gives it up after all columns are flushed.": (
         "test_raid5_crash.py::test_a_planted_bug_is_found"
     ),
