@@ -19,6 +19,7 @@ from engine.records import (
     Ref,
     Task,
 )
+from engine.rules import listed
 from engine.store.group_store import GroupStore
 from engine.store.member import Importer
 from engine.store.scan import scan
@@ -89,9 +90,16 @@ class GroupKeeper:
         return nothing
 
     def let_go(self, command: commands.DeportGroup, plan: Plan) -> Callable[[Edit], None]:
-        """Stop its volumes in order and give the group up on disk. No task runs: the plan has seen to that."""
+        """Stop its volumes in order and give the group up on disk. No task runs: the plan has seen to that.
+
+        EngineError when written data may not be stable: first it has to be on record which mirrors lack it.
+        """
         config = self._committer.config
         self.volumes.stop_in_order(command.group)
+        if lost := self.volumes.unstable(command.group):
+            names, name = listed([volume.name for volume in lost]), config.group(command.group).name
+            text = f"What was written to {names} could not be brought to stable storage."
+            raise EngineError(f"{text} {name} stays here. See the alert, then deport again.")
         self._committer.stores[command.group].deport()
         self._committer.release(command.group)
         self._claims.unlock_group(config, command.group)

@@ -67,6 +67,12 @@ class VolumeKeeper:
             clean = [ref for ref in volumes if self._holds_still(ref, held)]
             self._committer.commit(lambda edit: mark_clean(edit, clean))
 
+    def unstable(self, group: Ref) -> list[Volume]:
+        """The volumes of which a flush has failed, and nothing is on record of it yet."""
+        ios = self._committer.ios
+        served = [volume for volume in self._committer.config.volumes_of(group) if volume.ref in ios]
+        return [volume for volume in served if ios[volume.ref].in_doubt and not ios[volume.ref].fenced]
+
     def _holds_still(self, volume: Ref, held: contextlib.ExitStack) -> bool:
         io = self._committer.ios.get(volume)
         if io is None or io.fenced or volume in self._committer.unequal:

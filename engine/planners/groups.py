@@ -138,6 +138,9 @@ def deport(config: Config, command: DeportGroup, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, group.ref)
     clients = warn_clients(draft, [volume.ref for volume in volumes], command.force)
+    for volume in volumes:
+        if volume.fenced:
+            draft.warn(f"{volume.name} takes no writes, and stays so: {volume.fenced}")
     draft.put(replace(group, state=GroupState.DEPORTED))
     draft.step(
         f"Stop {counted(len(volumes), 'volume')} of {group.name} in order",
