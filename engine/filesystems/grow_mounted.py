@@ -24,8 +24,7 @@ def main(file: str, size: str) -> int:
     with open(file, "rb") as head:
         mark, block = struct.unpack(">4sI", head.read(8))
     if mark != b"XFSB":
-        print("there is no XFS", file=sys.stderr)
-        return 1
+        sys.exit("there is no XFS")
     with tempfile.TemporaryDirectory(prefix="vea-xfs-") as folder:
         if status := _run("mount", "-t", "xfs", "-o", _OPTIONS, file, folder):
             return status

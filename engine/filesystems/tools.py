@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
+
+from engine.filesystems import grow_mounted
 
 FILE, SIZE, KIBIBYTES = "{file}", "{size}", "{kibibytes}"
 MOUNTER, UNMOUNTER = "nbdfuse", "fusermount3"
@@ -49,10 +50,9 @@ _NTFS = (
     Call(("ntfsresize", "--no-action", "--force", "--size", SIZE, FILE)),
     Call(("ntfsresize", "--force", "--force", "--size", SIZE, FILE)),
 )
-_GROW_MOUNTED = str(Path(__file__).with_name("grow_mounted.py"))
 _ALONE = ("unshare", "--mount", "--propagation", "private")
 _XFS = (
-    Call((*_ALONE, sys.executable, "-I", _GROW_MOUNTED, FILE, SIZE), within=("mount", "umount", "xfs_growfs")),
+    Call((*_ALONE, sys.executable, "-I", grow_mounted.__file__, FILE, SIZE), within=("mount", "umount", "xfs_growfs")),
     Call(("xfs_repair", "-f", "-n", FILE)),
 )
 CALLS: Mapping[str, tuple[Call, ...]] = {
