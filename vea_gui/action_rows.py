@@ -21,6 +21,11 @@ def possible(_: Selection) -> Reason:
     return None
 
 
+def asks(form: str) -> Callable[[Console, Selection], object]:
+    """What a row does that opens this form for what is picked."""
+    return lambda console, selection: console.ask(form, selection)
+
+
 @dataclass(frozen=True)
 class Action:
     """One thing an operator can do. `places` are the kinds of objects and folders in whose menus it stands."""

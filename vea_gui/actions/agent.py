@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.commands import Rescan
 from engine.records import Kind
-from vea_gui.action_rows import Action
+from vea_gui.action_rows import Action, asks
 from vea_gui.actions import reasons
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, ENCLOSURES, VOLUMES
 
@@ -17,7 +17,7 @@ ROWS = (
     Action(
         "new-volume",
         "New Volume...",
-        lambda console, selection: console.ask("new_volume", selection),
+        asks("new_volume"),
         (AGENT, DISK_GROUPS, DISKS, VOLUMES, Kind.GROUP, Kind.DISK, Kind.VOLUME, "free"),
         reasons.no_new_volume,
         icon="new-volume",
@@ -29,7 +29,7 @@ ROWS = (
     Action(
         "new-group",
         "New Dynamic Disk Group...",
-        lambda console, selection: console.ask("new_group", selection),
+        asks("new_group"),
         (AGENT, DISK_GROUPS, DISKS, Kind.GROUP, Kind.DISK),
         reasons.no_new_group,
         icon="new-group",
@@ -41,7 +41,7 @@ ROWS = (
     Action(
         "add-lun",
         "Add LUN...",
-        lambda console, selection: console.ask("add_lun", selection),
+        asks("add_lun"),
         (AGENT, DISKS, ENCLOSURES, Kind.ENCLOSURE),
         icon="add",
         section=10,

@@ -7,7 +7,7 @@ from engine.commands import InitDisks, ReactivateDisk, RemoveDisks, RemoveLuns
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, GroupState, Kind, Ref
-from vea_gui.action_rows import Action, Reason
+from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -99,7 +99,7 @@ ROWS = (
     Action(
         "replace-disk",
         "Replace Disk...",
-        lambda console, selection: console.ask("replace_disk", selection),
+        asks("replace_disk"),
         DISK,
         reasons.each(Disk, _imported, rules.is_lost_disk, rules.can_do_without),
         icon="replace",
@@ -118,7 +118,7 @@ ROWS = (
     Action(
         "evacuate-disk",
         "Evacuate Disk...",
-        lambda console, selection: console.ask("evacuate_disk", selection),
+        asks("evacuate_disk"),
         DISK,
         reasons.each(Disk, _imported, _something_on_it, rules.disk_present),
         icon="move",
@@ -127,7 +127,7 @@ ROWS = (
     Action(
         "set-disk-usage",
         "Set Disk Usage...",
-        lambda console, selection: console.ask("set_disk_usage", selection),
+        asks("set_disk_usage"),
         DISK,
         reasons.each(Disk, _imported),
         section=30,
@@ -136,7 +136,7 @@ ROWS = (
     Action(
         "undo-relocation",
         "Undo Hot Relocation...",
-        lambda console, selection: console.ask("undo_relocation", selection),
+        asks("undo_relocation"),
         DISK,
         reasons.each(Disk, _imported, _something_relocated, _in_service),
         icon="undo",
@@ -145,7 +145,7 @@ ROWS = (
     Action(
         "rename-disk",
         "Rename Disk...",
-        lambda console, selection: console.ask("rename", selection),
+        asks("rename"),
         DISK,
         reasons.each(Disk, _named),
         shortcut="F2",

@@ -6,7 +6,7 @@ from engine import rules
 from engine.commands import DeportGroup, DestroyGroup
 from engine.plans import Problem
 from engine.records import Backup, Group, Kind
-from vea_gui.action_rows import Action, Reason
+from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -43,7 +43,7 @@ ROWS = (
     Action(
         "add-disk",
         "Add Disk to Dynamic Disk Group...",
-        lambda console, selection: console.ask("add_disk", selection),
+        asks("add_disk"),
         (Kind.GROUP, Kind.DISK),
         reasons.no_more_disks,
         icon="add",
@@ -53,7 +53,7 @@ ROWS = (
     Action(
         "import-group",
         "Import Dynamic Disk Group...",
-        lambda console, selection: console.ask("import_group", selection),
+        asks("import_group"),
         (DISK_GROUPS, *GROUP),
         reasons.no_import,
         section=20,
@@ -69,7 +69,7 @@ ROWS = (
     Action(
         "restore-configuration",
         "Restore Configuration...",
-        lambda console, selection: console.ask("restore_configuration", selection),
+        asks("restore_configuration"),
         (*GROUP, Kind.BACKUP),
         _cannot_restore,
         section=30,
@@ -77,7 +77,7 @@ ROWS = (
     Action(
         "rename-group",
         "Rename Dynamic Disk Group...",
-        lambda console, selection: console.ask("rename", selection),
+        asks("rename"),
         GROUP,
         reasons.each(Group, reasons.imported),
         shortcut="F2",

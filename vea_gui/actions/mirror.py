@@ -9,7 +9,7 @@ from engine.commands import AttachPlex, Command, DetachPlex, RemoveMirrors, SetV
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Plex, Ref
-from vea_gui.action_rows import Action, Reason
+from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -57,7 +57,7 @@ ROWS = (
     Action(
         "break-mirror",
         "Break Mirror...",
-        lambda console, selection: console.ask("break_mirror", selection),
+        asks("break_mirror"),
         PLEX,
         reasons.each(Plex, rules.plex_can_break),
         section=20,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine import rules
 from engine.plans import Problem
 from engine.records import Kind, Subdisk
-from vea_gui.action_rows import Action, Reason
+from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
 from vea_gui.selection import Selection
 
@@ -47,7 +47,7 @@ ROWS = (
     Action(
         "move-subdisk",
         "Move Subdisk...",
-        lambda console, selection: console.ask("move_subdisk", selection),
+        asks("move_subdisk"),
         SUBDISK,
         _cannot_move,
         icon="move",
@@ -57,7 +57,7 @@ ROWS = (
     Action(
         "split-subdisk",
         "Split Subdisk...",
-        lambda console, selection: console.ask("split_subdisk", selection),
+        asks("split_subdisk"),
         SUBDISK,
         _cannot_split,
         section=20,
@@ -65,7 +65,7 @@ ROWS = (
     Action(
         "join-subdisks",
         "Join Subdisks...",
-        lambda console, selection: console.ask("join_subdisks", selection),
+        asks("join_subdisks"),
         SUBDISK,
         _cannot_join,
         section=20,
@@ -74,7 +74,7 @@ ROWS = (
     Action(
         "rename-subdisk",
         "Rename...",
-        lambda console, selection: console.ask("rename", selection),
+        asks("rename"),
         SUBDISK,
         lambda s: reasons.first(rules.can_rearrange(s.config, subdisk) for subdisk in s.of(Subdisk)),
         shortcut="F2",

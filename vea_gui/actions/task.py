@@ -9,7 +9,7 @@ from engine.commands import AbortTask, ClearTasks, Command, PauseTask, ResumeTas
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Ref, Task, TaskState
-from vea_gui.action_rows import Action, Reason
+from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -90,7 +90,7 @@ ROWS = (
     Action(
         "throttle-task",
         "Throttle Task...",
-        lambda console, selection: console.ask("throttle_task", selection),
+        asks("throttle_task"),
         TASK,
         reasons.each(Task, rules.task_controllable),
         icon="throttle",
@@ -99,7 +99,7 @@ ROWS = (
     Action(
         "undo-task",
         "Undo...",
-        lambda console, selection: console.ask("undo_task", selection),
+        asks("undo_task"),
         TASK,
         reasons.each(Task, _undoable),
         icon="undo",

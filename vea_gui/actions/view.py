@@ -23,6 +23,14 @@ def _shown(name: str) -> Callable[[Console], bool]:
     return lambda console: console.frame.is_shown(name)
 
 
+def _perspective(name: str) -> Callable[[Console, Selection], None]:
+    return lambda console, _: console.frame.show_perspective(name)
+
+
+def _in_perspective(name: str) -> Callable[[Console], bool]:
+    return lambda console: console.frame.perspective() == name
+
+
 def _object(selection: Selection) -> Ref | None:
     """The object that the tree has for what is picked: an alert and a task stand for theirs."""
     record = next(iter(selection.of(Record)), None)
@@ -70,30 +78,30 @@ ROWS = (
     Action(
         "perspective-system",
         "&System",
-        lambda console, _: console.frame.show_perspective("system"),
+        _perspective("system"),
         menu="View",
         submenu="Perspective",
-        checked=lambda console: console.frame.perspective() == "system",
+        checked=_in_perspective("system"),
         icon="system",
         section=5,
     ),
     Action(
         "perspective-control",
         "&Control Panel",
-        lambda console, _: console.frame.show_perspective("control"),
+        _perspective("control"),
         menu="View",
         submenu="Perspective",
-        checked=lambda console: console.frame.perspective() == "control",
+        checked=_in_perspective("control"),
         icon="control",
         section=5,
     ),
     Action(
         "perspective-logs",
         "&Logs",
-        lambda console, _: console.frame.show_perspective("logs"),
+        _perspective("logs"),
         menu="View",
         submenu="Perspective",
-        checked=lambda console: console.frame.perspective() == "logs",
+        checked=_in_perspective("logs"),
         icon="logs",
         section=5,
     ),

@@ -13,7 +13,7 @@ from engine.commands import (
     VerifyVolume,
 )
 from engine.records import Kind, Ref, Volume
-from vea_gui.action_rows import Action
+from vea_gui.action_rows import Action, asks
 from vea_gui.actions import reasons
 from vea_gui.console import Console
 from vea_gui.selection import Selection
@@ -56,7 +56,7 @@ ROWS = (
     Action(
         "resize-volume",
         "Resize Volume...",
-        lambda console, selection: console.ask("resize_volume", selection),
+        asks("resize_volume"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, rules.not_initializing),
         section=20,
@@ -64,7 +64,7 @@ ROWS = (
     Action(
         "add-mirror",
         "Add...",
-        lambda console, selection: console.ask("add_mirror", selection),
+        asks("add_mirror"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.no_parity, rules.has_source),
         submenu="Mirror",
@@ -73,7 +73,7 @@ ROWS = (
     Action(
         "remove-mirrors",
         "Remove...",
-        lambda console, selection: console.ask("remove_mirror", selection),
+        asks("remove_mirror"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, reasons.several_mirrors, reasons.any_mirror_can_go),
         submenu="Mirror",
@@ -82,7 +82,7 @@ ROWS = (
     Action(
         "break-mirrors",
         "Break...",
-        lambda console, selection: console.ask("break_mirror", selection),
+        asks("break_mirror"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, reasons.several_mirrors, reasons.any_mirror_can_break),
         submenu="Mirror",
@@ -91,7 +91,7 @@ ROWS = (
     Action(
         "set-volume-usage",
         "Set Volume Usage...",
-        lambda console, selection: console.ask("set_volume_usage", selection),
+        asks("set_volume_usage"),
         VOLUME,
         reasons.each(Volume, reasons.group_of_volume_imported, reasons.several_mirrors),
         submenu="Mirror",
@@ -100,7 +100,7 @@ ROWS = (
     Action(
         "add-column",
         "Add Column...",
-        lambda console, selection: console.ask("add_column", selection),
+        asks("add_column"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.is_striped),
         section=35,
@@ -108,7 +108,7 @@ ROWS = (
     Action(
         "resize-file-system",
         "Resize...",
-        lambda console, selection: console.ask("resize_file_system", selection),
+        asks("resize_file_system"),
         VOLUME,
         reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.unused),
         submenu="File System",
@@ -146,7 +146,7 @@ ROWS = (
     Action(
         "repair-volume",
         "Repair Volume...",
-        lambda console, selection: console.ask("repair_volume", selection),
+        asks("repair_volume"),
         VOLUME,
         reasons.one_group(
             reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.something_lost, rules.has_source)
@@ -201,7 +201,7 @@ ROWS = (
     Action(
         "repair-mirrors",
         "Verify and Repair...",
-        lambda console, selection: console.ask("repair_mirrors", selection),
+        asks("repair_mirrors"),
         VOLUME,
         reasons.each(
             Volume,
@@ -216,7 +216,7 @@ ROWS = (
     Action(
         "rename-volume",
         "Rename...",
-        lambda console, selection: console.ask("rename", selection),
+        asks("rename"),
         VOLUME,
         reasons.each(Volume, reasons.group_of_volume_imported),
         shortcut="F2",
