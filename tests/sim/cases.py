@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 NO_MIRROR = ("concat", "stripe", "raid5")
 NO_SPARE = ("concat", "stripe")
+PARITY = ("raid5",)
+NOT_STRIPED = ("concat", "mirror", "mirror of 3", "raid5")
 
 
 class Case(NamedTuple):
@@ -112,6 +114,11 @@ def split_first(site: Site) -> None:
     do(site, commands.SplitSubdisk(subdisk=subdisks(site)[0].ref, size=MIB // 2))
 
 
+def split_large(site: Site) -> None:
+    grow_to(3 * SIZE)(site)
+    split_first(site)
+
+
 def rest_then_write(site: Site) -> None:
     """The first write after an orderly start."""
     write_some(site, 2, seed=7)
@@ -172,18 +179,20 @@ CASES: dict[str, Case] = {
     "grow": Case(grow_to(SIZE + MIB)),
     "grow by little": Case(grow_to(SIZE + 512)),
     "shrink": Case(held(lambda s: commands.ShrinkVolume(volume=volume(s).ref, size=SIZE // 2))),
-    "add a column": Case(_volume_command(commands.AddColumn)),
-    "scrub": Case(doing(lambda s: commands.ScrubVolume(volume=volume(s).ref, source=plex(s, 0).ref))),
-    "remove the log": Case(_volume_command(commands.RemoveLog)),
-    "add a log": Case(_volume_command(commands.AddLog), _volume_command(commands.RemoveLog)),
+    "add a column": Case(_volume_command(commands.AddColumn), never_on=NOT_STRIPED),
+    "scrub": Case(
+        doing(lambda s: commands.ScrubVolume(volume=volume(s).ref, source=plex(s, 0).ref)), never_on=NO_MIRROR
+    ),
+    "remove the log": Case(_volume_command(commands.RemoveLog), never_on=NO_SPARE),
+    "add a log": Case(_volume_command(commands.AddLog), _volume_command(commands.RemoveLog), never_on=NO_SPARE),
     "move a subdisk": Case(doing(lambda s: commands.MoveSubdisks(moves=(commands.Move(subdisks(s)[0].ref),)))),
     "evacuate a disk": Case(doing(lambda s: commands.EvacuateDisk(disk=subdisks(s)[0].disk))),
     "pause and resume": Case(pause_and_resume),
     "abort": Case(abort),
-    "two tasks at once": Case(two_at_once),
-    "add a mirror": Case(_volume_command(commands.AddMirrors)),
-    "add a striped mirror": Case(_volume_command(commands.AddMirrors, striped=True, columns=2)),
-    "add two mirrors": Case(_volume_command(commands.AddMirrors, count=2)),
+    "two tasks at once": Case(two_at_once, never_on=PARITY),
+    "add a mirror": Case(_volume_command(commands.AddMirrors), never_on=PARITY),
+    "add a striped mirror": Case(_volume_command(commands.AddMirrors, striped=True, columns=2), never_on=PARITY),
+    "add two mirrors": Case(_volume_command(commands.AddMirrors, count=2, striped=False), never_on=PARITY),
     "remove a mirror": Case(doing(lambda s: commands.RemoveMirrors(plexes=(plex(s).ref,))), never_on=NO_MIRROR),
     "break a mirror": Case(held(lambda s: commands.BreakMirror(plex=plex(s).ref)), never_on=NO_MIRROR),
     "detach a mirror": Case(doing(lambda s: commands.DetachPlex(plex=plex(s).ref)), never_on=NO_MIRROR),
@@ -193,9 +202,9 @@ CASES: dict[str, Case] = {
     "prefer a mirror": Case(
         doing(lambda s: commands.SetVolumeUsage(volume=volume(s).ref, preferred=plex(s).ref)), never_on=NO_MIRROR
     ),
-    "split a subdisk": Case(split_first),
+    "split a subdisk": Case(split_first, grow_to(3 * SIZE)),
     "join subdisks": Case(
-        doing(lambda s: commands.JoinSubdisks(first=subdisks(s)[0].ref, second=subdisks(s)[1].ref)), split_first
+        doing(lambda s: commands.JoinSubdisks(first=subdisks(s)[0].ref, second=subdisks(s)[1].ref)), split_large
     ),
     "stop": Case(held(lambda s: commands.StopVolumes(volumes=(volume(s).ref,)))),
     "start": Case(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.sim import cases
 from tests.sim.acts import write_some
+from tests.sim.journal import Silence
 from tests.sim.machine import Machine, Snapshot
 from tests.sim.site import Site
 from tests.sim.volume import SimVolume
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from tests.sim.oracle import VolumeOracle
 
+_MAY_COME_LATE = ("PauseTask", "ResumeTask", "AbortTask")
 LUNS, LUN_SIZE = 8, 24 << 20
 KEEPS = (0.0, 1.0, 0.5)
 """What the caches keep at a cut: nothing that is whole, everything, half; some of all is torn."""
@@ -59,7 +61,7 @@ def moment(site: Site, what: str) -> Moment:
 
 def site_after(found: Moment, seed: int, keep: float) -> Site:
     """The host as it is when the power comes back."""
-    site = Site(Machine.after(found.disks, seed, keep), Random(seed))
+    site = Site(Machine.after(found.disks, seed, keep, Silence()), Random(seed))
     for ref, (oracle, sizes) in found.volumes.items():
         known = site.volumes[ref] = SimVolume(ref)
         known.oracle, known.sizes = oracle.copy(), set(sizes)
@@ -70,7 +72,7 @@ def site_after(found: Moment, seed: int, keep: float) -> Site:
 
 def begun(layout: str, ready: Callable[[Site], None], seed: int) -> Moment:
     """A site on which an operation can begin, everything stable."""
-    site = Site(Machine(seed), Random(seed))
+    site = Site(Machine(seed, Silence()), Random(seed))
     site.machine.add_luns(LUNS, LUN_SIZE)
 
     def main() -> None:
@@ -99,6 +101,8 @@ def record(case: cases.Case, start: Moment, seed: int) -> list[Moment]:
     recorder = Recorder(site)
     site.machine.moment = recorder.take
     site.machine.live(lambda: perform(case, site, recorder))
+    refused = [text for text in site.refused if not text.startswith(_MAY_COME_LATE)]
+    assert not refused, f"nothing is to be seen of an operation that is refused: {refused}"
     return recorder.moments
 
 

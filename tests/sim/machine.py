@@ -85,7 +85,7 @@ class Machine:
                 self.runtime.run(lambda: self._whole(folder, main))
             finally:
                 _let_go(self.state)
-                self.files = _files_in(folder)
+                self.files = _files_in(str(folder))
                 self.clock = self.runtime.clock + 1.0
         return not self.runtime.halted
 
@@ -126,7 +126,7 @@ class Machine:
     def snapshot(self) -> Snapshot:
         """Everything that outlives the engine, now."""
         luns = {path: media.image() for path, media in self.media.items()}
-        return Snapshot(luns, _files_in(self._folder), self.runtime.clock)
+        return Snapshot(luns, _files_in(str(self._folder)), self.runtime.clock)
 
     @classmethod
     def after(cls, snapshot: Snapshot, seed: int, keep: float, journal: Journal | None = None) -> Machine:
@@ -161,7 +161,13 @@ def _let_go(state: HostState | None) -> None:
         state._lock = -1
 
 
-def _files_in(folder: Path) -> dict[str, bytes]:
+def _files_in(folder: str) -> dict[str, bytes]:
     """By their paths inside of the folder."""
-    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "lock")
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    found = {}
+    for here, _, names in os.walk(folder):
+        for name in names:
+            if name != "lock":
+                path = f"{here}/{name}"
+                with open(path, "rb", buffering=0) as file:
+                    found[path[len(folder) + 1 :]] = file.readall()
+    return dict(sorted(found.items()))

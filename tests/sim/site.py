@@ -38,6 +38,7 @@ class Site:
         self.going: set[Ref] = set()
         self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
         self.crashed = False
+        self.refused: list[str] = []
 
     # --- a life ---
     def settle(self) -> None:
@@ -167,6 +168,7 @@ class Site:
         plan = engine.plan(command)
         if plan.problems:
             self.machine.journal.note("refused", type(command).__name__, plan.problems[0].text)
+            self.refused.append(f"{type(command).__name__}: {plan.problems[0].text}")
             return None
         self._expect(command, plan)
         try:

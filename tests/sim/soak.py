@@ -6,6 +6,7 @@ Everything is drawn from one seed, which is printed. The figures go between two 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import multiprocessing
 import multiprocessing.pool
@@ -41,42 +42,57 @@ TITLES = {
 
 @dataclass
 class Row:
-    """One line of the table."""
+    """One line of the table. `points` is how many there are, however often each has been tried."""
 
     layouts: set[str] = field(default_factory=set)
-    points: int = 0
+    points: dict[tuple[str, str], int] = field(default_factory=dict)
     states: int = 0
     failures: list[str] = field(default_factory=list)
 
-    def add(self, result: Result) -> None:
+    def add(self, job: Job, result: Result) -> None:
         self.layouts.add(result.layout)
-        self.points += result.points
+        key = job.what, job.layout
+        self.points[key] = max(self.points.get(key, 0), result.points)
         self.states += result.states
         self.failures += result.failures
 
 
 def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
-    """Everything that is to be done, in a random order, so that a run that is cut short has seen some of all."""
+    """Everything that is to be done, in rounds: each sees a share of everything, so that a run that is cut short has
+    seen some of all."""
+    rounds = chosen.rounds
+    everything = [job for turn in range(rounds) for job in _shuffled(_round(turn, rounds, chosen.seeds, seed))]
+    return [job for job in everything if job.kind in chosen.only]
 
-    def job(kind: str, what: str = "", layout: str = "", every: int = 1, bits: int = 20) -> Job:
-        return Job(kind, what, layout, random.Random(f"{seed} {kind} {what} {layout}").getrandbits(bits), every)
+
+def _shuffled(found: list[Job]) -> list[Job]:
+    random.Random(len(found)).shuffle(found)
+    return found
+
+
+def _round(turn: int, rounds: int, seeds: int, seed: int) -> list[Job]:
+    def job(kind: str, what: str, layout: str = "") -> Job:
+        """The remainder of its seed says which share of the moments it has to look at."""
+        drawn = random.Random(f"{seed} {kind} {what} {layout}").getrandbits(40)
+        return Job(kind, what, layout, drawn * rounds + turn, rounds)
 
     pairs = [(name, layout) for name in CASES for layout in LAYOUTS if applies(name, layout)]
-    found = [job("crash", name, layout, chosen.every) for name, layout in pairs]
-    found += [job("failure", name, layout, chosen.nth) for name, layout in pairs]
     layouts = sorted(LAYOUTS)
-    for number, names in enumerate(sequences.sequences()):
-        if number % chosen.sequences == 0:
-            found.append(job("sequence", " ".join(names), layouts[number % len(layouts)]))
-    found += [job("seed", str(number), bits=40) for number in range(chosen.seeds // SEEDS_IN_JOB)]
-    found = [job for job in found if job.kind in chosen.only]
-    random.Random(seed).shuffle(found)
-    return found
+    found = [job(kind, name, layout) for kind in ("crash", "failure") for name, layout in pairs]
+    for number, names in list(enumerate(sequences.sequences()))[turn::rounds]:
+        found.append(job("sequence", " ".join(names), layouts[number % len(layouts)]))
+    return found + [job("seed", str(number)) for number in range(turn, seeds // SEEDS_IN_JOB, rounds)]
 
 
 def applies(name: str, layout: str) -> bool:
     """Whether an operation makes sense on a layout."""
     return layout not in CASES[name].never_on
+
+
+def _collect_seldom() -> None:
+    """What stands now stays, and lives are short: a tenth of the time would go to looking for garbage."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def work(job: Job) -> Result:
@@ -100,20 +116,22 @@ def _work(job: Job) -> Result:
             return sequences.enumerate_sequence(names, job.layout, sequences.base(job.layout, job.seed), job.seed)
         case _:
             result = Result("seeds", "any")
-            for number in range(SEEDS_IN_JOB):
-                outcome = play(job.seed + number)
+            first = job.seed * SEEDS_IN_JOB
+            for number in range(first, first + SEEDS_IN_JOB):
+                outcome = play(number)
                 result.states += 1
                 result.points += outcome.lines
                 if outcome.error is not None:
                     text = f"{type(outcome.error).__name__}: {outcome.error}"
-                    result.failures.append(f"{text}: {replay_command(job.seed + number)}")
+                    result.failures.append(f"{text}: {replay_command(number)}")
             return result
 
 
 def run(chosen: argparse.Namespace, ledger: Ledger) -> None:
     """All jobs that are not in the ledger yet; a line for each failure as it is met."""
     begun = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(chosen.processes, maxtasksperchild=JOBS_OF_PROCESS) as pool:
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(chosen.processes, _collect_seldom, maxtasksperchild=JOBS_OF_PROCESS) as pool:
         todo = list(ledger.left(jobs(chosen, ledger.seed)))
         for job, result in _done(pool, todo, begun + chosen.minutes * 60):
             now = time.monotonic()
@@ -144,7 +162,7 @@ def tabulate(ledger: Ledger) -> dict[str, dict[str, Row]]:
     table: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for job, result in ledger.done.items():
         key = {"seed": "all", "sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
-        table[job.kind].setdefault(key, Row()).add(result)
+        table[job.kind].setdefault(key, Row()).add(job, result)
     return table
 
 
@@ -164,7 +182,7 @@ def report(ledger: Ledger) -> str:
             "|---|---|---|---|---|",
         ]
         for name, row in [*sorted(rows.items()), ("in all", _sum(rows))]:
-            counts = f"{row.points:,} | {row.states:,} | {len(row.failures)}"
+            counts = f"{sum(row.points.values()):,} | {row.states:,} | {len(row.failures)}"
             lines.append(f"| {name} | {len(row.layouts)} | {counts} |")
     return "\n".join(lines)
 
@@ -173,7 +191,7 @@ def _sum(rows: dict[str, Row]) -> Row:
     total = Row()
     for row in rows.values():
         total.layouts |= row.layouts
-        total.points += row.points
+        total.points |= row.points
         total.states += row.states
         total.failures += row.failures
     return total
@@ -193,9 +211,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="where all is drawn from; a new one when left out")
     parser.add_argument("--seeds", type=int, default=10_000, help="random seeds to play")
-    parser.add_argument("--every", type=int, default=1, help="cut at each n-th moment only")
-    parser.add_argument("--nth", type=int, default=1, help="let each n-th operation fail only")
-    parser.add_argument("--sequences", type=int, default=1, help="play each n-th sequence only")
+    parser.add_argument("--rounds", type=int, default=3, help="how many shares everything is done in")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))

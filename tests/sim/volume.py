@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.sim.machine import Machine
 
 GONE = (errno.ESHUTDOWN,)
-STEP = 256 << 10
+STEP = 1 << 20
 
 
 class Batch:
