@@ -32,6 +32,7 @@ from engine.records import (
     Volume,
 )
 from engine.store.rows import persistent
+from engine.unlogged import tell_unlogged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,6 +154,7 @@ class Committer:
                 self.end_task(task, why)
             for volume in renewal.fenced:
                 self._tell_fenced(volume)
+            tell_unlogged(self, maps.unlogged)
             return new
 
     def _tell_fenced(self, volume: Ref) -> None:

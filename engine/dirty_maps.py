@@ -20,6 +20,7 @@ from engine.geometry import DIRTY_PAGE_REGIONS
 from engine.records import DirtyLog, Plex, PlexState, Record, Ref, Task, Volume
 from engine.store.areas import Area
 from engine.store.dirty_pages import DirtyPages, Page, PageOwner, newest_sequences, page_start, read_pages
+from engine.unlogged import has_lost_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -160,6 +161,7 @@ class MapChange:
         self._holding: set[Ref] = set()
         self._made: dict[Ref, DirtyMap] = {}
         self._joined: dict[Ref, DirtyMap] = {}
+        self.unlogged: list[Ref] = []  # volumes that this commit leaves without their log
 
     def __enter__(self) -> MapChange:
         return self
@@ -205,6 +207,8 @@ class MapChange:
     def take_over(self, ref: Ref, config: Config, io: VolumeIo) -> None:
         """The transaction is durable; `io` does not yet run on the table that comes of it."""
         volume = config.volume(ref)
+        if has_lost_log(self._base, config, ref):
+            self.unlogged.append(ref)
         made = self._made.pop(ref, None)
         self._maps.forget(ref)
         self._joined.pop(ref, None)

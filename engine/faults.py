@@ -15,7 +15,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
-from engine.dirty_places import drop_place, is_logged
+from engine.dirty_places import drop_place
 from engine.errors import GroupFrozen
 from engine.heal import Healer, may_be_mended
 from engine.records import Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
@@ -232,14 +232,6 @@ class FaultKeeper:
             if dirty is not None:
                 dirty.fail_waiting(fault.number)
             raise
-        if not is_logged(self._committer.config, volume.ref):
-            self._committer.alert(
-                Severity.WARNING,
-                f"{volume.name} has no dirty region log any more.",
-                about=volume.ref,
-                cause=f"It could not be written: {os.strerror(fault.number)}.",
-                remedy="After a crash its mirrors are copied whole. The log comes back when a disk for it is back.",
-            )
         self._committer.ios[volume.ref].release()
 
     def _differ(self, volume: Volume, fault: Fault, why: str) -> None:

@@ -26,7 +26,7 @@ from engine.records import (
 from engine.units import format_exact, format_size
 from vea_gui import moments
 from vea_gui.attention import trouble_of
-from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text
+from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text, unlogged_text
 from vea_gui.mirror import Mirror
 from vea_gui.remedies import first_words
 from vea_gui.risk import risk_of, summary
@@ -141,7 +141,8 @@ def _reads_from(mirror: Mirror, volume: Volume) -> str:
 def state_tip(mirror: Mirror, record: Record) -> str:
     """The state; of what is in trouble the cause and what to do, too."""
     if tone_of(record) < Tone.WARNING:
-        return status_text(mirror, record)
+        lacks = unlogged_text(mirror, record) if isinstance(record, Volume) else ""
+        return f"{status_text(mirror, record)}\n{lacks}" if lacks else status_text(mirror, record)
     trouble = trouble_of(mirror, record)
     return f"{trouble.what}\n{trouble.help}"
 

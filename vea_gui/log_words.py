@@ -8,13 +8,22 @@ from engine.records import Record, Ref, Volume
 from engine.units import format_exact, format_size
 from vea_gui.mirror import Mirror
 
+NO_ROOM = "no disk has room for its dirty region log; after a crash mirrors are copied whole"
+
+
+def unlogged_text(mirror: Mirror, volume: Volume) -> str:
+    """That a mirrored volume is without the log that it should have; empty when all is well."""
+    log = volume.dirty_log
+    lacks = log is not None and not log.places and volume.size and len(mirror.config.plexes_of(volume.ref)) > 1
+    return f"{NO_ROOM[0].upper()}{NO_ROOM[1:]}." if lacks else ""
+
 
 def log_text(mirror: Mirror, volume: Volume) -> str:
     """Which log a volume has, and on which disks."""
     config = mirror.config
     if volume.dirty_log is not None:
         disks = _names(mirror, (place.disk for place in volume.dirty_log.places))
-        return f"Dirty region log on {disks}" if disks else "No copy is left: after a crash mirrors are copied whole"
+        return f"Dirty region log on {disks}" if disks else f"None: {NO_ROOM}"
     pieces = (piece for log in config.logs_of(volume.ref) for piece in config.subdisks_of(log.ref))
     disks = _names(mirror, (piece.disk for piece in pieces))
     return f"RAID-5 log on {disks}" if disks else "No log"

@@ -8,6 +8,7 @@ from engine.commands import MAX_SIZE, GrowVolume, ShrinkVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_moved_together
+from engine.planners.logs import log_places
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
 from engine.records import Ref, TaskParams, TaskType, Volume
@@ -34,6 +35,8 @@ def grow(config: Config, command: GrowVolume, ids: Ids) -> Plan:
     warn_failing(draft, command.disks)
     warn_moved_together(draft, [volume])
     _warn_connected(draft, volume)
+    if volume.dirty_log is not None and volume.dirty_log.places:
+        log_places(draft, volume.ref, size)
     total = draft.allocated() + sum(tail.length for tail in hidden_tails(config, volume.ref))
     title = f"Expand Volume {volume.name} to {format_size(size)}"
     draft.allocation_steps(f"{volume.name} stays online")

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from engine import rules
 from engine.allocate import Space, log_disks, log_length, place_log, usable_disks
+from engine.allocate.dirty import dirty_log
 from engine.commands import AddLog, CreateVolume, LogType, RemoveLog
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.sizes import named_disks, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import DirtyLog, Plex, PlexLayout, PlexState, Volume, VolumeLayout
-from engine.rules import counted
+from engine.records import DirtyLog, Disk, Plex, PlexLayout, PlexState, Ref, Volume, VolumeLayout
+from engine.rules import counted, listed
 from engine.units import format_size
 
 
@@ -101,6 +102,22 @@ def wanted_log(command: CreateVolume) -> DirtyLog | None:
     return None if command.raid5 or command.mirrors < 2 or command.log is LogType.NONE else DirtyLog(0)
 
 
+def log_places(draft: Draft, ref: Ref, size: int) -> list[Disk]:
+    """The disks that the dirty region log of a mirrored volume of `size` bytes will lie on, by what the draft says; the
+    commit itself takes the pages. Without any the operator is warned."""
+    volume = draft.config.volume(ref)
+    if volume.dirty_log is None or len(draft.config.plexes_of(ref)) < 2:
+        return []
+    places = dirty_log(draft.config, replace(volume, size=size), draft.base).places
+    disks = [draft.config.disk(place.disk) for place in places]
+    if not disks:
+        draft.warn(
+            f"{volume.name} will have no dirty region log: its disks have no room for one more. "
+            "After a crash its mirrors are copied whole."
+        )
+    return disks
+
+
 def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
     """The commit itself finds the places: on two disks of the volume."""
     volume = config.volume(command.volume)
@@ -115,7 +132,13 @@ def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, volume.group)
     draft.put(replace(volume, dirty_log=DirtyLog(0)))
-    draft.step("Write an empty log to the private regions of two disks", "writes wait for an instant")
+    disks = log_places(draft, volume.ref, volume.size)
+    if not disks:
+        text = f"No disk of {volume.name} has room for a dirty region log."
+        help_ = "Remove the log of another volume there, or move a mirror to another disk."
+        return refused(title, Problem(text, help_, volume.ref, "log"))
+    names = listed([disk.name for disk in disks])
+    draft.step(f"Write an empty log to the private regions of {names}", "writes wait for an instant")
     return draft.plan(
         title,
         undo=RemoveLog(volume=volume.ref),

@@ -10,6 +10,7 @@ from engine.commands import AddMirrors, BreakMirror, RemoveMirrors, SetVolumeUsa
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_made_together
+from engine.planners.logs import log_places
 from engine.planners.names import next_volume_name, renamed
 from engine.planners.sizes import named_disks, no_space, too_few_disks, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -35,6 +36,7 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
     params = draft.add_plexes(volume, _template(model, shape), placed)
     if len(config.plexes_of(volume.ref)) < 2:
         draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
+        log_places(draft, volume.ref, volume.size)
     warn_failing(draft, command.disks)
     warn_made_together(draft, volume, wish)
     total = volume.size * command.count

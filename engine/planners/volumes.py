@@ -18,12 +18,11 @@ from engine.allocate import (
     wants_log,
     without,
 )
-from engine.allocate.dirty import dirty_log
 from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_made_together
-from engine.planners.logs import log_template, no_room_for_log, wanted_log
+from engine.planners.logs import log_places, log_template, no_room_for_log, wanted_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
@@ -85,10 +84,9 @@ def _log_step(draft: Draft, volume: Volume, size: int) -> None:
             f"Keep the RAID-5 log of {format_size(log_length(size))} on {listed(names)}", "closes the write hole"
         )
     elif volume.dirty_log is not None:
-        places = dirty_log(draft.config, replace(volume, size=size), draft.base).places
-        on = listed([draft.config.disk(place.disk).name for place in places]) if places else ""
-        text = f"Keep the dirty region log in the private regions of {on}"
-        if on:
+        disks = log_places(draft, volume.ref, size)
+        if disks:
+            text = f"Keep the dirty region log in the private regions of {listed([disk.name for disk in disks])}"
             draft.step(text, "after a crash only changed regions are copied")
 
 

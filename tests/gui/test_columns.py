@@ -7,15 +7,17 @@ import io
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from engine.config import Config
-from engine.records import Disk, Kind, PlexState, Record
+from engine.records import DirtyLog, Disk, Kind, PlexState, Record, Volume, VolumeLayout
 from tests.gui import sample_lab
 from tests.gui.random_lab import RandomLab
 from tests.gui.sample_lab import HOST, ref
 from tests.gui.test_actions import more_records
 from vea_gui import columns
 from vea_gui.mirror import Mirror
+from vea_gui.words import Tone, tone_of
 
 UGLY = re.compile(r"None|0x|Traceback|<|\b[0-9a-f]{12,}\b|\d{13,}")
 
@@ -105,3 +107,15 @@ def test_disks_of_no_group_say_so_instead_of_a_size(mirror: Mirror) -> None:
         words = texts["free"](mirror, disk)
         assert (disk.group is None) == (words in {"not in a group", "not initialized"})
         assert (disk.group is None) == (bars["used"](mirror, disk) is None)
+
+
+def test_the_state_of_a_mirror_that_lacks_its_log_says_so(mirror: Mirror) -> None:
+    volumes = mirror.config.all(Kind.VOLUME, Volume)
+    healthy = next(each for each in volumes if each.layout is VolumeLayout.MIRROR and tone_of(each) < Tone.WARNING)
+    status = next(each for each in columns.VOLUME if each.id == "status")
+    assert status.tip is not None
+    assert "log" not in status.tip(mirror, replace(healthy, dirty_log=None))
+    told = status.tip(mirror, replace(healthy, dirty_log=DirtyLog(1 << 20)))
+    assert told.splitlines()[1:] == [
+        "No disk has room for its dirty region log; after a crash mirrors are copied whole."
+    ]
