@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import vxassist, vxdg, vxdisk, vxplex, vxprint, vxsd, vxstat, vxtask, vxvol
+from engine.cli import vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxstat, vxtask, vxtune, vxvol
 from engine.cli.forms import Tool
 from engine.units import MIB
 from tests.engine.cli_lab import Line
@@ -92,6 +92,17 @@ BAD: list[tuple[list[str], int, str]] = [
     (["vxsd", "mv", "Harddisk0-01", "Harddisk1:0"], 1, "."),
     (["vxsd", "mv", "Harddisk0-01", "Harddisk1:900t"], 1, "."),
     (["vxstat", "-i", "0"], 2, "-i takes a whole number"),
+    (["vxtune", "set"], 2, "Say what to set"),
+    (["vxtune", "set", "hotrelocation=sometimes"], 2, "automatic, manual"),
+    (["vxtune", "set", "backupskept=many"], 2, "is not a number"),
+    (["vxtune", "set", "backupskept=0"], 1, "Give 1 to 1000"),
+    (["vxtune", "throttle", "naps", "iodelay=5"], 2, "TYPE is all or one of"),
+    (["vxtune", "throttle", "resync"], 2, "Say how long"),
+    (["vxnotify", "mail", "loud", "a@example.org"], 2, "SEVERITY is one of"),
+    (["vxnotify", "mail", "error", "nobody"], 1, "no mail address"),
+    (["vxnotify", "run", "error", "page"], 1, "whole path"),
+    (["vxnotify", "rm", "1"], 1, "There is no rule 1"),
+    (["vxnotify", "test", "x"], 2, "no number of a rule"),
     # wrong usage
     (["vxassist"], 2, "needs to know what to do"),
     (["vxassist", "mak", "v", "1m"], 2, "doesn't know mak. It knows: make"),
@@ -202,7 +213,8 @@ def test_a_lun_with_foreign_data_is_refused_unless_forced(line: Line, tmp_path: 
     assert line(f"vxdisk rm {disk['name']}").status == 0
 
 
-TOOLS = [each.TOOL for each in (vxassist, vxdg, vxdisk, vxplex, vxprint, vxsd, vxstat, vxtask, vxvol)]
+PROGRAMS = (vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxstat, vxtask, vxtune, vxvol)
+TOOLS = [each.TOOL for each in PROGRAMS]
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
