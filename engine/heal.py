@@ -17,7 +17,7 @@ from engine.dataplane.request import Op, Request
 from engine.dataplane.table import REGION
 from engine.errors import DeviceError, EngineError
 from engine.heal_columns import mend_column
-from engine.records import PieceState, Plex, Ref, Remedy, Severity, Subdisk, Volume
+from engine.records import PieceState, Plex, PlexLayout, Ref, Remedy, Severity, Subdisk, Volume
 from engine.states import COMPLETE
 from engine.store.uncached import read_strictly
 from engine.units import MIB, align_down, align_up
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.commit import Committer
-    from engine.config import Edit
+    from engine.config import Config, Edit
     from engine.dataplane.gate import Slot
     from engine.dataplane.table import PlexMap, Segment, Table
     from engine.dataplane.volume_io import VolumeIo
@@ -108,8 +108,10 @@ class Healer:
                 if plex.state in COMPLETE and any(sd.disk == disk for sd in config.subdisks_of(plex.ref))
             ]
             size = min(length, volume.size - offset)
+            parts = [part for plex in plexes for part in _parts_on(config, plex, disk)]
         faults = [
-            Fault(volume.name, FaultKind.LEG, Op.READ, lun.device, plex, None, number, offset, size) for plex in plexes
+            Fault(volume.name, FaultKind.LEG, Op.READ, lun.device, plex, piece, number, offset, size)
+            for plex, piece in parts
         ]
         return bool(faults) and size > 0 and all(may_be_mended(one) and self._is_mended(ref, one) for one in faults)
 
@@ -312,6 +314,15 @@ class _Marked:
     def wait(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._ended)
+
+
+def _parts_on(config: Config, plex: Ref, disk: Ref) -> list[tuple[Ref, Ref | None]]:
+    """What is mended of a plex when a disk can't be read: each of its columns there by itself, a mirror as a whole."""
+    if config.plex(plex).layout is not PlexLayout.RAID5:
+        return [(plex, None)]
+    pieces = [sd for sd in config.subdisks_of(plex) if sd.disk == disk and sd.replaces is None]
+    columns = {piece.column: piece.ref for piece in pieces if piece.state is PieceState.GOOD}
+    return [(plex, ref) for ref in columns.values()]
 
 
 def _maps(segment: Segment, fault: Fault) -> tuple[PlexMap, list[PlexMap]]:

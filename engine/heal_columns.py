@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.dataplane.fault import LEG_ERRORS, errno_of
-from engine.dataplane.raid5_rows import LegError, Lost, map_of, reconstruct
+from engine.dataplane.raid5_rows import LegError, Lost, combine, map_of, reconstruct
 from engine.errors import EngineError
 from engine.store.uncached import read_strictly
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from engine.dataplane.fault import Fault
     from engine.dataplane.gate import Slot
-    from engine.dataplane.raid5_map import Target
+    from engine.dataplane.raid5_map import Raid5Map, Target
+    from engine.dataplane.raid5_rows import RowTrust
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
 
@@ -50,12 +51,22 @@ def _mend_unit(io: VolumeIo, table: Table, row: int, column: int) -> int:
     for low, count in _bad(target, start, unit):
         data = memoryview(bytearray(count))
         try:
-            reconstruct(raid5.trust, parity, row, column, low, data)
+            _combine(raid5.trust, parity, row, column, low, data)
         except (LegError, Lost) as error:
             raise EngineError("The other columns do not tell what stood there.") from error
         _rewrite(io, target, start + low, data)
         places += 1
     return places
+
+
+def _combine(trust: RowTrust, parity: Raid5Map, row: int, column: int, low: int, into: memoryview) -> None:
+    """What the others say of a unit. Parity follows from the data also where nobody knows whether it was right."""
+    if column != parity.geometry.parity(row):
+        reconstruct(trust, parity, row, column, low, into)
+    elif trust.out(parity, row) - {column}:
+        raise Lost
+    else:
+        combine(parity, row, (other for other in range(parity.geometry.columns) if other != column), low, into)
 
 
 def _bad(target: Target, start: int, unit: int) -> Iterator[tuple[int, int]]:

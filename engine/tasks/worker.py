@@ -177,8 +177,9 @@ class Worker:
                 self._told(failure)
 
     def _is_mended(self, step: Bulk, failure: StepFailed) -> bool:
-        """Outside of the gate, too: whether a place that could not be read has been written again from a mirror."""
-        if failure.writing or failure.disk is None or not isinstance(step, CopyPlex | Compare | CopySubdisk):
+        """Outside of the gate, too: whether a place that could not be read has been written again from a mirror, or
+        from the other columns."""
+        if failure.writing or failure.disk is None or not isinstance(step, CopyPlex | Compare | CopySubdisk | Parity):
             return False
         offset, length = step.offset, step.length
         if isinstance(step, CopySubdisk):

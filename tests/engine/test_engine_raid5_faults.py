@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import AddLog, LogType, ReactivateDisk, Rescan, ResyncVolume, StartVolumes, VerifyVolume
+from engine.commands import (
+    AddLog,
+    EvacuateDisk,
+    LogType,
+    ReactivateDisk,
+    Rescan,
+    ResyncVolume,
+    StartVolumes,
+    VerifyVolume,
+)
 from engine.errors import CommandRejected
 from engine.records import Alert, Disk, Kind, PieceState, PlexState, TaskState, VolumeStatus
 from engine.units import KIB, MIB
@@ -104,6 +113,54 @@ def test_a_place_that_can_not_be_read_is_written_again_from_the_other_columns(la
     assert lab.config.disk(piece.disk).errors > 0
     assert not lab.config.disk(piece.disk).failing
     assert "was mended" in alerts(lab)
+    assert lab.flush() == 0
+    assert parity_is_right(lab)
+
+
+@pytest.mark.parametrize("column", [3, 0], ids=["parity", "data"])
+@pytest.mark.parametrize("command", [VerifyVolume, ResyncVolume])
+def test_a_task_that_meets_a_unit_that_can_not_be_read_mends_it_and_goes_on(
+    lab: EngineLab, command: type[VerifyVolume | ResyncVolume], column: int
+) -> None:
+    model = made(lab)
+    assert lab.flush() == 0
+    piece = pieces(lab)[column]  # the last column holds the parity of the first row
+    lab.lun(piece.disk).spoil(piece.disk_offset + 4 * KIB, 8 * KIB)
+    lab.do(command(volume=lab.volume().ref))
+    assert states(lab) == [PieceState.GOOD] * 4
+    assert not lab.lun(piece.disk).spoilt
+    assert lab.config.disk(piece.disk).errors == 1
+    assert "was mended" in alerts(lab)
+    assert parity_is_right(lab)
+    assert lab.read(0, len(model)) == model
+
+
+def test_parity_that_nobody_knows_is_made_from_the_data_and_never_the_data_from_it(lab: EngineLab) -> None:
+    model = made(lab)
+    assert lab.flush() == 0
+    lab.engine.committer.ios[lab.volume().ref].raid5.trust.parity_known_to = 0  # type: ignore[union-attr]
+    parity, data = pieces(lab)[3], pieces(lab)[0]
+    lab.lun(parity.disk).spoil(parity.disk_offset, 4 * KIB)
+    lab.do(ResyncVolume(volume=lab.volume().ref))
+    assert not lab.lun(parity.disk).spoilt
+    assert parity_is_right(lab)
+    assert lab.read(0, len(model)) == model
+    lab.lun(data.disk).spoil(data.disk_offset, 4 * KIB)
+    task = lab.engine.submit(ResyncVolume(volume=lab.volume().ref))
+    assert lab.engine.wait(task, 30)
+    assert lab.config.task(task).state is TaskState.FAILED
+    assert lab.lun(data.disk).spoilt, "nothing was written there"
+
+
+def test_a_column_that_moves_is_read_from_the_others_where_it_must_be_and_mended(lab: EngineLab) -> None:
+    model = made(lab)
+    piece = pieces(lab)[1]
+    lab.lun(piece.disk).spoil(piece.disk_offset + 64 * KIB, 4 * KIB)
+    lab.do(EvacuateDisk(disk=piece.disk))
+    assert pieces(lab)[1].disk != piece.disk
+    assert not lab.config.disk(piece.disk).failing
+    assert lab.config.disk(piece.disk).errors == 1
+    assert lab.read(0, len(model)) == model
     assert lab.flush() == 0
     assert parity_is_right(lab)
 
