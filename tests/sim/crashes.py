@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.sim import cases
 from tests.sim.acts import write_some
+from tests.sim.folder import FolderImage
 from tests.sim.journal import Silence
 from tests.sim.machine import Machine, Snapshot
 from tests.sim.site import Site
@@ -36,6 +37,8 @@ class Moment:
     coming: dict[str, VolumeOracle]
     going: frozenset[Ref]
     sizes: dict[str, set[int]]
+    number: int = 0
+    host: str = ""
 
 
 @dataclass
@@ -56,7 +59,8 @@ def moment(site: Site, what: str) -> Moment:
     volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
     coming = {name: oracle.copy() for name, oracle in site.coming.items()}
     sizes = {name: set(known) for name, known in site.sizes.items()}
-    return Moment(what, site.machine.snapshot(), volumes, coming, frozenset(site.going), sizes)
+    known = site.number, site.machine.host
+    return Moment(what, site.machine.snapshot(), volumes, coming, frozenset(site.going), sizes, *known)
 
 
 def site_after(found: Moment, seed: int, keep: float) -> Site:
@@ -66,6 +70,7 @@ def site_after(found: Moment, seed: int, keep: float) -> Site:
         known = site.volumes[ref] = SimVolume(ref)
         known.oracle, known.sizes = oracle.copy(), set(sizes)
     site.coming = {name: oracle.copy() for name, oracle in found.coming.items()}
+    site.number, site.machine.host = found.number, found.host
     site.going, site.sizes = set(found.going), copy.deepcopy(found.sizes)
     return site
 
@@ -76,6 +81,7 @@ def begun(layout: str, ready: Callable[[Site], None], seed: int) -> Moment:
     site.machine.add_luns(LUNS, LUN_SIZE)
 
     def main() -> None:
+        site.check_host()
         cases.set_up(site, layout)
         ready(site)
         for known in site.volumes.values():
@@ -92,7 +98,8 @@ def _after_life(site: Site) -> Moment:
     machine = site.machine
     luns = {path: media.image() for path, media in machine.media.items()}
     volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
-    return Moment("begun", Snapshot(luns, dict(machine.files), machine.clock), volumes, {}, frozenset(), {})
+    disks = Snapshot(luns, FolderImage.of(machine.files), machine.clock)
+    return Moment("begun", disks, volumes, {}, frozenset(), {}, site.number, machine.host)
 
 
 def record(case: cases.Case, start: Moment, seed: int) -> list[Moment]:

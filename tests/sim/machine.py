@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +12,7 @@ from engine.engine import Engine
 from engine.errors import DeviceError
 from engine.host_state import HostState
 from engine.units import MIB
+from tests.sim.folder import Files, FolderImage, HostFolder
 from tests.sim.journal import Journal
 from tests.sim.lun import SimLun, Troubles
 from tests.sim.media import Image, Media, settle
@@ -23,10 +20,10 @@ from tests.sim.patches import Now
 from tests.sim.runtime import SimRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
 LUN_SIZE = 48 * MIB
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Snapshot:
     """All LUNs and the host's own files at one instant, power still on."""
 
     luns: dict[str, Image]
-    files: dict[str, bytes]
+    files: FolderImage
     clock: float
 
 
@@ -58,13 +55,14 @@ class Machine:
         self.media: dict[str, Media] = {}
         self.troubles: dict[str, Troubles] = {}
         self.enclosures: dict[str, str] = {}
-        self.files: dict[str, bytes] = {}
+        self.files: Files = {}
+        self.host = ""  # its id, once it has one
         self.clock = 1000.0
         self.eager = 0.1
         self.engine: Engine
         self.runtime: SimRuntime
         self.state: HostState | None = None
-        self._folder = Path(".")
+        self.folder: HostFolder
 
     def add_luns(self, count: int = 6, size: int = LUN_SIZE, enclosures: int = 2) -> None:
         """New LUNs, dealt out to enclosures in turn."""
@@ -80,13 +78,15 @@ class Machine:
         False when the power went off before that, by `cut` or by `moment`; the LUNs are as they were then.
         """
         self.runtime = Now.runtime = SimRuntime(self.dice.getrandbits(48), eager=self.eager, clock=self.clock)
-        with self._host_folder() as folder:
-            try:
-                self.runtime.run(lambda: self._whole(folder, main))
-            finally:
-                _let_go(self.state)
-                self.files = _files_in(str(folder))
-                self.clock = self.runtime.clock + 1.0
+        self.folder = Now.folder = HostFolder(self.files, self._tell_of_host)
+        try:
+            self.runtime.run(lambda: self._whole(self.folder.path, main))
+        finally:
+            _let_go(self.state)
+            image = self.folder.image()
+            self.files = image.after_cut(self.dice, self.dice.random()) if self.runtime.halted else image.files()
+            self.clock = self.runtime.clock + 1.0
+            self.folder.remove()
         return not self.runtime.halted
 
     def _whole(self, folder: Path, main: Callable[[], None]) -> None:
@@ -104,6 +104,10 @@ class Machine:
         media, troubles = self.media[path], self.troubles[path]
         told = (self._tell, self._strike)
         return SimLun(path, media, troubles, self.runtime, self.dice, self.journal, *told)
+
+    def _tell_of_host(self, what: str) -> None:
+        self.runtime.point()
+        self.moment("host", what)
 
     def _tell(self, lun: str, what: str) -> None:
         self.moment(lun, what)
@@ -126,7 +130,7 @@ class Machine:
     def snapshot(self) -> Snapshot:
         """Everything that outlives the engine, now."""
         luns = {path: media.image() for path, media in self.media.items()}
-        return Snapshot(luns, _files_in(str(self._folder)), self.runtime.clock)
+        return Snapshot(luns, self.folder.image(), self.runtime.clock)
 
     @classmethod
     def after(cls, snapshot: Snapshot, seed: int, keep: float, journal: Journal | None = None) -> Machine:
@@ -137,21 +141,8 @@ class Machine:
             machine.media[path] = Media(image.size, pages, dict(pages), [], set(image.bad))
             machine.troubles[path] = Troubles()
             machine.enclosures[path] = f"array{number % 2}"
-        machine.files, machine.clock = dict(snapshot.files), snapshot.clock + 1.0
+        machine.files, machine.clock = snapshot.files.after_cut(machine.dice, keep), snapshot.clock + 1.0
         return machine
-
-    @contextlib.contextmanager
-    def _host_folder(self) -> Iterator[Path]:
-        """The host's state folder: in memory, where bringing a file to stable storage takes no time."""
-        folder = tempfile.mkdtemp(prefix="vea-sim-", dir=_MEMORY if _MEMORY.is_dir() else None)
-        self._folder = Path(folder)
-        for name, content in self.files.items():
-            (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (self._folder / name).write_bytes(content)
-        try:
-            yield self._folder
-        finally:
-            shutil.rmtree(folder)
 
 
 def _let_go(state: HostState | None) -> None:
@@ -159,15 +150,3 @@ def _let_go(state: HostState | None) -> None:
     if state is not None and state._lock >= 0:
         os.close(state._lock)
         state._lock = -1
-
-
-def _files_in(folder: str) -> dict[str, bytes]:
-    """By their paths inside of the folder."""
-    found = {}
-    for here, _, names in os.walk(folder):
-        for name in names:
-            if name != "lock":
-                path = f"{here}/{name}"
-                with open(path, "rb", buffering=0) as file:
-                    found[path[len(folder) + 1 :]] = file.readall()
-    return dict(sorted(found.items()))

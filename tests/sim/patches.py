@@ -3,6 +3,7 @@ plane, locks of LUNs, and who uses one."""
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.dataplane.table import Table
+    from tests.sim.folder import HostFolder
     from tests.sim.lun import SimLun
     from tests.sim.runtime import SimRuntime
 
 
 class Now:
-    """The runtime of the life that is being lived."""
+    """The runtime and the host's folder of the life that is being lived."""
 
     runtime: SimRuntime
+    folder: HostFolder
 
 
 class SimSlot(engine.dataplane.gate.Slot):
@@ -88,12 +91,26 @@ def _volume_io_init(self: Any, *args: Any, **kwargs: Any) -> None:
     self.written = Written(self.written)
 
 
+_replace = os.replace
+
+
+def _sim_fsync(descriptor: int) -> None:
+    Now.folder.synced(descriptor)
+
+
+def _sim_replace(*args: Any, **kwargs: Any) -> None:
+    _replace(*args, **kwargs)
+    Now.folder.renamed()
+
+
 PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (engine.dataplane.gate, "Slot", SimSlot),
     (engine.dataplane.volume_io.VolumeIo, "__init__", _volume_io_init),
     (engine.dataplane.dirty_map.DirtyMap, "__init__", _dirty_map_init),
     (engine.luns, "DeviceLock", SimLunLock),
     (engine.luns, "_same", lambda lun, device: lun.path == device.path),
+    (os, "fsync", _sim_fsync),
+    (os, "replace", _sim_replace),
     (engine.claims, "user_of", lambda path, descriptor=-1: ""),
 )
 

@@ -39,6 +39,7 @@ class Site:
         self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
         self.crashed = False
         self.refused: list[str] = []
+        self.number = 0  # the highest that a task has had
 
     # --- a life ---
     def settle(self) -> None:
@@ -58,6 +59,7 @@ class Site:
 
     def arrive(self) -> None:
         """After a start: the group is here, nothing is lost, nothing is garbage."""
+        self.check_host()
         if self.group.state is not GroupState.IMPORTED:
             self.submit(ImportGroup(group=self.group.ref))
             assert self.group.state is GroupState.IMPORTED, "the group cannot be imported"
@@ -110,6 +112,17 @@ class Site:
         found = self.config.find(Kind.GROUP, "dg")
         assert isinstance(found, Group), "the group is gone"
         return found
+
+    def check_host(self) -> None:
+        """The host remembers who it is, and which numbers it has given away."""
+        host, state = self.machine.host, self.machine.state
+        assert state is not None
+        assert host in ("", state.host_id), "the host is another one"
+        self.machine.host = state.host_id
+        with self.machine.engine.committer.lock:
+            number = state.number()
+        assert number > self.number, f"the number {number} is given away for the second time"
+        self.number = number
 
     def check_volumes(self, *, after_crash: bool = False) -> None:
         for volume in self.volumes.values():
@@ -176,6 +189,7 @@ class Site:
         except (CommandRejected, GroupFrozen, EngineError) as error:
             self.machine.journal.note("failed", type(command).__name__, error)
             return None
+        self.number = max(self.number, int(task.id))
         self.machine.journal.note(f"{self.machine.runtime.clock:.6f}", "submitted", type(command).__name__, task.id)
         return task
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -13,6 +15,7 @@ import engine.dataplane.gate
 import engine.dataplane.raid5_log
 import engine.dataplane.volume_io
 import engine.groups
+import engine.host_state
 import engine.tasks.ledger
 from tests.sim.world import Mix, play
 
@@ -54,6 +57,23 @@ def flush_soon(self: Any, sink: Any) -> None:
     sink.finish(mock.Mock(), 0)
 
 
+_write = engine.host_state.HostState._write
+
+
+def no_names_kept(self: Any, next_number: int) -> None:
+    """A file that takes another's name without its folder being told to keep that."""
+    fsync = os.fsync
+    with mock.patch.object(os, "fsync", lambda fd: None if stat.S_ISDIR(os.fstat(fd).st_mode) else fsync(fd)):
+        _write(self, next_number)
+
+
+def no_bytes_kept(self: Any, next_number: int) -> None:
+    """A file that takes another's name before its bytes are kept."""
+    fsync = os.fsync
+    with mock.patch.object(os, "fsync", lambda fd: fsync(fd) if stat.S_ISDIR(os.fstat(fd).st_mode) else None):
+        _write(self, next_number)
+
+
 def nothing(*args: Any, **kwargs: Any) -> None:
     """What should be done is not."""
 
@@ -75,6 +95,8 @@ PLANTED: dict[str, tuple[object, str, object, Mix]] = {
         nothing,
         focus(slow=300.0, commands=8, eager=0.5, crash=False, verbs=("add_mirror", "move", "remove_mirror")),
     ),
+    "the host's file has its name before its bytes": (engine.host_state.HostState, "_write", no_bytes_kept, focus()),
+    "the host's file may lose its name": (engine.host_state.HostState, "_write", no_names_kept, focus(commands=8)),
     "the log of RAID-5 is not durable": (
         engine.dataplane.raid5_log.Raid5Log,
         "_write",
