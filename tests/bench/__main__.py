@@ -19,6 +19,7 @@ STAGES: tuple[tuple[list[str], Stage], ...] = (
     (traffic.ROWS, traffic.traffic),
     (dirty.ROWS, dirty.dirty),
     (raid5.ROWS, raid5.raid5),
+    (raid5.REBUILD, raid5.rebuild),
     (copies.ROWS, copies.copies),
     (console.BESIDE, console.beside),
     (console.WINDOWS, console.windows),

@@ -47,6 +47,7 @@ def dirty(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
 
 def recovery(product: Product, size: int) -> float:
     """MiB that are copied after a kill -9: of a clean mirror that was then written in some places."""
+    spots(product.uri("logged"), size, SPOTS)
     product.settle("logged")
     spots(product.uri("logged"), size, SPOTS)
     product.crash()

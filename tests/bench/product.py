@@ -65,9 +65,16 @@ class Product:
         self._begin()
 
     def settle(self, name: str) -> None:
-        """Wait until no region of a volume is dirty."""
+        """Wait until no region of a volume is dirty that was written just now: what is told of that comes later."""
+        for dirty in (True, False):
+            self._wait_for_dirty(name, dirty)
+
+    def _wait_for_dirty(self, name: str, dirty: bool) -> None:
+        def holds(record: AnyRecord) -> bool:
+            return isinstance(record, Volume) and record.name == name and bool(record.dirty_bytes) is dirty
+
         with _Watch(self.api) as watch:
-            watch.wait(lambda record: isinstance(record, Volume) and record.name == name and not record.dirty_bytes)
+            watch.wait(holds)
 
     def recovered(self, name: str) -> Task:
         """The resynchronization of a volume after a crash, once it has ended."""
@@ -76,6 +83,27 @@ class Product:
             found = watch.wait(lambda record: isinstance(record, Task) and record.object == volume and _is_copy(record))
         assert isinstance(found, Task)
         return found
+
+    @contextmanager
+    def rebuilds(self, name: str) -> Iterator[Callable[[], Task]]:
+        """What it gives waits for the end of the first rebuild of a volume that begins from now on."""
+        volume = self.volume(name).ref
+        before = {record.ref for record in self.records()}
+
+        def ended(record: AnyRecord) -> bool:
+            if not isinstance(record, Task) or record.ref in before or record.type is not TaskType.REBUILD:
+                return False
+            return record.object == volume and record.ended
+
+        def wait() -> Task:
+            found = watch.wait(ended)
+            assert isinstance(found, Task)
+            if found.state is not TaskState.COMPLETED:
+                raise RuntimeError(f"{found.name} {found.state}: {found.result}")
+            return found
+
+        with _Watch(self.api) as watch:
+            yield wait
 
     def records(self) -> tuple[AnyRecord, ...]:
         """Everything there is now."""
