@@ -37,7 +37,13 @@ LAYOUT_WORDS: dict[VolumeLayout, str] = {
 }
 
 
-USAGE_WORDS = {DiskUsage.NORMAL: "", DiskUsage.SPARE: "spare", DiskUsage.RESERVED: "reserved"}
+USAGE_WORDS = {
+    DiskUsage.NORMAL: "",
+    DiskUsage.SPARE: "spare",
+    DiskUsage.RESERVED: "reserved",
+    DiskUsage.PREFERRED: "preferred",
+    DiskUsage.NO_HOT_USE: "no hot use",
+}
 PLEX_MARKS = {
     PlexState.STALE: Tone.WARNING,
     PlexState.IOFAIL: Tone.ERROR,

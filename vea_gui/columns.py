@@ -164,7 +164,13 @@ VOLUME = (
 )
 
 # --- disks ---
-USAGES = {DiskUsage.NORMAL: "Normal", DiskUsage.SPARE: "Spare", DiskUsage.RESERVED: "Reserved for manual use"}
+USAGES = {
+    DiskUsage.NORMAL: "Normal",
+    DiskUsage.SPARE: "Spare",
+    DiskUsage.RESERVED: "Reserved for manual use",
+    DiskUsage.PREFERRED: "Preferred as hot-relocation target",
+    DiskUsage.NO_HOT_USE: "Not a hot-relocation target",
+}
 
 
 def _disk_status(mirror: Mirror, disk: Disk) -> str:

@@ -13,8 +13,8 @@ from engine.records import Disk, DiskUsage, Ref, Subdisk
 def place_lost(config: Config, subdisk: Subdisk, named: Sequence[Ref] = ()) -> tuple[Piece, ...] | None:
     """New places for a whole subdisk, none beside another mirror or column of its volume; None when there are none.
 
-    On `named` disks only when there are any. Else on spares; when these are short, on spares and disks of normal usage
-    together. Reserved and failing disks give nothing by themselves.
+    On `named` disks only when there are any. Else on spares; when these are short, on spares and preferred disks
+    together, then on disks of normal usage as well. Other disks, and failing ones, give nothing by themselves.
     """
     found = None
     for pool in relocation_pools(config, config.volume_of(subdisk).group, named):
@@ -27,5 +27,7 @@ def relocation_pools(config: Config, group: Ref, named: Sequence[Ref] = ()) -> l
     if named:
         return [usable_disks(config, group, named)]
     sound = [disk for disk in config.disks_of(group) if disk.present and not disk.failing]
-    spares = [disk for disk in sound if disk.usage is DiskUsage.SPARE]
-    return [spares, spares + [disk for disk in sound if disk.usage is DiskUsage.NORMAL]]
+    pools: list[list[Disk]] = []
+    for usage in (DiskUsage.SPARE, DiskUsage.PREFERRED, DiskUsage.NORMAL):
+        pools.append([*(pools[-1] if pools else []), *(disk for disk in sound if disk.usage is usage)])
+    return pools

@@ -10,6 +10,9 @@ from engine.config import Config, Extent
 from engine.records import Disk, DiskUsage, Ref
 from engine.units import ALLOCATION_UNIT, align_down, align_up
 
+ORDINARY = frozenset({DiskUsage.NORMAL, DiskUsage.PREFERRED, DiskUsage.NO_HOT_USE})
+"""Disks of these usages give space to volumes by themselves."""
+
 
 class Piece(NamedTuple):
     """A range of a disk that is handed out; bytes from the start of the LUN."""
@@ -20,11 +23,11 @@ class Piece(NamedTuple):
 
 
 def usable_disks(config: Config, group: Ref, named: Sequence[Ref] = ()) -> list[Disk]:
-    """The disks that may give space, by name: the named ones, or all sound ones of normal usage when none is named."""
+    """The disks that may give space, by name: the named ones; without any all sound ones of ordinary usage."""
     disks = [disk for disk in config.disks_of(group) if disk.present]
     if named:
         return [disk for disk in disks if disk.ref in set(named)]
-    return [disk for disk in disks if disk.usage is DiskUsage.NORMAL and not disk.failing]
+    return [disk for disk in disks if disk.usage in ORDINARY and not disk.failing]
 
 
 class Space:

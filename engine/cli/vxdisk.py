@@ -128,9 +128,9 @@ TOOL = Tool(
         Form("rm DISK...", "Forget LUNs that belong to no group; nothing on them changes.", _rm),
         Form(
             "set DISK...",
-            "Say what automatic allocation may do with a disk.",
+            "Say what automatic allocation and hot relocation may do with a disk.",
             _set,
-            settings={"usage": "normal|spare|reserved"},
+            settings={"usage": "normal|spare|reserved|preferred|nohotuse"},
             examples=("vxdisk set Harddisk7 usage=reserved",),
         ),
         Form(

@@ -8,11 +8,13 @@ from engine.records.base import Record, Ref
 
 
 class DiskUsage(enum.StrEnum):
-    """What automatic allocation may do with a disk."""
+    """What automatic allocation and hot relocation may do with a disk."""
 
     NORMAL = "normal"
-    SPARE = "spare"
-    RESERVED = "reserved"
+    SPARE = "spare"  # for hot relocation alone
+    RESERVED = "reserved"  # only when it is chosen by hand
+    PREFERRED = "preferred"  # as a normal disk; hot relocation takes it before other normal ones
+    NO_HOT_USE = "nohotuse"  # as a normal disk, but never for hot relocation
 
 
 class DiskStatus(enum.StrEnum):

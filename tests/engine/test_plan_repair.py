@@ -82,6 +82,26 @@ def test_a_short_spare_is_filled_up_from_normal_disks_and_reserved_ones_give_not
     assert {sd.disk for sd in site.subdisks("ev")} == {second.disk, reserved}
 
 
+def test_preferred_disks_come_after_spares_and_before_normal_ones_and_some_are_never_taken() -> None:
+    site = Site(6, enclosures=1, sizes=(LUN,))
+    site.do(commands.CreateVolume(group=site.group(), size=24 * MIB, name="ev", mirrors=2))
+    old, other = (subdisk.disk for subdisk in site.subdisks("ev"))
+    normal, preferred, spare, never = [disk for disk in map(site.disk, range(6)) if disk not in (old, other)]
+    site.do(commands.SetDiskUsage(disks=(preferred,), usage=DiskUsage.PREFERRED))
+    site.do(commands.SetDiskUsage(disks=(never,), usage=DiskUsage.NO_HOT_USE))
+    site.do(commands.SetDiskUsage(disks=(spare,), usage=DiskUsage.SPARE))
+    made = site.plan(commands.CreateVolume(group=site.group(), size=24 * MIB, name="w", mirrors=5))
+    assert {given.disk for given in made.allocates} == {old, other, normal, preferred, never}
+    fail(site, old)
+    repair = commands.RepairVolumes(volumes=(site.volume("ev").ref,))
+    for expected in (spare, preferred, normal, None):
+        made = site.plan(repair)
+        assert [given.disk for given in made.allocates] == ([expected] if expected else [])
+        if expected:
+            site.do(commands.SetDiskUsage(disks=(expected,), usage=DiskUsage.RESERVED))
+    assert made.problems
+
+
 def test_no_place_beside_another_mirror() -> None:
     site = Site(3, enclosures=1, sizes=(LUN,))
     site.do(commands.CreateVolume(group=site.group(), size=24 * MIB, name="ev", mirrors=3))

@@ -85,7 +85,8 @@ def _closed(console: Console) -> Iterator[None]:
 # --- the frame's names ---
 def test_everything_that_is_asked_for_is_there() -> None:
     folder = Path(vea_gui.__file__).parent
-    asked = {name for path in folder.rglob("*.py") for name in re.findall(r'\.ask\(\s*"(\w+)"', path.read_text())}
+    form = re.compile(r'(?:\.ask|\basks)\(\s*"(\w+)"')
+    asked = {name for path in folder.rglob("*.py") for name in form.findall(path.read_text())}
     assert len(asked) > 12
     assert asked <= REGISTRY.keys()
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from engine import rules
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Disk, DiskUsage, Enclosure, Group, GroupState, Kind, Ref, Volume
+from engine.records import Disk, Enclosure, Group, GroupState, Kind, Ref, Volume
 from engine.units import format_size
+from vea_gui.block_names import USAGE_WORDS
 from vea_gui.wizards.form import Answers, Field, FieldKind, Option
 
 AUTO, MANUAL = "auto", "manual"
@@ -52,7 +53,7 @@ def enclosure_name(config: Config, disk: Disk) -> str:
 
 def disk_text(config: Config, disk: Disk) -> str:
     """`Harddisk3, 1.2 GiB free of 2.0 GiB, lab0, spare`."""
-    usage = "" if disk.usage is DiskUsage.NORMAL else disk.usage.value
+    usage = USAGE_WORDS[disk.usage]
     failing = "I/O errors seen" if disk.failing else ""
     room = f"{format_size(disk.free)} free of {format_size(disk.size)}"
     return ", ".join(filter(None, (disk.name, room, enclosure_name(config, disk), usage, failing)))

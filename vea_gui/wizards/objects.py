@@ -17,7 +17,9 @@ from vea_gui.words import KIND_NAMES
 
 USAGES = {
     DiskUsage.NORMAL: "Normal: automatic selection uses it",
-    DiskUsage.SPARE: "Spare: kept for relocation",
+    DiskUsage.PREFERRED: "Preferred: as normal, and hot relocation takes it before other disks",
+    DiskUsage.NO_HOT_USE: "Not a hot-relocation target: as normal, but hot relocation never takes it",
+    DiskUsage.SPARE: "Spare: kept for hot relocation",
     DiskUsage.RESERVED: "Reserved: used only when it is selected by hand",
 }
 SLOWEST_MS = 10_000
