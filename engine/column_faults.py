@@ -103,7 +103,7 @@ class ColumnFaults:
         """Nothing stands for this piece. A read fails; after a write nothing more is written."""
         if fault.op is not None and fault.op is not Op.READ:
             why = f"{self._name(piece.disk)} failed ({os.strerror(fault.number)}), and another column is out already."
-            self._fence(volume, why)
+            self._fence(volume, self._no_room(piece.disk, fault) or why, fault)
         self._committer.ios[volume.ref].fail_parked(fault.number)
 
     def _target_failed(self, volume: Volume, fault: Fault, piece: Subdisk, disk: Ref | None) -> None:
@@ -128,6 +128,7 @@ class ColumnFaults:
     def _log_failed(self, volume: Volume, fault: Fault) -> None:
         """A copy of the log is written no more. The commit empties the log, so that nothing depends on that copy."""
         disk = self._luns.disk_of(fault.device)
+        before = self._committer.config.get(fault.piece) if isinstance(fault.piece, Ref) else None
         ended: list[Ref] = []
 
         def change(edit: Edit) -> None:
@@ -139,7 +140,8 @@ class ColumnFaults:
 
         self._committer.commit(change)
         self._end(ended, f"{self._name(disk)} failed: {os.strerror(fault.number)}.")
-        self._tell_log(volume, disk, fault)
+        if isinstance(before, Plex) and before.state is not PlexState.IOFAIL:
+            self._tell_log(volume, disk, fault)
         self._committer.ios[volume.ref].release()
 
     def _tell_log(self, volume: Volume, disk: Ref | None, fault: Fault) -> None:
@@ -157,8 +159,15 @@ class ColumnFaults:
     def _broken(self, volume: Volume, fault: Fault) -> None:
         """A second column of a row failed in the middle of a write."""
         disk = self._luns.disk_of(fault.device)
-        self._fence(volume, f"{self._name(disk)} failed in the middle of a write, and another column is out already.")
+        why = f"{self._name(disk)} failed in the middle of a write, and another column is out of these rows, too."
+        self._fence(volume, self._no_room(disk, fault) or why, fault)
         self._committer.ios[volume.ref].fail_parked(fault.number)
+
+    def _no_room(self, disk: Ref | None, fault: Fault) -> str:
+        """Columns of a host that is full fail all at once, and none of them is broken."""
+        if fault.number not in NO_SPACE:
+            return ""
+        return f"The host had no space left for {self._name(disk)} in the middle of a write."
 
     def _flush_failed(self, volume: Volume, fault: Fault) -> None:
         """What was written since the last good flush is in doubt on that disk: as a failed leg, else fence."""
@@ -170,7 +179,7 @@ class ColumnFaults:
         self._disk_failed(disk, fault)
         if self._relies_on(volume.ref, disk):
             reason = f"{self._name(disk)} could not bring written data to stable storage, and another column is out."
-            self._fence(volume, reason)
+            self._fence(volume, reason, fault)
             io.fail_parked(fault.number)
         elif self._committer.config.volume(volume.ref).fenced:
             io.fail_parked(fault.number)
@@ -182,7 +191,7 @@ class ColumnFaults:
     def _defect(self, volume: Volume, fault: Fault) -> None:
         """Nobody knows what became of the rows concerned; the log does."""
         if fault.op is not None and fault.op is not Op.READ:
-            self._fence(volume, "A request failed inside of the engine, in the middle of a write.")
+            self._fence(volume, "A request failed inside of the engine, in the middle of a write.", fault)
         self._committer.alert(
             Severity.ERROR,
             f"A request to {volume.name} failed inside of the engine.",
@@ -199,21 +208,27 @@ class ColumnFaults:
         pieces = [piece for piece in config.subdisks_on(disk) if plex is not None and piece.plex == plex.ref]
         return any(piece.state is PieceState.GOOD and piece.replaces is None for piece in pieces)
 
-    def _fence(self, volume: Volume, reason: str) -> None:
+    def _fence(self, volume: Volume, reason: str, fault: Fault) -> None:
         """No more writes. Before it is recorded, as the log must keep what it has."""
         io = self._committer.ios[volume.ref]
         io.fence()
         if self._committer.config.volume(volume.ref).fenced:
             return
         self._committer.commit(lambda edit: edit.put(replace(edit.config.volume(volume.ref), fenced=reason)))
+        first = "Free space there" if fault.number in NO_SPACE else "See to its disks"
         self._committer.alert(
             Severity.ERROR,
             f"{volume.name} takes no more writes.",
             about=volume.ref,
             cause=reason,
-            remedy="See to its disks, then start the volume: its log puts right what was being written.",
+            remedy=f"{first}, then start the volume: {self._put_right_by(volume)}.",
             action=Remedy.START_VOLUME,
         )
+
+    def _put_right_by(self, volume: Volume) -> str:
+        if any(log.state is PlexState.ACTIVE for log in self._committer.config.logs_of(volume.ref)):
+            return "its log puts right what was being written"
+        return "its parity is made anew"
 
     def _name(self, disk: Ref | None) -> str:
         record = self._committer.config.get(disk)

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.assemble import log_copies
 from engine.columns import leave_out_log, parity_plex, pieces_of
+from engine.dataplane.fault import LEG_ERRORS, errno_of
 from engine.dataplane.raid5_log import LogFailed, Raid5Log
 from engine.detach import fail_disk
 from engine.devices.base import NO_SPACE
@@ -42,6 +43,17 @@ class _Facts(NamedTuple):
     logs: frozenset[tuple[object, ...]]
 
 
+class _Place(NamedTuple):
+    """A run of bytes on a disk."""
+
+    disk: Ref
+    start: int
+    end: int
+
+    def meets(self, other: _Place) -> bool:
+        return self.disk == other.disk and self.start < other.end and other.start < self.end
+
+
 class LogRenewal:
     """The logs that one commit begins anew. A context: the volumes concerned are held from `cover` to its end."""
 
@@ -60,6 +72,7 @@ class LogRenewal:
         self._covered: dict[Ref, _Facts] = {}
         self._generations: dict[Ref, str] = {}  # that stand on disk
         self._fresh: dict[Ref, Raid5Log | None] = {}
+        self._filled: set[_Place] = set()
         self.ended: list[tuple[Ref, str]] = []  # tasks that end because a disk failed under a log
         self.fenced: list[Ref] = []  # volumes that take no more writes from this transaction on
 
@@ -159,9 +172,23 @@ class LogRenewal:
                 return None
             copies = log_copies(edit.config, volume, lambda disk: self._device_of(edit.config, disk))
             try:
+                self._make_room(edit.config, ref, copies)
                 return self._written(ref, copies, old)
             except LogFailed as failure:
                 self._leave_out(edit, failure)
+
+    def _make_room(self, config: Config, ref: Ref, copies: Iterable[LogCopy]) -> None:
+        """A place that is new is filled with zeros: on a host that runs full later there is room for the log still."""
+        known = self._filled | _log_places(self._base, ref)
+        for copy in copies:
+            places = _log_places(config, ref, copy.key)
+            if any(place.meets(other) for place in places for other in known):
+                continue
+            try:
+                copy.device.zero(copy.offset, copy.length, may_unmap=False)
+            except LEG_ERRORS as error:
+                raise LogFailed(copy, errno_of(error)) from error
+            self._filled |= places
 
     def _written(self, ref: Ref, copies: list[LogCopy], old: str) -> Raid5Log | None:
         fresh, volume = self._runtime.token(16), bytes.fromhex(ref.id)
@@ -203,6 +230,17 @@ def _facts(config: Config, ref: Ref) -> _Facts | None:
         for sd in pieces_of(config, log.ref)
     )
     return _Facts(volume.size, plex.state, (bool(volume.fenced), volume.parity_known), pieces, logs)
+
+
+def _log_places(config: Config, ref: Ref, log: object = None) -> set[_Place]:
+    """Where the copies of a volume's log lie, or one of them; nowhere while the volume has no size: nothing stands
+    there yet."""
+    volume = config.get(ref)
+    if not isinstance(volume, Volume) or not volume.size:
+        return set()
+    logs = [known.ref for known in config.logs_of(ref) if log in (None, known.ref)]
+    pieces = [piece for known in logs for piece in pieces_of(config, known)]
+    return {_Place(piece.disk, piece.disk_offset, piece.disk_offset + piece.length) for piece in pieces}
 
 
 def parity_volumes(edit: Edit) -> set[Ref]:

@@ -15,16 +15,19 @@ from engine.errors import CommandRejected, EngineError
 from engine.mistrust import lost_target
 from engine.plans import Problem
 from engine.records import (
+    Alert,
     Kind,
     Plex,
     PlexState,
     Ref,
+    Remedy,
     Severity,
     Task,
     TaskParams,
     TaskState,
     TaskType,
     Volume,
+    VolumeLayout,
 )
 from engine.states import is_resynched
 from engine.units import format_size
@@ -89,6 +92,8 @@ class VolumeKeeper:
         self.columns.recover(group)
         config = self._committer.config
         for volume in config.volumes_of(group):
+            if volume.fenced and volume.started:
+                self._tell_fenced(volume)
             if volume.source is not None and not is_resynched(config, volume) and self._put_resync(volume) is not None:
                 self._tell_resync(
                     volume, "was not stopped in order", "The engine or the host went down while it was written."
@@ -103,6 +108,23 @@ class VolumeKeeper:
                 self._committer.commit(functools.partial(_rest, task.ref))
             else:
                 self._runner.start(task.ref)
+
+    def _tell_fenced(self, volume: Volume) -> None:
+        """What was fenced in an earlier run still is: said once, as long as nobody takes it off the list."""
+        alerts = self._committer.config.all(Kind.ALERT, Alert)
+        if any(alert.open and (alert.object, alert.cause) == (volume.ref, volume.fenced) for alert in alerts):
+            return
+        parity = volume.layout is VolumeLayout.RAID5
+        self._committer.alert(
+            Severity.ERROR,
+            f"{volume.name} takes no more writes.",
+            about=volume.ref,
+            cause=volume.fenced,
+            remedy="See to its disks, then start the volume."
+            if parity
+            else "Stop the volume, check its disk and its data, then start it again.",
+            action=Remedy.START_VOLUME if parity else Remedy.STOP_VOLUME,
+        )
 
     def resume(self, group: Ref) -> None:
         """Volumes whose mirrors may differ, and that nothing makes equal any more, are copied again where that is

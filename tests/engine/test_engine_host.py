@@ -10,6 +10,7 @@ import errno
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -19,10 +20,21 @@ from pathlib import Path
 import pytest
 
 from engine import runtime as runtime_module
-from engine.commands import AddLuns, CreateGroup, CreateVolume, Move, MoveSubdisks, Rescan, ResyncVolume
+from engine.commands import (
+    AcknowledgeAlerts,
+    AddLuns,
+    CreateGroup,
+    CreateVolume,
+    Move,
+    MoveSubdisks,
+    Rescan,
+    ResyncVolume,
+    StartVolumes,
+    VerifyVolume,
+)
 from engine.config import Config
 from engine.errors import EngineError
-from engine.records import Alert, Disk, Kind, PlexState, Task, VolumeStatus
+from engine.records import Alert, Disk, Kind, PlexState, Remedy, Task, VolumeStatus
 from engine.units import MIB
 from tests.engine.cli_program import command_line
 from tests.engine.engine_lab import EngineLab
@@ -109,6 +121,35 @@ def test_a_full_file_system_is_an_error_to_the_client_and_never_a_wrong_byte(cra
     for turn in done:
         assert lab.read(turn * MIB, MIB) == pattern(turn + 7)
     _make_equal(lab)
+
+
+def test_parity_on_a_full_file_system_keeps_its_log_and_is_put_right_when_there_is_room(cramped: EngineLab) -> None:
+    """Columns that have no room fail all at once: writes stop, nothing is lost, and no disk is at fault."""
+    lab = cramped
+    volume = lab.make_volume(size=60 * MIB, raid5=True, columns=3).ref
+    lab.write(pattern(1))
+    (lab.lab / "ballast").write_bytes(bytes(100 * MIB))
+    (lab.lab / "pebbles").write_bytes(bytes(shutil.disk_usage(lab.lab).free - 16 * MIB))
+    done, error, turn = [], 0, 0
+    while not error and turn < 60:
+        error = lab.write(pattern(turn), turn * MIB)
+        done += [turn] * (not error)
+        turn += 1
+    assert error
+    assert 5 < len(done) < 60
+    assert all(log.state is PlexState.ACTIVE for log in lab.config.logs_of(volume)), "it had its room from the start"
+    assert all(disk.status == "Imported" for disk in lab.config.disks_of(lab.group().ref)), "no disk is at fault"
+    (lab.lab / "ballast").unlink()
+    lab.restart()
+    while proposed := [alert for alert in alerts_of(lab) if alert.action is Remedy.START_VOLUME]:
+        lab.do(StartVolumes(volumes=(volume,)))
+        lab.do(AcknowledgeAlerts(alerts=tuple(alert.ref for alert in proposed)))
+    lab.do(ResyncVolume(volume=volume))
+    assert lab.volume().status is VolumeStatus.HEALTHY
+    for turn in done:
+        assert lab.read(turn * MIB, MIB) == pattern(turn)
+    assert lab.write(pattern(99), 59 * MIB) == 0
+    lab.do(VerifyVolume(volume=volume))
 
 
 def _make_equal(lab: EngineLab) -> None:
