@@ -182,24 +182,25 @@ def _has_all_columns(draft: Draft, volume: Volume) -> bool:
 
 def _overwritten(draft: Draft, tasks: Sequence[Task]) -> str:
     """What nobody can have back: what stands where the tasks write, and what is left behind on lost disks."""
-    where: dict[str, None] = {}
-    left: dict[str, None] = {}
+    here: list[tuple[str, str]] = []  # volume and disk
+    left: list[tuple[str, str]] = []
     for task in tasks:
         pieces = [sd for plex in task.params.plexes for sd in draft.config.subdisks_of(plex)]
         for piece in pieces or [draft.config.subdisk(ref) for ref in task.params.subdisks]:
             before = draft.base.get(piece.ref)
-            if isinstance(before, Subdisk) and before.disk == piece.disk:
-                where[draft.config.disk(piece.disk).name] = None
-            elif isinstance(before, Subdisk):
-                left[draft.base.disk(before.disk).name] = None
-    if not tasks:
-        return ""
-    volumes = list(dict.fromkeys(task.params.volume for task in tasks if task.params.volume is not None))
-    have = f"{listed([draft.config.volume(ref).name for ref in volumes])} {'has' if len(volumes) == 1 else 'have'}"
-    sentences = [f"What {have} on {listed(where)} now is overwritten."] if where else []
-    if left:
-        sentences.append(f"What {have} on {listed(left)} is given up.")
-    return " ".join(sentences)
+            if isinstance(before, Subdisk):
+                stays = before.disk == piece.disk
+                (here if stays else left).append(
+                    (draft.config.volume_of(piece).name, draft.base.disk(before.disk).name)
+                )
+    sentences = [f"{_have(here)} now is overwritten." if here else "", f"{_have(left)} is given up." if left else ""]
+    return " ".join(filter(None, sentences))
+
+
+def _have(pairs: Sequence[tuple[str, str]]) -> str:
+    """`What ev and web have on Harddisk3`."""
+    volumes, disks = dict.fromkeys(volume for volume, _ in pairs), dict.fromkeys(disk for _, disk in pairs)
+    return f"What {listed(volumes)} {'has' if len(volumes) == 1 else 'have'} on {listed(disks)}"
 
 
 def _mirror_task(draft: Draft, volume: Volume, plexes: Sequence[Plex]) -> list[Task]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QSize, Qt
 from PySide6.QtGui import QContextMenuEvent, QIcon, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QLabel,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -29,9 +31,17 @@ from vea_gui.words import TONE_NAMES, Tone
 
 LEAST_LINES = 4
 MOST = 100
-ACTION = 2
 """Rows of trouble that are listed; the headline counts all."""
+ACTION = 2
+AIR = 8
 SHOWN = (Kind.GROUP, Kind.DISK, Kind.ENCLOSURE, Kind.VOLUME, Kind.CONNECTION)
+
+
+class Airy(QStyledItemDelegate):
+    """Sentences of several lines need room between the rows, or they run into each other."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
+        return super().sizeHint(option, index) + QSize(0, AIR)
 
 
 class Sheet(QTableWidget):
@@ -43,6 +53,7 @@ class Sheet(QTableWidget):
         self.setHorizontalHeaderLabels(heads)
         self.verticalHeader().hide()
         self.setShowGrid(False)
+        self.setItemDelegate(Airy(self))
         self.setWordWrap(True)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
