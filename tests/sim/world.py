@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.commands import (
     BreakMirror,
+    ChangeSettings,
     CreateGroup,
     CreateVolume,
     DeleteVolumes,
@@ -17,6 +18,7 @@ from engine.commands import (
     ShrinkVolume,
     StopVolumes,
 )
+from engine.records import RelocationMode
 from tests.sim import operations
 from tests.sim.client import Client
 from tests.sim.journal import Journal
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from tests.sim.volume import SimVolume
 
+TRIES = 6
 GROUP_DISKS = 6
 LUNS = 7
 """One more than the group has: what replaces a disk."""
@@ -54,6 +57,7 @@ class Mix:
     faults: tuple[str, ...]
     layouts: tuple[str, ...]
     verbs: tuple[str, ...]
+    manual: bool = False  # nothing is relocated but by the operator
 
     @classmethod
     def draw(cls, dice: Random) -> Mix:
@@ -73,6 +77,7 @@ class Mix:
             faults=tuple(dice.sample(sorted(KINDS), dice.randint(1, 3))) if dice.random() < 0.6 else (),
             layouts=tuple(dice.sample(sorted(operations.LAYOUTS), 2)),
             verbs=tuple(dice.sample(verbs, dice.randint(4, len(verbs)))),
+            manual=dice.random() < 0.5,
         )
 
 
@@ -119,6 +124,8 @@ class World(Site):
 
     # --- one life ---
     def _first(self) -> None:
+        if self.mix.manual:
+            self.submit(ChangeSettings(hot_relocation=RelocationMode.MANUAL))
         self.submit(CreateGroup(name="dg", disks=operations.disks_named(self.config, GROUP_DISKS)))
         for layout in self.mix.layouts:
             size = self.dice.choice(operations.SIZES)
@@ -147,10 +154,19 @@ class World(Site):
         dice = Random(self.dice.getrandbits(48))
         for _ in range(self.mix.commands):
             self.machine.runtime.sleep(dice.random() * 0.05)
-            verb = dice.choice(self.mix.verbs)
-            command = operations.OPERATIONS[verb](self.config, self.group.ref, dice)
+            command = self._possible(dice)
             if command is not None:
                 self._one(command, wait=dice.random() < 0.5)
+
+    def _possible(self, dice: Random) -> Command | None:
+        """Something that its plan allows now, if that is found soon."""
+        command = None
+        for _ in range(TRIES):
+            propose = operations.OPERATIONS[dice.choice(self.mix.verbs)]
+            command = propose(self.config, self.group.ref, dice) or command
+            if command is not None and not self.machine.engine.plan(command).problems:
+                break
+        return command
 
     def _one(self, command: Command, *, wait: bool) -> None:
         held = self._hold_for(command)
