@@ -15,6 +15,7 @@ from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
 from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Severity, Task
 from engine.rules import listed
+from engine.settled_alerts import SettledAlerts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE_MAX = 2
 """So many volumes are filled at a time; the others wait for their turn."""
-_MATTERS = frozenset({Kind.DISK, Kind.GROUP, Kind.PLEX, Kind.SUBDISK, Kind.SETTINGS})
+_MATTERS = frozenset({Kind.DISK, Kind.GROUP, Kind.PLEX, Kind.SUBDISK, Kind.SETTINGS, Kind.ALERT})
 
 
 class HotRelocation:
@@ -46,6 +47,7 @@ class HotRelocation:
         self._submit = submit
         self._catch_up = catch_up
         self._runtime = runtime
+        self._settled = SettledAlerts(committer, too_much_away)
         self._missing: dict[Ref, float] = {}  # since when, by our clock
         self._begun: set[Ref] = set()  # tasks
         self._tried: dict[Ref, list[Subdisk]] = {}  # what a repair was last begun for
@@ -90,6 +92,7 @@ class HotRelocation:
         """Begin what is due; answers the seconds until more of it is."""
         with self._committer.lock:
             self._catch_up.go_on()
+            self._settled.look()
             config = self._committer.config
             settings = config.settings
             groups = [config.group(ref) for ref in sorted(self._committer.stores) if ref in config]
