@@ -72,6 +72,8 @@ class ColumnFaults:
         disk = self._luns.disk_of(fault.device)
         if not isinstance(piece, Subdisk) or piece.state is PieceState.STALE:
             self._committer.ios[volume.ref].release()  # decided already: it runs again without the piece
+        elif disk is not None and disk != piece.disk:
+            self._committer.ios[volume.ref].release()  # of a place that the piece has left meanwhile
         elif piece.replaces is not None or piece.state is PieceState.FILLING:
             self._target_failed(volume, fault, piece, disk)
         elif fault.number in NO_SPACE:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.commands import ReactivateDisk, RepairVolumes, ReplaceDisk, Rescan, UndoRelocation
-from engine.records import PieceState, PlexState, Ref, VolumeStatus
+from engine.commands import (
+    ChangeSettings,
+    ReactivateDisk,
+    RepairVolumes,
+    ReplaceDisk,
+    Rescan,
+    UndoRelocation,
+)
+from engine.dataplane.fault import Fault, FaultKind
+from engine.dataplane.request import Op
+from engine.records import PieceState, PlexState, Ref, TaskDelay, TaskType, VolumeStatus
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_faults import bring_back, pull
@@ -149,4 +159,24 @@ def test_a_second_column_is_never_given_up_for_a_repair(lab: EngineLab) -> None:
     assert {first, second}.isdisjoint({piece.disk for piece in pieces(lab)})
     assert lab.volume().status is VolumeStatus.HEALTHY
     assert lab.read(0, len(data)) == data
+    assert parity_is_right(lab)
+
+
+def test_a_late_word_of_the_disk_that_a_column_has_left_says_nothing_of_its_new_place(lab: EngineLab) -> None:
+    ref, piece = lab.volume().ref, pieces(lab)[1]
+    fails(lab, piece.disk)
+    assert lab.write(b"x" * SIZE, 0) == 0
+    failing(lab, piece.disk)
+    lab.do(ChangeSettings(iodelay_ms=(TaskDelay(TaskType.REBUILD, 100),)))
+    task = lab.engine.submit(RepairVolumes(volumes=(ref,)))
+    late = Fault(
+        "v", FaultKind.LEG, Op.WRITE, lab.lun(piece.disk), piece.plex, piece.ref, errno.EIO, offset=0, length=4096
+    )
+    lab.engine._faults._decide(ref, late)
+    assert lab.engine.wait(task, 60)
+    assert lab.config.task(task).state == "completed", lab.config.task(task).result
+    assert lab.volume().status is VolumeStatus.HEALTHY
+    lab.engine._faults._decide(ref, late)
+    assert lab.volume().status is VolumeStatus.HEALTHY
+    assert lab.flush() == 0
     assert parity_is_right(lab)
