@@ -165,15 +165,19 @@ def _meanwhile(draft: Draft, volumes: Sequence[Volume]) -> str:
     """How redundant the volumes are while they are filled: mirrors have copies, RAID-5 has columns and parity."""
     mirrored = [volume for volume in volumes if volume.layout is not VolumeLayout.RAID5]
     thin = [volume for volume in volumes if volume not in mirrored and not _has_all_columns(draft, volume)]
-    copies = [
-        f"{volume.name} has {counted(len(rules.trusted(draft.config, volume.ref)), 'complete copy')}"
-        for volume in mirrored
-    ]
-    sentences = [f"{listed(copies)} until the copy has ended."] if copies else []
+    copies: dict[int, list[str]] = {}
+    for volume in mirrored:
+        copies.setdefault(len(rules.trusted(draft.config, volume.ref)), []).append(volume.name)
+    sentences = [_has_copies(names, number) for number, names in sorted(copies.items())]
     if thin:
         names = listed([volume.name for volume in thin])
         sentences.append(f"{names} can't do without another column until the rebuild has ended.")
     return " ".join(sentences)
+
+
+def _has_copies(names: list[str], number: int) -> str:
+    have, each = ("has", "") if len(names) == 1 else ("have", " each")
+    return f"{listed(names)} {have} {counted(number, 'complete copy')}{each} until the copy has ended."
 
 
 def _has_all_columns(draft: Draft, volume: Volume) -> bool:

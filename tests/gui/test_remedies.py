@@ -151,3 +151,10 @@ def test_an_alert_whose_object_has_gone_leads_nowhere(window: MainWindow, api: P
     click(qtbot, window, "action")
     assert window.console.path == before
     assert window.findChildren(FormDialog) == []
+
+
+def test_without_alerts_there_is_nothing_to_press(window: MainWindow, api: PlannedEngine, qtbot: QtBot) -> None:
+    bar = window.alerts.bar
+    assert bar.isVisible()
+    api.change([msgspec.structs.replace(window.console.config[ALERT], acknowledged=True)])  # type: ignore[type-var]
+    qtbot.waitUntil(bar.isHidden)

@@ -25,7 +25,7 @@ class AlertPanel(QWidget):
         super().__init__()
         self.console = console
         self.page = TablePage(console, "Console", open_alerts(), "session-alerts")
-        self.bar = RemedyBar(console, self.meant, self, "Pick an alert first.")
+        self.bar = RemedyBar(console, self.meant, self, "Pick an alert first.", any_row=self.any_open)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -37,6 +37,10 @@ class AlertPanel(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._refresh()
+
+    def any_open(self) -> bool:
+        """Whether there is an alert to pick."""
+        return any(alert.open for alert in self.console.config.all(Kind.ALERT, Alert))
 
     def worst(self) -> Alert | None:
         """The alert that matters most; of equals the newest."""

@@ -152,6 +152,10 @@ class Troubles(Sheet):
         if way is not None:
             begin(self.console, way)
 
+    def any_row(self) -> bool:
+        """Whether anything is in trouble."""
+        return bool(self.rows)
+
     def meant(self) -> Record | None:
         """The object whose trouble is picked; when none is, the only one there is."""
         if len(self.rows) == 1:
@@ -182,7 +186,8 @@ class OverviewPage(QWidget):
         self.headline.setTextFormat(Qt.TextFormat.PlainText)
         self.headline.setWordWrap(True)
         self.troubles = Troubles(console, self)
-        self.remedies = RemedyBar(console, self.troubles.meant, self, "Pick an object first.", goes=False)
+        shown = self.troubles
+        self.remedies = RemedyBar(console, shown.meant, self, "Pick an object first.", False, shown.any_row)
         self.table = Sheet("Objects", ("Name", "Objects", "Space", "State"), self._open, self)
         self.table.setRowCount(len(FOLDERS))
         layout = QVBoxLayout(self)
@@ -216,7 +221,6 @@ class OverviewPage(QWidget):
         self.troubles.setVisible(bool(found))
         self.troubles.show_rows(found[:MOST])
         self.remedies.update_ways()
-        self.remedies.setVisible(bool(found))
         for row, name in enumerate(FOLDERS):
             self._fill_folder(row, name)
         self.table.fit()

@@ -55,8 +55,11 @@ class RemedyBar(QWidget):
         parent: QWidget,
         pick_first: str = "",
         goes: bool = True,
+        any_row: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`any_row`: whether the table below has a row to pick; without one the bar is gone, too."""
         super().__init__(parent)
+        self._any_row = any_row
         self._pick_first, self._goes = pick_first, goes
         self.console = console
         self._meant = meant
@@ -99,7 +102,8 @@ class RemedyBar(QWidget):
             self.remedy.setAccessibleName(words)
         self._say(self.remedy, reason)
         self.reason.setText("\n".join(filter(None, (reason, _told(record) if self._pick_first else ""))))
-        self.setVisible(bool(self._pick_first) or not self.go.isHidden() or not self.remedy.isHidden())
+        offers = bool(self._pick_first) or not self.go.isHidden() or not self.remedy.isHidden()
+        self.setVisible(offers and self._any_row())
 
     def showEvent(self, event: QShowEvent) -> None:
         """Room for what most alerts say: the table below stays where it is, whichever is picked."""
