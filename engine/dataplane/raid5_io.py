@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from engine.dataplane.volume_io import VolumeIo
     from engine.runtime import Runtime, Thread
 
-WRITERS = 3
-"""One waits for the log while another reads and a third writes legs; more only fight for the interpreter."""
+WRITERS = 2
+"""One waits for the log while another computes and writes legs; more only fight for the interpreter."""
 
 LIMIT = 4 * MIB
 """Bytes of clients that a writer takes at most at once; fewer when the log is small."""

@@ -30,6 +30,7 @@ from engine.dataplane.raid5_log_format import (
     seal_of,
     superblock_bytes,
 )
+from engine.devices.gathered import write_parts
 from engine.units import MIB, align_up
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Raid5Log:
         extents: Sequence[LogExtent],
         parts: Sequence[Data],
         sums: Sequence[int] = (),
-        rows: Sequence[Data] = (),
+        rows: Sequence[memoryview] = (),
         room: int = 0,
     ) -> int:
         """Bring one entry to every copy, with all before it, and answer its sequence. LogFailed when that fails.
@@ -342,11 +343,13 @@ class Raid5Log:
             self._summed.update(dict.fromkeys(rows, entry.sequence))
             self._in_room[entry.sequence] = entry.rows_at
 
-    def _keep_rows(self, copy: LogCopy, room: int, rows: Sequence[Data]) -> None:
-        at = copy.offset + room
-        for part in rows:
-            self._write(copy, at, part, durable=False)
-            at += len(part)
+    def _keep_rows(self, copy: LogCopy, room: int, rows: Sequence[memoryview]) -> None:
+        if not rows:
+            return
+        try:
+            write_parts(copy.device, copy.offset + room, rows, step=self.room)
+        except LEG_ERRORS as error:
+            raise LogFailed(copy, errno_of(error)) from error
 
     def _write_entry(self, copy: LogCopy, at: int, entry: Entry, parts: Sequence[Data]) -> None:
         buffer = entry_head(copy, self.owner, at, entry)

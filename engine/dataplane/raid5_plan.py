@@ -64,7 +64,12 @@ class LegWrite(NamedTuple):
 
     column: int
     column_offset: int
-    data: memoryview
+    parts: Sequence[memoryview]
+
+    @property
+    def data(self) -> bytes:
+        """All of them, put together."""
+        return b"".join(self.parts)
 
 
 class RowPlan(NamedTuple):
@@ -80,7 +85,7 @@ class RowPlan(NamedTuple):
 
     def sums(self) -> list[int]:
         """Of whole rows, the checksum of each column's unit, row by row."""
-        return row_sums(self.parity.geometry, self.rows.start, self.parts)
+        return row_sums(self.parity.geometry, self.rows.start, [leg.parts for leg in self.legs])
 
     def summed(self) -> list[LogExtent]:
         """Of whole rows, the extents that go to the log with these checksums."""
@@ -135,7 +140,7 @@ def plan_whole(parity: Raid5Map, rows: range, pieces: list[memoryview], durable:
     extents = [LogExtent(ExtentKind.ROW, 0, 0, row, parity.geometry.unit) for row in rows]
     at = rows.start * parity.geometry.unit
     columns = columns_of(parity.geometry, rows.start, pieces)
-    legs = [LegWrite(column, at, data) for column, data in enumerate(columns)]
+    legs = [LegWrite(column, at, units) for column, units in enumerate(columns)]
     return RowPlan(parity, rows, True, durable, extents, pieces, legs)
 
 
@@ -157,7 +162,7 @@ def _change(plan: RowPlan, column: int, low: int, data: memoryview) -> None:
     at = plan.rows.start * plan.parity.geometry.unit + low
     plan.extents.append(LogExtent(ExtentKind.COLUMN, column, 0, at, len(data)))
     plan.parts.append(data)
-    plan.legs.append(LegWrite(column, at, data))
+    plan.legs.append(LegWrite(column, at, (data,)))
 
 
 def _bands(write: RowWrite) -> Iterator[tuple[int, dict[int, memoryview]]]:

@@ -77,6 +77,13 @@ class RowTrust:
         """Whether the parity of `row` is right."""
         return (row + 1) * parity.geometry.row_bytes <= self.parity_known_to
 
+    def stands_for(self, parity: Raid5Map, rows: range, column: int) -> bool:
+        """Whether all of `rows`, of one segment, can do without `column`: nothing else is out of them, and their parity
+        is right."""
+        if not self._doubts:
+            return not set(parity.out) - {column} and all(self.knows(parity, row) for row in rows[-1:])
+        return all(self.knows(parity, row) and not self.out(parity, row) - {column} for row in rows)
+
     def broken(self, table: Table) -> tuple[int, ...]:
         """The rows that have lost more than parity can stand for, for a reason that the table does not tell."""
         geometry = table.raid5

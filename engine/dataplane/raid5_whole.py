@@ -10,7 +10,7 @@ import numpy as np
 from crc32c import crc32c
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.dataplane.raid5 import Geometry
 
@@ -73,46 +73,47 @@ def whole_rows(chain: Sequence[Source], row: int) -> list[memoryview]:
     return done
 
 
-def columns_of(geometry: Geometry, first: int, pieces: Sequence[memoryview]) -> list[memoryview]:
-    """The bytes of every column, parity included, for the rows from `first` on whose data are in `pieces`."""
-    columns, unit = geometry
-    count = sum(map(len, pieces)) // geometry.row_bytes
-    laid = np.empty((columns, count, unit), np.uint8)
-    begin = 0
+def columns_of(geometry: Geometry, first: int, pieces: Sequence[memoryview]) -> list[tuple[memoryview, ...]]:
+    """The units of every column, parity included, for the rows from `first` on whose data are in `pieces`."""
+    rows: list[list[memoryview]] = []
     for piece in pieces:
-        data = np.frombuffer(piece, np.uint8).reshape(-1, columns - 1, unit)
-        _lay(geometry, first + begin, data, laid[:, begin : begin + len(data)])
-        begin += len(data)
-    return [column.reshape(-1).data for column in laid]
+        rows.extend(_rings(geometry, first + len(rows), piece))
+    return list(zip(*rows, strict=True))
 
 
-def _lay(geometry: Geometry, first: int, data: np.ndarray, laid: np.ndarray) -> None:
-    """`data` by row and number of the unit, `laid` by column and row."""
-    count, numbers = data.shape[:2]
+def _rings(geometry: Geometry, first: int, piece: memoryview) -> Iterator[list[memoryview]]:
+    """For each row the units of all columns."""
+    columns, unit = geometry
+    parities = _parities(geometry, piece)
+    for turn, start in enumerate(range(0, len(piece), geometry.row_bytes)):
+        ring = [parities[turn * unit : (turn + 1) * unit]]
+        ring += [piece[at : at + unit] for at in range(start, start + geometry.row_bytes, unit)]
+        turned = columns - geometry.parity(first + turn)
+        yield ring[turned:] + ring[:turned]
+
+
+def _parities(geometry: Geometry, piece: memoryview) -> memoryview:
+    """The parity of all rows, one behind the other."""
+    data = np.frombuffer(piece, np.uint8).reshape(-1, geometry.columns - 1, geometry.unit)
     parity = np.bitwise_xor(data[:, 0], data[:, 1])
-    for number in range(2, numbers):
+    for number in range(2, geometry.columns - 1):
         np.bitwise_xor(parity, data[:, number], out=parity)
-    for turn in range(min(count, geometry.columns)):  # rows that have their parity in the same column
-        row, same = first + turn, slice(turn, None, geometry.columns)
-        laid[geometry.parity(row), same] = parity[same]
-        for number in range(numbers):
-            laid[geometry.data(row, number), same] = data[same, number]
+    return parity.reshape(-1).data
 
 
-def row_sums(geometry: Geometry, first: int, pieces: Sequence[memoryview]) -> list[int]:
-    """The checksum of each column's unit, row by row: that of the parity follows from those of the data."""
-    numbers, unit = geometry.columns - 1, geometry.unit
+def row_sums(geometry: Geometry, first: int, columns: Sequence[Sequence[memoryview]]) -> list[int]:
+    """The checksum of each unit, row by row, of rows as `columns_of` gives them: that of the parity follows from those
+    of the data."""
+    even = 0 if geometry.columns % 2 == 0 else _sum_of_zeros(geometry.unit)
     sums: list[int] = []
-    data = [crc32c(piece[at : at + unit]) for piece in pieces for at in range(0, len(piece), unit)]
-    even = 0 if numbers % 2 else _sum_of_zeros(unit)
-    for row, start in enumerate(range(0, len(data), numbers), first):
+    for row, units in enumerate(zip(*columns, strict=True), first):
+        own = geometry.parity(row)
         parity = even
-        for value in data[start : start + numbers]:
+        for column, unit in enumerate(units):
+            value = 0 if column == own else crc32c(unit)
+            sums.append(value)
             parity ^= value
-        ring = [parity, *data[start : start + numbers]]
-        turned = geometry.columns - geometry.parity(row)
-        sums += ring[turned:]
-        sums += ring[:turned]
+        sums[own - geometry.columns] = parity
     return sums
 
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _DIRECT = 4096
 """Reads past the page cache lie on such boundaries."""
 _BAND = 1 << 20
+_FOLD = 256 << 10
+"""So much of all columns is combined at a time: what has been read is still in the processor's cache."""
 
 
 def rows_to_lock(plex: Plex, column_offset: int, length: int) -> tuple[int, int]:
@@ -49,6 +51,7 @@ class ColumnWork:
         self._which_disk = which_disk
         self._told = told
         self._writing = writing
+        self._other = memoryview(bytearray(_FOLD))
 
     def rebuild(self, io: VolumeIo, table: Table, piece: Subdisk, start: int, into: memoryview) -> int:
         """Make the column range from `start`, as long as `into`, of a piece from the other columns. Answers how many of
@@ -114,18 +117,16 @@ class ColumnWork:
 
     def _reconstruct(self, trust: RowTrust, map_: Raid5Map, column: int, start: int, into: memoryview) -> None:
         geometry = map_.geometry
-        for row in geometry.rows_of_column(start, len(into)):
-            if trust.out(map_, row) - {column} or not trust.knows(map_, row):
-                raise TaskFailed("Another column is out, or its parity is not known to be right. See to these first.")
-        other = memoryview(bytearray(len(into)))
-        first = True
-        for number in range(geometry.columns):
-            if number == column:
-                continue
-            self._read(map_, number, start, into if first else other)
-            if not first:
-                xor_into(into, other)
-            first = False
+        if not trust.stands_for(map_, geometry.rows_of_column(start, len(into)), column):
+            raise TaskFailed("Another column is out, or its parity is not known to be right. See to these first.")
+        first, *others = (number for number in range(geometry.columns) if number != column)
+        for at in range(0, len(into), _FOLD):
+            part = into[at : at + _FOLD]
+            other = self._other[: len(part)]
+            self._read(map_, first, start + at, part)
+            for number in others:
+                self._read(map_, number, start + at, other)
+                xor_into(part, other)
 
     def _read_or_reconstruct(self, trust: RowTrust, map_: Raid5Map, column: int, start: int, into: memoryview) -> None:
         if map_.columns[column].reader is not None:

@@ -11,7 +11,7 @@ from engine.devices.file import FileDevice
 from engine.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from engine.devices.base import Data
 
@@ -85,6 +85,9 @@ class FrailLun(FileDevice):
             self.stalled.set()
             self.barrier.wait(30)
         super().write(offset, data, durable=durable)
+
+    def write_gathered(self, offset: int, parts: Sequence[memoryview], *, step: int = 0) -> None:
+        self.write(offset, b"".join(parts))
 
     def zero(self, offset: int, length: int, *, may_unmap: bool) -> None:
         self._meet("zero", offset, "Zeroing")

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from engine.devices.counted import CountedDevice
 from engine.devices.delayed import DelayedDevice
 from engine.devices.faulty import FaultyDevice
 from engine.devices.file import FileDevice
+from engine.devices.gathered import write_parts
 from engine.devices.memory import MemoryDevice
 from engine.devices.mirror import Mirror
 from engine.devices.slice import Slice
@@ -110,10 +112,16 @@ def test_a_layer_is_a_flat_byte_array(layer: str, kit: Kit, seed: int) -> None:
     for step in range(300):
         length = random.choice((0, 1, 511, 512, 4096, 5000, 65536, 200_000))
         offset = random.randrange(0, device.size - length + 1)
-        verb = random.choice(("read", "read", "write", "write", "durable", "zero", "hole", "discard", "flush"))
+        verb = random.choice(("read", "read", "write", "parts", "durable", "zero", "hole", "discard", "flush"))
         if verb in ("write", "durable"):
             data = random.randbytes(length)
             device.write(offset, random.choice((bytes, bytearray, memoryview))(data), durable=verb == "durable")
+            expected[offset : offset + length] = data
+        elif verb == "parts":
+            data = random.randbytes(length)
+            cuts = sorted({0, length, *(random.randrange(length + 1) for _ in range(random.choice((0, 3, 700))))})
+            parts = [memoryview(data)[low:high] for low, high in pairwise(cuts)] or [memoryview(data)]
+            write_parts(device, offset, parts, durable=random.random() < 0.2, step=random.choice((0, 4096, 1 << 20)))
             expected[offset : offset + length] = data
         elif verb in ("zero", "hole"):
             device.zero(offset, length, may_unmap=verb == "hole")
@@ -160,6 +168,7 @@ def test_a_file_that_shrank_is_an_error_and_never_grows_again(kit: Kit) -> None:
     for operation in (
         lambda: device.write(4096, b"x"),
         lambda: device.write(4000, bytes(200), durable=True),
+        lambda: write_parts(device, 4000, [memoryview(bytes(100))] * 2),
         lambda: device.zero(8192, 4096, may_unmap=False),
         lambda: device.discard(8192, 4096),
         lambda: read(device, 4000, 200),
@@ -274,11 +283,12 @@ def test_short_transfers_are_completed(kit: Kit, monkeypatch: pytest.MonkeyPatch
     module = "engine.devices.descriptor"
     monkeypatch.setattr(f"{module}._pwrite", lambda fd, data, at: honest_write(fd, data[: len(data) // 2 + 1], at))
     monkeypatch.setattr(f"{module}._preadv", lambda fd, views, at: honest_read(fd, [views[0][:100]], at))
-    monkeypatch.setattr(os, "pwritev", lambda fd, views, at, flags: honest_vector(fd, [views[0][:100]], at, flags))
+    monkeypatch.setattr(os, "pwritev", lambda fd, views, at, flags=0: honest_vector(fd, [views[0][:100]], at, flags))
     data = Random(1).randbytes(5000)
     device.write(3, data)
     device.write(6000, data, durable=True)
-    assert read(device, 3, 5000) == read(device, 6000, 5000) == data
+    write_parts(device, 12000, [memoryview(data)[:2000], memoryview(data)[2000:]])
+    assert read(device, 3, 5000) == read(device, 6000, 5000) == read(device, 12000, 5000) == data
 
 
 def test_a_block_device_tells_its_size_and_holds_zeros_between_blocks(kit: Kit) -> None:

@@ -23,16 +23,15 @@ def test_columns_and_their_checksums_are_those_of_each_row(columns: int, seed: i
     random, geometry = Random(seed), Geometry(columns, 512)
     for first in range(columns + 1):
         pieces = pieces_of(random, geometry)
-        found, sums = columns_of(geometry, first, pieces), row_sums(geometry, first, pieces)
+        found = columns_of(geometry, first, pieces)
+        sums = row_sums(geometry, first, found)
         data = b"".join(pieces)
         for turn in range(len(data) // geometry.row_bytes):
             row, start = first + turn, turn * geometry.row_bytes
             units = [data[at : at + 512] for at in range(start, start + geometry.row_bytes, 512)]
             wanted = {geometry.data(row, number): unit for number, unit in enumerate(units)}
             wanted[geometry.parity(row)] = bytes(xor_of(units))
-            assert [bytes(column[turn * 512 : turn * 512 + 512]) for column in found] == [
-                *map(wanted.get, range(columns))
-            ]
+            assert [bytes(column[turn]) for column in found] == [*map(wanted.get, range(columns))]
             checksums = [payload_checksum((wanted[column],)) for column in range(columns)]
             assert sums[turn * columns : (turn + 1) * columns] == checksums
 
