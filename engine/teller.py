@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.records import Alert, Disk, Group, Kind, Remedy, Severity, VolumeLayout
+from engine.records import Alert, Disk, Group, GroupState, Kind, Remedy, Severity, VolumeLayout
 from engine.rules import listed
-from engine.store.scan import missing
+from engine.store.scan import missing, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,8 @@ class Teller:
         for sentence in found.problems:
             if sentence not in self._told:
                 about = disks.get(sentence)
+                if self._tell_shrunk(sentence):
+                    continue
                 if about is not None and config.disk(about).present:
                     continue  # it is in use: only the look can't tell it from a copy that stands beside it
                 if about is None:
@@ -66,9 +68,31 @@ class Teller:
             action=Remedy.IMPORT_GROUP,
         )
 
+    def _tell_shrunk(self, said: str) -> bool:
+        """Whether the problem is that a disk of ours has become smaller."""
+        config = self._committer.config
+        for group in sorted(self._committer.stores):
+            for disk in config.disks_of(group):
+                sentence = shrunk(disk.name, config.group(group).name)
+                if said.startswith(sentence):
+                    self._committer.alert(
+                        Severity.ERROR,
+                        sentence,
+                        about=disk.ref,
+                        cause=said.removeprefix(sentence).strip(),
+                        remedy="Make its LUN as large as it was, rescan, and reactivate it; or replace the disk.",
+                        action=Remedy.REPLACE_DISK,
+                    )
+                    return True
+        return False
+
     def _tell_missing(self, sentence: str, disk: Ref) -> None:
         """A lost disk matters by what it takes with it."""
         config = self._committer.config
+        group = config.disk(disk).group
+        if group not in self._committer.stores:
+            self._tell_missing_elsewhere(sentence, disk)
+            return
         refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
         volumes = [config.volume(ref) for ref in refs]
         lost = [volume.name for volume in volumes if not volume.copies]
@@ -88,6 +112,14 @@ class Teller:
             action=Remedy.RESCAN if lost else Remedy.REPLACE_DISK,
         )
         self._missing[disk] = None
+
+    def _tell_missing_elsewhere(self, sentence: str, disk: Ref) -> None:
+        """Who has the group knows it; when nobody has it, whoever imports it should know."""
+        group = self._committer.config.get(self._committer.config.disk(disk).group)
+        if isinstance(group, Group) and group.state is GroupState.DEPORTED:
+            remedy = "Bring its LUN back and rescan before the group is imported."
+            self._committer.alert(Severity.WARNING, sentence, about=disk, remedy=remedy, action=Remedy.RESCAN)
+            self._missing[disk] = None
 
     def _settle(self, disk: Disk) -> None:
         """That it was missing is settled."""

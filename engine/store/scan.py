@@ -18,6 +18,7 @@ from engine.store.image import Image
 from engine.store.label import read_label
 from engine.store.stamp import read_stamp
 from engine.store.transaction import GroupPhase
+from engine.units import format_size
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
@@ -194,15 +195,20 @@ def missing(disk: str, group: str) -> str:
     return f"{disk} of the disk group {group} is missing."
 
 
+def shrunk(disk: str, group: str) -> str:
+    """The sentence about a disk whose LUN lacks bytes that its group may use."""
+    return f"{disk} of the disk group {group} has become smaller."
+
+
 def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
     remarks = [f"{disk.key}: {damage}." for disk in disks for damage in disk.content.damage]
     remarks += [f"{disk.key}: {disk.problem}" for disk in disks if disk.problem]
+    names = found.disk_names()
     remarks += [
-        f"{disk.key} has become smaller than its label says: its last {_overhang(disk)} bytes are gone."
+        f"{shrunk(names.get(disk.label.disk, disk.key), found.name)} Its last {format_size(_overhang(disk))} are gone."
         for disk in disks
         if _overhang(disk) > 0
     ]
-    names = found.disk_names()
     number = found.identity.number
     for disk in found.stale:
         remarks.append(

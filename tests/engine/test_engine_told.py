@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from engine.commands import ReactivateDisk, Rescan
-from engine.records import Alert, Disk, Kind, Remedy, VolumeStatus
+from engine.commands import DeportGroup, ReactivateDisk, Rescan
+from engine.records import Alert, Disk, Kind, Remedy, Severity, VolumeStatus
+from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 
 lab = lab_fixture()
@@ -71,3 +73,33 @@ def test_a_lun_that_is_away_at_a_start_is_one_missing_disk(tmp_path: Path) -> No
     assert len(lab.config.all(Kind.DISK, Disk)) == disks
     assert lab.config.disk(disk.ref).present
     lab.stop()
+
+
+def test_what_another_host_lacks_is_told_there_and_to_whoever_may_import_it(lab: EngineLab, tmp_path: Path) -> None:
+    path = lab.path_of(lab.config.disks_of(lab.group().ref)[0].ref)
+    path.rename(path.with_suffix(".away"))
+    lab.do(Rescan())
+    assert len(open_alerts(lab)) == 1
+    stranger = EngineLab(tmp_path, "b").start()
+    try:
+        assert open_alerts(stranger) == [], "it can do nothing about it"
+        lab.do(DeportGroup(group=lab.group().ref))
+        stranger.restart()
+        (alert,) = open_alerts(stranger)
+        assert (alert.severity, alert.action) == (Severity.WARNING, Remedy.RESCAN)
+        path.with_suffix(".away").rename(path)
+        stranger.restart()
+        assert not open_alerts(stranger)
+    finally:
+        stranger.stop()
+
+
+def test_a_lun_that_has_become_smaller_is_told_with_its_disk_and_what_to_do(lab: EngineLab) -> None:
+    disk = lab.config.disks_of(lab.group().ref)[1]
+    lab.stop()
+    os.truncate(disk.lun, 40 * MIB)
+    lab.start()
+    (alert,) = [alert for alert in lab.config.all(Kind.ALERT, Alert) if alert.open and "smaller" in alert.name]
+    assert alert.name == f"{disk.name} of the disk group dg has become smaller."
+    assert (alert.object, alert.action) == (disk.ref, Remedy.REPLACE_DISK)
+    assert "MiB are gone" in alert.cause

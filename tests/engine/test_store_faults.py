@@ -368,7 +368,7 @@ def test_a_lun_that_lost_its_end_is_named() -> None:
     lab.luns["lun1"].size -= 3 * MIB
     found = group_of(lab)
     assert value_of(found) == 1
-    assert any("lun1 has become smaller" in problem for problem in found.problems)
+    assert any("has become smaller. Its last 3 MiB are gone." in problem for problem in found.problems)
 
 
 def test_a_disk_missing_at_the_deport_does_not_claim_the_group_later() -> None:
