@@ -49,5 +49,6 @@ def _is_elsewhere(config: Config, disk: Ref, volume: Ref) -> Problem | None:
     record, name = config.disk(disk), config.volume(volume).name
     text = f"{record.name} holds the only complete copy of {name}."
     if record.present:
-        return Problem(text, "Evacuate the disk while it can be read.", volume, "disk")
+        help_ = f"Evacuate the disk while it can be read; when nothing of {name} can be had any more, delete {name}."
+        return Problem(text, help_, volume, "disk")
     return Problem(text, f"Bring its LUN back, or delete {name} first.", volume, "disk")
