@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from engine.cli.forms import shown
 from engine.errors import EngineError
-from engine.records import Backup, Disk, Group, GroupState, Kind, Plex, Record, Subdisk, Task, Volume
+from engine.records import Alert, Backup, Disk, Group, GroupState, Kind, Plex, Record, Subdisk, Task, Volume
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -69,6 +69,15 @@ def task(config: Config, number: str) -> Task:
     if found is not None:
         return found
     raise absent("task", number, "", sorted(tasks, key=int))
+
+
+def alert(config: Config, number: str) -> Alert:
+    """The open alert with this number."""
+    alerts = {each.ref.id: each for each in config.all(Kind.ALERT, Alert) if each.open}
+    found = alerts.get(number)
+    if found is not None:
+        return found
+    raise absent("open alert", number, "", sorted(alerts, key=int))
 
 
 def backup(config: Config, group: Group, number: str) -> Backup:

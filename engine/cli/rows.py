@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from engine.records import Backup, Disk, Group, Kind, Plex, PlexLayout, Subdisk, Task, TaskState, Volume, VolumeLayout
+from engine.records import (
+    Alert,
+    Backup,
+    Disk,
+    Group,
+    Kind,
+    Plex,
+    PlexLayout,
+    Subdisk,
+    Task,
+    TaskState,
+    Volume,
+    VolumeLayout,
+)
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -244,4 +257,25 @@ def _range_row(config: Config, place: Range) -> Row:
         "offset": place.offset,
         "length": place.length,
         "label": place.label,
+    }
+
+
+def open_alerts(config: Config) -> list[Alert]:
+    """What nobody has acknowledged yet, the oldest first."""
+    alerts = [alert for alert in config.all(Kind.ALERT, Alert) if alert.open]
+    return sorted(alerts, key=lambda alert: int(alert.ref.id))
+
+
+def alert_row(config: Config, alert: Alert) -> Row:
+    """An alert: `action` is what the console offers to begin, on `action_on`."""
+    return {
+        "id": int(alert.ref.id),
+        "time": alert.time,
+        "severity": str(alert.severity),
+        "message": alert.name,
+        "object": name_of(config, alert.object),
+        "cause": alert.cause,
+        "remedy": alert.remedy,
+        "action": str(alert.action) if alert.action is not None else None,
+        "action_on": name_of(config, alert.action_on or alert.object) if alert.action is not None else None,
     }

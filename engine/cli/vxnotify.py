@@ -1,12 +1,13 @@
-"""vxnotify: who is told of alerts."""
+"""vxnotify: the alerts that are open, and who is told of them."""
 
 from __future__ import annotations
 
 import shlex
 import sys
+import time
 from typing import TYPE_CHECKING
 
-from engine.cli import output
+from engine.cli import output, resolve, rows
 from engine.cli.common import COMMON, run
 from engine.cli.forms import Form, Tool, Usage, Words, shown
 from engine.cli.vxtune import settings_of
@@ -32,6 +33,28 @@ def _list(session: Session, words: Words) -> int:
     cells = [(str(at), str(rule.severity), _told(rule)) for at, rule in enumerate(rules, 1)]
     output.write(output.table(_HEADS, cells, right=("RULE",)))
     return 0
+
+
+def _alerts(session: Session, words: Words) -> int:
+    found = [rows.alert_row(session.config, alert) for alert in rows.open_alerts(session.config)]
+    if session.json:
+        output.write_json(found)
+        return 0
+    for row in found:
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["time"]))
+        output.write(f"{row['id']}  {when}  {row['severity']}: {row['message']}")
+        for text in filter(None, (row["cause"], row["remedy"])):
+            output.write(f"    {text}")
+    if not found:
+        output.write("No alert is open.")
+    return 0
+
+
+def _acknowledge(session: Session, words: Words) -> int:
+    from engine.commands import AcknowledgeAlerts
+
+    alerts = tuple(resolve.alert(session.config, number).ref for number in words.many("ID"))
+    return session.carry_out(AcknowledgeAlerts(alerts=alerts))
 
 
 def _told(rule: Notification) -> str:
@@ -101,9 +124,21 @@ def _number(rules: tuple[Notification, ...], text: str) -> int:
 
 TOOL = Tool(
     "vxnotify",
-    "Who is told of alerts, from which severity on.",
+    "The alerts that are open, and who is told of them.",
     (
-        Form("list", "List the rules.", _list, examples=("vxnotify list --json",)),
+        Form(
+            "alerts",
+            "List what needs attention, each with its cause and what to do.",
+            _alerts,
+            examples=("vxnotify alerts", "vxnotify alerts --json"),
+        ),
+        Form(
+            "ack [ID...]",
+            "Take alerts off the list, or all of them; the alert log keeps them.",
+            _acknowledge,
+            examples=("vxnotify ack 12",),
+        ),
+        Form("list", "List the rules: who is told, from which severity on.", _list, examples=("vxnotify list --json",)),
         Form(
             "mail SEVERITY ADDRESS",
             "Send a mail; vxtune sets the server.",

@@ -79,3 +79,22 @@ def test_rules_are_added_tried_and_taken_away(line: Line, tmp_path: Path) -> Non
     assert str(script) in line("vxnotify list").out
     assert json.loads(line("vxnotify rm 1 --json").out)
     assert line.ask("vxnotify list") == []
+
+
+def test_alerts_are_listed_with_what_to_do_and_acknowledged(line: Line, host: OpenedHost) -> None:
+    assert line("vxnotify alerts").out == "No alert is open.\n"
+    assert line.ask("vxnotify alerts") == []
+    lun = Path(next(disk["lun"] for disk in line.ask("vxdisk list") if disk["name"] == "Harddisk7"))
+    lun.rename(lun.with_suffix(".away"))
+    assert line("vxdisk rescan").status == 0
+    (alert,) = line.ask("vxnotify alerts")
+    assert alert["message"] == "Harddisk7 of the disk group dg1 is missing."
+    assert (alert["severity"], alert["object"], alert["action_on"]) == ("Error", "Harddisk7", "Harddisk7")
+    assert alert["remedy"] in line("vxnotify alerts").out
+    refused = line("vxnotify ack 99999")
+    assert (refused.status, "no open alert 99999" in refused.err) == (1, True)
+    assert line(f"vxnotify ack {alert['id']} --plan").status == 0
+    assert line.ask("vxnotify alerts") == [alert]
+    assert line(f"vxnotify ack {alert['id']}").status == 0
+    assert line.ask("vxnotify alerts") == []
+    assert line("vxnotify ack").status == 0
