@@ -44,7 +44,7 @@ def cells(result: Result) -> tuple[str, ...]:
         _figure(statistics.median(result.own), row.unit),
         peer,
         f"{result.ratio:.2f}" if result.peer else "",
-        f"{low:.2f} to {high:.2f}" if result.peer else f"{low:.3f} to {high:.3f} s",
+        f"{low:.2f} to {high:.2f}" if result.peer else f"{low:.3f} to {high:.3f} {row.unit}",
         f"{sign} {row.goal:g}",
         f"{sign} {row.bound:.3g}",
         row.verdict(result.ratio),
