@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.e2e import steps
 from tests.e2e.display import Display, missing, opened, until
-from tests.e2e.walker import Walker, place, walking
+from tests.e2e.walker import Node, Walker, place, walking
 
 OUT = Path(__file__).parents[2] / "screenshots"
 GRAB = """
@@ -107,26 +107,23 @@ def failed(walker: Walker) -> None:
     walker.find(("", "*Missing"))
 
 
-def over(disk_of: Callable[[Walker], str]) -> Callable[[Walker], None]:
+def over(where: Callable[[Walker], Node]) -> Callable[[Walker], None]:
     def reach(walker: Walker) -> None:
         furnish(walker)
         steps.open_disk_view(walker)
-        disk = disk_of(walker)
-        walker.drag(
-            place(steps.block(walker, "mail-01,"), (0.3, 0.5)), place(steps.free_block(walker, disk)), drop=False
-        )
+        walker.drag(place(steps.block(walker, "mail-01,"), (0.3, 0.5)), place(where(walker)), drop=False)
         walker.reader.ask("said", 0.5)
 
     return reach
 
 
-def legal(walker: Walker) -> str:
-    return steps.other_disk(walker, steps.volume(walker, "mail"))
+def legal(walker: Walker) -> Node:
+    return steps.free_block(walker, steps.other_disk(walker, steps.volume(walker, "mail")))
 
 
-def illegal(walker: Walker) -> str:
-    """The disk that holds the other mirror."""
-    return str(steps.volume(walker, "mail")["plexes"][1]["subdisks"][0]["disk"])
+def illegal(walker: Walker) -> Node:
+    """On the disk that holds the other mirror: at that mirror itself, where the labels have room."""
+    return steps.block(walker, "mail-02,")
 
 
 def plan(walker: Walker) -> None:
@@ -169,6 +166,14 @@ def degraded(walker: Walker) -> None:
     pull(walker, column_of(walker, "db"))
     steps.open_disk_view(walker)
     walker.find(("list", "Disk View"), ("list item", "db-01*"))
+
+
+def repairing(walker: Walker) -> None:
+    """Repair Volume with its plan, begun from what needs attention."""
+    degraded(walker)
+    walker.click(walker.find(("tree", ""), ("table cell", "StorageAgent")), at=(0.5, 0.5))
+    walker.click(walker.find(("table", "Needs attention"), ("table cell", "Repair Volume...")))
+    walker.find(steps.dialog("Repair Volume"), ("push button", "Repair"), **{"with": ["enabled"]})
 
 
 def column_of(walker: Walker, volume: str) -> str:
@@ -320,6 +325,12 @@ SHOTS = (
         "A column's disk of a RAID-5 volume is missing: db is Degraded, only the block on the missing disk is marked, "
         "the log is a block of its own in grey dots, the legend has RAID-5 and log.",
         degraded,
+    ),
+    Shot(
+        "repair-raid5",
+        "Repair Volume for the same volume: what is lost, where it gets a new place, the rebuild from the other "
+        "columns; what the missing disk has is given up, and no word is of mirrors or copies.",
+        repairing,
     ),
     Shot(
         "alert-remedy",
