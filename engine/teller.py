@@ -103,12 +103,13 @@ class Teller:
             f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
             f"{listed(parity)} {'goes' if len(parity) == 1 else 'go'} on without a column or a log." if parity else "",
         )
+        replace = f"delete {listed(lost)}, then replace the disk" if lost else "replace the disk"
         self._committer.alert(
             Severity.ERROR,  # a failed object, as its mark in the console says; what goes on has warnings of its own
             sentence,
             about=disk,
             cause=" ".join(filter(None, causes)) or "No volume lies on it.",
-            remedy="Bring its LUN back, rescan and reactivate it. Gone for good: replace the disk.",
+            remedy=f"Bring its LUN back, rescan and reactivate it. Gone for good: {replace}.",
             action=Remedy.RESCAN if lost else Remedy.REPLACE_DISK,
         )
         self._missing[disk] = None

@@ -17,6 +17,7 @@ BRING_BACK = "Bring {disks} back and choose Rescan, then Reactivate Disk. Gone f
 BRING_ONLY_BACK = "Bring {disks} back and choose Rescan: the data is nowhere else."
 UNUSED_HELP = "Bring its LUN back and choose Rescan, or take it off the list."
 EMPTY_HELP = "Bring its LUN back and choose Rescan, choose Replace Disk, or remove it from its disk group."
+LOST_HELP = "Bring its LUN back and choose Rescan. Gone for good: delete {volumes}, then choose Replace Disk."
 DISK_HELP = {
     DiskStatus.MISSING: "Bring its LUN back and choose Rescan. Gone for good: choose Replace Disk.",
     DiskStatus.FAILING: "Once the cause is gone choose Reactivate Disk; else choose Replace Disk.",
@@ -118,11 +119,15 @@ def _disks_of(config: Config, volume: Volume) -> list[Disk]:
 
 
 def _of_disk(config: Config, disk: Disk, state: str) -> tuple[str, str]:
-    names = dict.fromkeys(config.volume_of(subdisk).name for subdisk in config.subdisks_on(disk.ref))
-    touched = f"It holds pieces of {listed(sorted(names, key=natural))}." if names else "No volume lies on it."
+    volumes = {volume.ref: volume for volume in map(config.volume_of, config.subdisks_on(disk.ref))}
+    names = sorted((volume.name for volume in volumes.values()), key=natural)
+    touched = f"It holds pieces of {listed(names)}." if names else "No volume lies on it."
     helps = DISK_HELP.get(disk.status, "")
     if not names and not disk.present:
         helps = UNUSED_HELP if disk.group is None else EMPTY_HELP
+    lost = sorted((volume.name for volume in volumes.values() if not volume.copies), key=natural)
+    if lost and not disk.present:
+        helps = LOST_HELP.format(volumes=listed(lost))
     return f"{state}. {touched}", helps
 
 
