@@ -97,12 +97,20 @@ class ColumnKeeper:
                 continue
             if outcome.held_back:
                 severity, text = Severity.ERROR, f"{volume.name} was not stopped in order and is held back."
-                remedy = "Bring its disks back and rescan. Or start it by force, and check its data."
+                remedy = f"{self._first_way_out(volume)}Start it by force, and check its data."
             else:
                 severity, text = Severity.WARNING, f"{volume.name} was not stopped in order."
                 remedy = "Nothing to do: it serves, and its parity is right or is being made so."
             cause = outcome.held_back or outcome.told
             self._committer.alert(severity, text, about=ref, cause=cause, remedy=remedy)
+
+    def _first_way_out(self, volume: Volume) -> str:
+        """What is better than force, where there is anything: disks that are there have nothing more to tell."""
+        config = self._committer.config
+        plex = parity_plex(config, volume.ref)
+        out = pieces_out(config, plex) if plex is not None else []
+        away = any(not config.disk(piece.disk).present for piece in out)
+        return "Bring its disks back and rescan. If they are lost: " if away else ""
 
     def _put_parity(self, volume: Volume) -> Ref | None:
         """A task that makes parity right which nobody knows to be right; None when there is nothing to do, or it

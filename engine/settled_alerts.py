@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import Alert, Disk, Group, Kind, PieceState, PlexState, Remedy
+from engine.records import Alert, Disk, Group, Kind, PieceState, PlexState, Remedy, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,8 @@ class SettledAlerts:
         about = config.get(alert.object)
         if isinstance(about, Disk) and alert.action is Remedy.REACTIVATE_DISK:
             return about.failing or not about.present or _lacks(config, about.ref)
+        if isinstance(about, Volume) and alert.cause and alert.cause == about.fenced:
+            return True
         if isinstance(about, Group) and alert.action is Remedy.RESCAN:
             return bool(self._held_up(config, about))
         return False

@@ -171,7 +171,7 @@ def warn_clients(draft: Draft, volumes: list[Ref], force: bool) -> int:
 
 def start(config: Config, command: StartVolumes, ids: Ids) -> Plan:
     """Volumes that are exported from now on, also after a restart."""
-    return _set_started(config, list(dict.fromkeys(command.volumes)), ids, started=True, force=False)
+    return _set_started(config, list(dict.fromkeys(command.volumes)), ids, started=True, force=command.force)
 
 
 def stop(config: Config, command: StopVolumes, ids: Ids) -> Plan:
@@ -188,6 +188,9 @@ def _set_started(config: Config, refs: list[Ref], ids: Ids, *, started: bool, fo
     changed = [volume for volume in volumes if volume.started is not started or (started and _held_back(volume))]
     draft.put(*(replace(volume, started=started) for volume in changed))
     clients = 0 if started else warn_clients(draft, [volume.ref for volume in changed], force)
+    for volume in changed if started and force else ():
+        if volume.fenced:
+            draft.warn(f"{volume.fenced} By force {volume.name} is believed as it is: check its data afterwards.")
     names = listed([volume.name for volume in changed])
     draft.step(
         f"Export {names}" if started else f"Stop exporting {names}", "clients are disconnected" if clients else ""

@@ -322,6 +322,8 @@ def test_dirty_and_degraded_without_a_log_is_held_back_unless_forced(lab: Engine
     assert "held back" in alerts(lab)
     with pytest.raises(CommandRejected, match="may be wrong"):
         lab.engine.submit(StartVolumes(volumes=(volume.ref,)))
+    forced = lab.engine.plan(StartVolumes(volumes=(volume.ref,), force=True))
+    assert any("check its data" in warning for warning in forced.warnings)
     lab.do(StartVolumes(volumes=(volume.ref,), force=True))
     assert lab.volume().serving
     assert lab.volume().status is VolumeStatus.DEGRADED

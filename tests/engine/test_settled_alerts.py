@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import ChangeSettings, ReactivateDisk, Rescan, ResyncVolume
+from engine.commands import ChangeSettings, ReactivateDisk, Rescan, ResyncVolume, StartVolumes, StopVolumes
 from engine.records import Alert, Kind, Ref, RelocationMode, Remedy, Severity, VolumeStatus
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
@@ -17,7 +17,7 @@ from tests.engine.test_engine_faults import bring_back, pull
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start(relocates=True)
+    made = EngineLab(tmp_path).start(frail=True, relocates=True)
     made.make_group()
     made.do(ChangeSettings(hot_relocation=RelocationMode.MANUAL))
     made.make_volume(mirrors=2)
@@ -61,6 +61,24 @@ def test_relocation_that_is_held_up_until_the_disks_are_back(lab: EngineLab) -> 
         bring_back(path)
     lab.do(Rescan())
     assert is_settled(lab, group, Remedy.RESCAN)
+
+
+@pytest.mark.parametrize("choices", [{}, {"raid5": True, "columns": 3}], ids=["concat", "raid5"])
+def test_a_volume_that_takes_no_writes_until_it_is_started(lab: EngineLab, choices: dict[str, object]) -> None:
+    volume = lab.make_volume("w", size=8 * MIB, **choices).ref
+    assert lab.write(b"x" * 4096, name="w") == 0
+    pieces = [piece for plex in lab.plexes("w") for piece in lab.config.subdisks_of(plex.ref)]
+    luns = [lab.lun(piece.disk) for piece in pieces][:2]
+    for lun in luns:
+        lun.fail("flush", "write", persistent=True)
+    assert lab.flush("w") or lab.write(bytes(MIB), name="w")
+    action = Remedy.START_VOLUME if choices else Remedy.STOP_VOLUME
+    assert lab.engine.committer.wait_until(lambda _: bool(open_alerts(lab, volume, action)), 20)
+    for lun in luns:
+        lun.heal()
+    lab.do(StopVolumes(volumes=(volume,), force=True))
+    lab.do(StartVolumes(volumes=(volume,)))
+    assert is_settled(lab, volume, action)
 
 
 def test_what_tells_of_something_that_is_over_stays(lab: EngineLab) -> None:
