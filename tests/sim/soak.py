@@ -30,7 +30,8 @@ from tests.sim.world import play, replay_command
 REPORT = Path(__file__).parents[2] / "docs/reliability.md"
 MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
 SEEDS_IN_JOB = 25
-JOBS_OF_PROCESS = 100
+JOBS_OF_PROCESS = 20
+"""Nothing is left of a life, but the heap comes to pieces."""
 KINDS = ("crash", "failure", "sequence", "seed")
 TITLES = {
     "crash": "Power cut at every write and flush of an operation",
@@ -92,7 +93,7 @@ def applies(name: str, layout: str) -> bool:
 def _collect_seldom() -> None:
     """What stands now stays, and lives are short: a tenth of the time would go to looking for garbage."""
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(20_000, 10, 20)
 
 
 def work(job: Job) -> Result:
@@ -103,6 +104,8 @@ def work(job: Job) -> Result:
             return _work(job)
         except Exception as error:
             return Result(job.what, job.layout, failures=[f"{job}: {type(error).__name__}: {error}"])
+        finally:
+            gc.collect()
 
 
 def _work(job: Job) -> Result:
