@@ -160,7 +160,7 @@ class GroupKeeper:
         self._committer.maps.read(store.group, records)
 
         def change(edit: Edit) -> None:
-            self._put_group(edit, store.group, records, new_name, stale)
+            self._put_group(edit, store.group, records, new_name, stale, max(ends.values(), default=0))
             for volume in edit.config.volumes_of(store.group):
                 renew(edit, volume.ref, stale, ends)
             _fail_disks(edit, store)
@@ -172,7 +172,13 @@ class GroupKeeper:
         self.volumes.recover(command.group)
 
     def _put_group(
-        self, edit: Edit, group: Ref, records: Iterable[Record], new_name: str, stale: frozenset[str]
+        self,
+        edit: Edit,
+        group: Ref,
+        records: Iterable[Record],
+        new_name: str,
+        stale: frozenset[str],
+        newest: int,
     ) -> None:
         """Replace whatever was shown of a group by its records; what only this host knows of its disks stays."""
         for ref in _members_of(edit.config, group):
@@ -189,7 +195,7 @@ class GroupKeeper:
                     self._state.reserve(int(record.ref.id))
             edit.put(record)
         for volume in edit.config.volumes_of(group):
-            mistrust(edit, volume, stale)
+            mistrust(edit, volume, stale, newest)
             self.volumes.columns.restart(edit, volume.ref, stale)
 
     def _with_lun(self, disk: Disk) -> Disk:

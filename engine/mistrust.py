@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.detach import believe_what_is_left
+from engine.dirty_places import is_logged
 from engine.records import PlexState, TaskType
 from engine.states import COMPLETE, is_whole, reaches
 
@@ -15,18 +16,23 @@ if TYPE_CHECKING:
     from engine.records import Plex, Task, Volume
 
 
-def mistrust(edit: Edit, volume: Volume, stale: frozenset[str]) -> None:
+def mistrust(edit: Edit, volume: Volume, stale: frozenset[str], newest: int = 0) -> None:
     """A volume that is found ACTIVE was not stopped in order: name one plex to believe, begin its copies anew.
 
     A plex with a disk that is missing, or came back older than the group knows it, is left out of writes from now on
-    when another one is whole; one that was being filled has to be filled again.
+    when another one is whole; one that was being filled has to be filled again. What a complete one misses from now on
+    is known when its missing disks come back as they were at the `newest` transaction, the last before this import.
     """
     plexes = edit.config.plexes_of(volume.ref)
     whole = [plex for plex in plexes if plex.state in COMPLETE and _all_there(edit.config, plex, stale)]
     for plex in plexes:
         lost = plex not in whole and plex.state in COMPLETE and bool(whole)
         if lost or (plex.state is PlexState.FILLING and not _all_there(edit.config, plex, stale)):
-            edit.put(msgspec.structs.replace(plex, state=PlexState.STALE, tracked=False))
+            older = any(subdisk.disk.id in stale for subdisk in edit.config.subdisks_of(plex.ref))
+            known = lost and newest > 0 and not older and is_logged(edit.config, volume.ref)
+            edit.put(
+                msgspec.structs.replace(plex, state=PlexState.STALE, tracked=known, left_at=newest if known else 0)
+            )
     believe_what_is_left(edit, volume.ref)
     active = any(plex.state is PlexState.ACTIVE for plex in plexes)
     for task in edit.config.tasks_of(volume.group):

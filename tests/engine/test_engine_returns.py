@@ -34,14 +34,14 @@ from engine.records import (
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_dirty import REGION, disk_of, resyncs, spread
-from tests.engine.test_engine_faults import bring_back, pull
+from tests.engine.test_engine_faults import AWAY, bring_back, pull
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[EngineLab]:
     made = EngineLab(tmp_path).start(frail=True, relocates=True)
     made.make_group()
-    made.do(ChangeSettings(relocation_wait_s=3600))
+    waits_long(made)
     made.make_volume(mirrors=2)
     yield made
     made.stop()
@@ -190,3 +190,55 @@ def test_one_that_comes_back_between_two_runs_is_caught_up_at_the_start(lab: Eng
     assert healthy(lab)
     assert resyncs(lab)[-1].bytes_copied == 3 * REGION
     assert lab.equal()
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["stopped", "crashed"])
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
+def test_one_that_was_missing_at_an_import_gets_only_what_it_has_missed(
+    lab: EngineLab, crash: bool, again: bool
+) -> None:
+    path = missing_at_import(lab, crash=crash)
+    spread(lab, 3 * MIB, 20 * MIB)
+    if again:
+        lab.restart_frail()
+        waits_long(lab)
+    bring_back(path)
+    lab.do(Rescan())
+    assert healthy(lab)
+    assert resyncs(lab)[-1].bytes_copied == (3 if crash else 2) * REGION
+    assert lab.equal()
+
+
+def test_an_older_image_of_one_that_was_missing_at_an_import_is_copied_whole(lab: EngineLab) -> None:
+    old = lab.path_of(disk_of(lab, 1)).with_suffix(".old")
+    assert lab.flush() == 0
+    shutil.copy(lab.path_of(disk_of(lab, 1)), old)
+    lab.make_volume("w", 8 * MIB)
+    path = missing_at_import(lab, crash=False)
+    spread(lab, 3 * MIB)
+    old.rename(path)
+    lab.do(Rescan())
+    assert resyncs(lab) == []
+    assert not any(plex.tracked for plex in lab.plexes())
+    lab.do(ReactivateDisk(disk=disk_of(lab, 1)))
+    assert resyncs(lab)[-1].bytes_copied == 24 * MIB
+    assert lab.equal()
+
+
+def waits_long(lab: EngineLab) -> None:
+    lab.do(ChangeSettings(hot_relocation=RelocationMode.AUTOMATIC, relocation_wait_s=3600))
+
+
+def missing_at_import(lab: EngineLab, *, crash: bool) -> Path:
+    """A volume was written before an end in which one of its disks goes."""
+    spread(lab, 1 * MIB)
+    assert lab.flush() == 0
+    path = lab.path_of(disk_of(lab, 1))
+    (lab.kill if crash else lab.stop)()
+    path.rename(str(path) + AWAY)
+    lab.start(frail=True, relocates=False)
+    waits_long(lab)
+    (plex,) = [each for each in lab.plexes() if not each.complete]
+    assert plex.state is PlexState.STALE
+    assert plex.tracked
+    return path
