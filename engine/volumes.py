@@ -56,6 +56,7 @@ class VolumeKeeper:
         self._state = state
         self._runner = runner
         self.columns = ColumnKeeper(committer, state, luns, runner)
+        self._fences_told: dict[Ref, str] = {}
 
     def stop_in_order(self, group: Ref) -> None:
         """Flush every volume of a group and make its record say CLEAN."""
@@ -92,8 +93,7 @@ class VolumeKeeper:
         self.columns.recover(group)
         config = self._committer.config
         for volume in config.volumes_of(group):
-            if volume.fenced and volume.started:
-                self._tell_fenced(volume)
+            self._tell_fenced(volume)
             if volume.source is not None and not is_resynched(config, volume) and self._put_resync(volume) is not None:
                 self._tell_resync(
                     volume, "was not stopped in order", "The engine or the host went down while it was written."
@@ -110,9 +110,15 @@ class VolumeKeeper:
                 self._runner.start(task.ref)
 
     def _tell_fenced(self, volume: Volume) -> None:
-        """What was fenced in an earlier run still is: said once, as long as nobody takes it off the list."""
+        """What was fenced in an earlier run, or by a look at the LUNs: said once for each reason in a run."""
+        if not volume.fenced or not volume.started:
+            self._fences_told.pop(volume.ref, None)
+            return
         alerts = self._committer.config.all(Kind.ALERT, Alert)
-        if any(alert.open and (alert.object, alert.cause) == (volume.ref, volume.fenced) for alert in alerts):
+        known = any(alert.open and (alert.object, alert.cause) == (volume.ref, volume.fenced) for alert in alerts)
+        told = self._fences_told.get(volume.ref) == volume.fenced
+        self._fences_told[volume.ref] = volume.fenced
+        if known or told:
             return
         parity = volume.layout is VolumeLayout.RAID5
         self._committer.alert(
@@ -130,6 +136,7 @@ class VolumeKeeper:
         """Volumes whose mirrors may differ, and that nothing makes equal any more, are copied again where that is
         possible now."""
         for volume in self._committer.config.volumes_of(group):
+            self._tell_fenced(volume)
             self.columns.resume(volume)
             self._resume(volume, "Its mirrors may differ, and the copy that made them equal had not completed.")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
-from engine.commands import DeportGroup, ReactivateDisk, Rescan
+from engine.commands import DeportGroup, ReactivateDisk, Rescan, StartVolumes, StopVolumes
 from engine.records import Alert, Disk, Kind, Remedy, Severity, VolumeStatus
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -103,3 +104,20 @@ def test_a_lun_that_has_become_smaller_is_told_with_its_disk_and_what_to_do(lab:
     assert alert.name == f"{disk.name} of the disk group dg has become smaller."
     assert (alert.object, alert.action) == (disk.ref, Remedy.REPLACE_DISK)
     assert "MiB are gone" in alert.cause
+
+
+def test_a_volume_that_is_fenced_by_a_look_is_told_of_once(lab: EngineLab) -> None:
+    volume = lab.make_volume(size=8 * MIB).ref
+    assert lab.write(b"x" * 4096) == 0
+    path = lab.path_of(lab.config.subdisks_of(lab.plexes()[0].ref)[0].disk)
+    copy = shutil.copy(path, path.with_suffix(".copy"))
+    os.replace(copy, path)
+    for _ in range(3):
+        lab.do(Rescan())
+        told = [alert for alert in lab.config.all(Kind.ALERT, Alert) if alert.object == volume]
+        assert [alert.action for alert in told] == [Remedy.STOP_VOLUME]
+    assert told[0].cause == lab.volume().fenced
+    lab.do(StopVolumes(volumes=(volume,)))
+    lab.do(StartVolumes(volumes=(volume,)))
+    assert lab.engine.committer.wait_until(lambda config: not config[told[0].ref].open, 20)  # type: ignore[attr-defined]
+    assert lab.write(b"y" * 4096) == 0
