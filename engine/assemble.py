@@ -36,6 +36,8 @@ def assemble(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDev
     pieces = {plex.ref: _pieces(config, plex, device_of) for plex in plexes}
     whole = [plex for plex in plexes if _is_whole(config, plex, pieces[plex.ref])]
     taking_part = plexes if len(plexes) == 1 and plexes[0].columns == 1 else whole
+    if volume.fenced and not volume.started and len(plexes) == 1:
+        taking_part = []  # held back: nobody knows how old it is, so that nobody who is still connected may read it
     layouts = [
         PlexLayout(
             plex.ref,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from engine.claims import device_of, disk_of, unlock, unlock_all
 from engine.errors import EngineError
 from engine.records import Severity
+from engine.settled import settle
 from engine.store.member import make_disk
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class DiskKeeper:
             self._luns.rename(new, name)
         if self._committer.stores[_group_of(plan)].has(command.disk):
             self._release(_group_of(plan), command.disk)
+        settle(self._committer, command.disk)
 
     def _release(self, group: Ref, disk: Ref) -> None:
         lun = self._luns.of(disk)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.records import PieceState, PlexLayout, VolumeLayout
+from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
 from engine.states import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from engine.config import Edit
-    from engine.records import Disk, Ref
+    from engine.records import Ref, Volume
 
 
 def name_sources(edit: Edit, group: Ref, unequal: Collection[Ref]) -> None:
@@ -32,11 +32,31 @@ def name_sources(edit: Edit, group: Ref, unequal: Collection[Ref]) -> None:
 
 
 def doubt(edit: Edit, disk: Disk) -> None:
-    """Volumes whose only bytes lie on a LUN that was exchanged under its path: nobody knows how old they are."""
+    """Volumes whose only bytes lie on a disk of which nobody knows how old it is: they serve no more, neither writes
+    nor reads, until the operator starts them."""
     for subdisk in edit.config.subdisks_on(disk.ref):
         plex = edit.config.plex(subdisk.plex)
         good = subdisk.state is PieceState.GOOD and plex.layout is not PlexLayout.LOG
         if plex.state in COMPLETE and subdisk.replaces is None and good:
-            reason = f"Another file stands at {disk.lun} now than before: its data may be older"
+            reason = f"{disk.name} was overwritten, or another LUN has taken its place: its data may be older."
             volume = edit.config.volume(plex.volume)
-            edit.put(replace(volume, fenced=volume.fenced or f"{reason}."))
+            edit.put(replace(volume, fenced=volume.fenced or reason, started=False))
+
+
+def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
+    """As `doubt`, of several disks."""
+    for disk in edit.config.all(Kind.DISK, Disk):
+        if disk.ref in disks:
+            doubt(edit, disk)
+
+
+def doubt_only_copy(edit: Edit, volume: Volume, stale: Collection[str]) -> None:
+    """At an import: a volume of one mirror with a disk that has lost acknowledged changes of the configuration may have
+    lost data as well."""
+    plexes = edit.config.plexes_of(volume.ref)
+    if len(plexes) != 1 or volume.layout is VolumeLayout.RAID5:
+        return
+    for subdisk in edit.config.subdisks_of(plexes[0].ref):
+        if subdisk.disk.id in stale:
+            doubt(edit, edit.config.disk(subdisk.disk))
+            return

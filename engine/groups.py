@@ -10,6 +10,7 @@ from engine.claims import Claims, device_of, disk_of, lock_all, unlock_all
 from engine.detach import fail_disk
 from engine.dirty_places import renew
 from engine.disks import DiskKeeper, nothing
+from engine.doubts import doubt_only_copy
 from engine.errors import EngineError
 from engine.mistrust import mistrust
 from engine.records import (
@@ -186,7 +187,7 @@ class GroupKeeper:
         for record in records:
             match record:
                 case Disk():
-                    record = self._with_lun(record)
+                    record = self._with_lun(record, group)
                 case Group():
                     record = msgspec.structs.replace(
                         record, name=new_name or record.name, state=GroupState.IMPORTED, owner="", frozen=""
@@ -196,11 +197,12 @@ class GroupKeeper:
             edit.put(record)
         for volume in edit.config.volumes_of(group):
             mistrust(edit, volume, stale, newest)
+            doubt_only_copy(edit, volume, stale)
             self.volumes.columns.restart(edit, volume.ref, stale)
 
-    def _with_lun(self, disk: Disk) -> Disk:
+    def _with_lun(self, disk: Disk, group: Ref) -> Disk:
         lun = self._luns.of(disk.ref)
-        if lun is None or lun.device is None:
+        if lun is None or lun.device is None or not self._committer.stores[group].has(disk.ref):
             failing = lun is not None and lun.failing
             return msgspec.structs.replace(disk, present=False, lun="", failing=failing)
         known = self._committer.config.get(disk.ref)

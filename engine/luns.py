@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.devices.block import KernelBlockDevice
+from engine.devices.descriptor import DescriptorDevice
 from engine.devices.file import FileDevice
 from engine.devices.locks import DeviceLock
 from engine.errors import DeviceError, EngineError
@@ -106,6 +107,30 @@ class LunTable:
             if lun.device is not None and lun.present():
                 with contextlib.suppress(DeviceError):
                     lun.device.refresh()
+
+    def follow_names(self) -> None:
+        """A LUN whose file stands under the path of another one now is known by that path from here on: it is open, so
+        that it is what it was. Who has lost its path to it gets one that has been left."""
+        astray = [lun for lun in self if isinstance(lun.device, DescriptorDevice) and not lun.present()]
+        found = [(lun, other.path) for lun in astray for other in astray if _stands_at(lun, other.path)]
+        paths = {lun.path: path for lun, path in found}
+        if not paths:
+            return
+        others = [lun.path for lun in astray if lun.path not in paths]
+        left = sorted({lun.path for lun in astray} - set(paths.values()))
+        paths |= dict(zip(others, left, strict=True))
+        enclosures = {lun.path: lun.enclosure for lun in astray}
+        for lun in astray:
+            del self._luns[lun.path]
+        for lun in astray:
+            self._take_path(lun, paths[lun.path], enclosures)
+        self._remember()
+
+    def _take_path(self, lun: Lun, path: str, enclosures: dict[str, str]) -> None:
+        assert lun.device is not None
+        lun.path, lun.enclosure = path, enclosures[path]
+        lun.device.rename(path)
+        self._luns[path] = lun
 
     def replaced(self) -> list[Lun]:
         """LUNs at whose path another file or device stands now than the one that is open."""
@@ -225,6 +250,21 @@ def _same(lun: Lun, device: HostDevice) -> bool:
     if stat.S_ISBLK(one.st_mode) and stat.S_ISBLK(other.st_mode):
         return one.st_rdev == other.st_rdev
     return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
+def _stands_at(lun: Lun, path: str) -> bool:
+    """Whether what is open as a LUN stands at a path."""
+    assert lun.device is not None
+    try:
+        there = os.stat(path)
+    except OSError:
+        return False
+    here = os.fstat(lun.device.fd)
+    return stat.S_IFMT(here.st_mode) == stat.S_IFMT(there.st_mode) and (
+        here.st_rdev == there.st_rdev
+        if stat.S_ISBLK(here.st_mode)
+        else (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+    )
 
 
 def _enclosure_of(path: str) -> str:

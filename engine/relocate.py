@@ -226,6 +226,8 @@ def _lost(config: Config, volume: Volume) -> list[Subdisk]:
 
 
 def _state(disk: Disk) -> str:
+    if disk.short_by and not disk.failing:
+        return "too short for what lay on it"
     return "failing" if disk.present else "missing"
 
 

@@ -11,10 +11,12 @@ import msgspec
 
 from engine.detach import send_away, without_disk
 from engine.dirty_places import tend_all
-from engine.doubts import doubt, name_sources
+from engine.doubts import doubt, doubt_all, name_sources
 from engine.errors import EngineError
 from engine.geometry import public_length
 from engine.groups import forget_group, nothing
+from engine.held_teller import HeldTeller
+from engine.overwritten import overwritten
 from engine.records import (
     Disk,
     Enclosure,
@@ -35,7 +37,7 @@ from engine.store.scan import scan
 from engine.teller import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from engine import commands
     from engine.catch_up import CatchUp
@@ -74,6 +76,7 @@ class Scanner:
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
         self._teller = Teller(committer)
+        self._held_teller = HeldTeller(committer)
         self._returned = ReturnedDisks()
         self._back: set[Ref] = set()  # disks that were away until now
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
@@ -209,16 +212,16 @@ class Scanner:
         if import_ours:
             self._import_ours(found)
         self._teller.tell(found)
+        self._held_teller.tell()
 
     def _exchange_replaced(self) -> None:
         """Another file stands at the path of a LUN: the disk has gone with the old one, whatever the new one is."""
+        self._luns.follow_names()
         replaced = self._luns.replaced()
         gone = {lun.disk for lun in replaced}
 
         if replaced:
-            self._committer.commit(lambda edit: send_away(edit, gone))
-            for group in sorted(self._committer.stores):
-                self._settle_group(group)
+            self._send_away(gone)
         for lun in replaced:
             with contextlib.suppress(EngineError):
                 self._luns.reopen(lun)
@@ -228,18 +231,18 @@ class Scanner:
     def _leave_overwritten(self, found: Found) -> None:
         """Somebody has written over a disk that is in use, an old copy of it, say: nothing on it is believed, and it
         comes back as one that was away."""
-        suspects = {disk for told in found.groups.values() for disk in told.stale}
-        overwritten = {
-            disk.ref
-            for group, store in self._committer.stores.items()
-            for disk in self._committer.config.disks_of(group)
-            if disk.ref.id in suspects and store.lags(disk.ref)
-        }
-        if overwritten:
-            self._committer.commit(lambda edit: send_away(edit, overwritten))
-            for group in sorted(self._committer.stores):
-                self._settle_group(group)
-            self._exchanged |= overwritten
+        gone = overwritten(self._committer, self._luns, found, self._held_teller.unlabelled)
+        if gone:
+            self._send_away(gone)
+            self._exchanged |= gone
+
+    def _send_away(self, disks: Collection[Ref | None]) -> None:
+        """What stands at their paths is not believed to be these disks as they were: they are gone, and what comes back
+        comes back old. Whatever has no other copy is held back before it can be read again."""
+        self._committer.commit(lambda edit: send_away(edit, disks))
+        for group in sorted(self._committer.stores):
+            self._settle_group(group)
+        self._committer.commit(lambda edit: doubt_all(edit, disks))
 
     def _ours(self, found: Found, claimed: dict[str, str]) -> dict[str, str]:
         """What labels of this program say that forbids to use a LUN as a free one."""
@@ -271,7 +274,9 @@ class Scanner:
         Answers the path for each disk id that several may claim. A disk in use stays the LUN that it is: a copy that
         turns up beside it is never written to.
         """
-        claimed = {disk: keys[0] for disk, keys in found.duplicates.items()}
+        grouped = {disk for group in found.groups.values() for disk in group.disk_names()}
+        # Of a group's disk nobody says which of two is the original: then it is none of them, until one has gone.
+        claimed = {disk: "" if disk in grouped else keys[0] for disk, keys in found.duplicates.items()}
         for group in found.groups.values():
             claimed |= {disk: member.key for disk, member in group.members.items()}
         for store in self._committer.stores.values():

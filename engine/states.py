@@ -187,7 +187,7 @@ def disk_status(config: Config, disk: Disk) -> DiskStatus:
         return DiskStatus.FOREIGN
     if group.state is GroupState.DEPORTED:
         return DiskStatus.DEPORTED
-    return DiskStatus.FAILING if disk.failing else DiskStatus.IMPORTED
+    return DiskStatus.FAILING if disk.failing or disk.short_by else DiskStatus.IMPORTED
 
 
 def _settle_plex(edit: Edit, ref: Ref) -> None:

@@ -74,7 +74,10 @@ class Teller:
         for group in sorted(self._committer.stores):
             for disk in config.disks_of(group):
                 sentence = shrunk(disk.name, config.group(group).name)
-                if said.startswith(sentence):
+                if not said.startswith(sentence):
+                    continue
+                alerts = config.all(Kind.ALERT, Alert)
+                if not any(alert.open and alert.name == sentence for alert in alerts):
                     self._committer.alert(
                         Severity.ERROR,
                         sentence,
@@ -83,7 +86,7 @@ class Teller:
                         remedy="Make its LUN as large as it was, rescan, and reactivate it; or replace the disk.",
                         action=Remedy.REPLACE_DISK,
                     )
-                    return True
+                return True
         return False
 
     def _tell_missing(self, sentence: str, disk: Ref) -> None:

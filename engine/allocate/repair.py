@@ -26,7 +26,7 @@ def relocation_pools(config: Config, group: Ref, named: Sequence[Ref] = ()) -> l
     """The disks that are tried one set after the other."""
     if named:
         return [usable_disks(config, group, named)]
-    sound = [disk for disk in config.disks_of(group) if disk.present and not disk.failing]
+    sound = [disk for disk in config.disks_of(group) if disk.present and not disk.failing and not disk.short_by]
     pools: list[list[Disk]] = []
     for usage in (DiskUsage.SPARE, DiskUsage.PREFERRED, DiskUsage.NORMAL):
         pools.append([*(pools[-1] if pools else []), *(disk for disk in sound if disk.usage is usage)])

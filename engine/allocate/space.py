@@ -27,7 +27,7 @@ def usable_disks(config: Config, group: Ref, named: Sequence[Ref] = ()) -> list[
     disks = [disk for disk in config.disks_of(group) if disk.present]
     if named:
         return [disk for disk in disks if disk.ref in set(named)]
-    return [disk for disk in disks if disk.usage in ORDINARY and not disk.failing]
+    return [disk for disk in disks if disk.usage in ORDINARY and not disk.failing and not disk.short_by]
 
 
 class Space:

@@ -39,7 +39,6 @@ class KernelBlockDevice(DescriptorDevice):
             os.close(fd)
             raise DeviceError(error.errno or errno.EIO, path, "Opening") from error
         super().__init__(path, fd, size, block_size, reopen=path)
-        self.path = path
         self.writable = writable
 
     def refresh(self) -> int:

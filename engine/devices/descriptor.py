@@ -66,6 +66,7 @@ class DescriptorDevice(BaseDevice):
 
     def __init__(self, name: str, fd: int, size: int, block_size: int = SECTOR, reopen: str | None = None) -> None:
         super().__init__(name, size, block_size)
+        self.path = name
         self.fd = fd
         self.losses = 0
         self.reads = self.writes = self.bytes_read = self.bytes_written = 0
@@ -80,6 +81,12 @@ class DescriptorDevice(BaseDevice):
             if descriptor >= 0:
                 os.close(descriptor)
         self.fd = self._sync_fd = -1
+
+    def rename(self, path: str) -> None:
+        """What is open stands at this path now."""
+        self.path = self.name = path
+        if self._reopen is not None and not self._reopen.startswith("/proc/"):
+            self._reopen = path
 
     def read_into(self, offset: int, into: memoryview) -> None:
         length = len(into)

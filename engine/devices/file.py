@@ -25,7 +25,6 @@ class FileDevice(DescriptorDevice):
             os.close(fd)
             raise DeviceError(errno.EINVAL, path, "Opening as an image file")
         super().__init__(path, fd, status.st_size, SECTOR, reopen=f"/proc/self/fd/{fd}")
-        self.path = path
         self.writable = writable
 
     def refresh(self) -> int:

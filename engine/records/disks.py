@@ -56,3 +56,8 @@ class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     status: DiskStatus = DiskStatus.ONLINE
     free: int = 0
     largest_free: int = 0
+
+    @property
+    def short_by(self) -> int:
+        """Bytes of the public region that are behind the end of a LUN which has become shorter; 0 of a sound one."""
+        return max(0, self.public_offset + self.public_length - self.size) if self.present and self.size else 0

@@ -8,6 +8,7 @@ from engine.records import Disk, PieceState, Plex, PlexLayout, PlexState, Ref, S
 from engine.rules.parity import is_parity, stays_readable
 from engine.rules.plexes import trusted
 from engine.states import COMPLETE, pieces_out, reaches
+from engine.units import format_size
 
 LEFT_OUT = frozenset({PlexState.STALE, PlexState.IOFAIL})
 """States of a plex that the engine has left out of writes. One that the operator has detached is not meant."""
@@ -66,6 +67,9 @@ def disk_can_return(config: Config, disk: Ref) -> Problem | None:
     record = config.disk(disk)
     if not record.present:
         return Problem(f"{record.name} is missing.", "Bring its LUN back and rescan, or replace the disk.", disk)
+    if record.short_by:
+        text = f"{record.name} has become shorter by {format_size(record.short_by)}."
+        return Problem(text, "Give its LUN its size back and rescan, or replace the disk.", disk)
     if record.failing or record.errors or volumes_to_return(config, disk):
         return None
     return Problem(f"{record.name} is in service, and no error was seen on it.", "There is nothing to do.", disk)

@@ -14,7 +14,7 @@ from engine.rules.volumes import not_initializing, volume_ready
 def is_lost_disk(config: Config, disk: Ref) -> Problem | None:
     """The disk is missing or failing. One that is back is reactivated, a sound one evacuated."""
     record = config.disk(disk)
-    if record.failing or not record.present:
+    if record.failing or record.short_by or not record.present:
         return None
     if disk_can_return(config, disk) is None:
         help_ = "Choose Reactivate Disk: what it has missed is copied or rebuilt."
