@@ -204,8 +204,13 @@ class Application(QObject):
             self.errors.add(ErrorEntry(0.0, "Unexpected error", str(error), details))
 
 
-def _record(session: Session) -> None:
+def _record(session: Session, parent: QObject) -> None:
     """Begin to keep figures, and have at hand what draws them. Nothing of plots delays the start."""
+    types = importlib.import_module("vea_gui.plots.qt_types")
+    types.make_then(lambda: _load(session), parent)
+
+
+def _load(session: Session) -> None:
     session.bridge.call(_load_plots, lambda plots: plots.recorder_of(session), lambda _: None)
 
 
@@ -241,7 +246,7 @@ def run(
     console = Application(app, api, state, reopen)
     console.open_window()
     console.collector.start()
-    QTimer.singleShot(RECORD_AFTER_MS, console, lambda: _record(console.session))
+    QTimer.singleShot(RECORD_AFTER_MS, console, lambda: _record(console.session, console))
     interrupts = Interrupts(app)
     on_ready(console)
     try:

@@ -13,6 +13,7 @@ from engine.records import Ref
 from vea_gui import theme
 from vea_gui.console import Console
 from vea_gui.moments import clock
+from vea_gui.plots import qt_types
 from vea_gui.plots.measures import note_of, panels_of
 from vea_gui.plots.panel_view import PanelView
 from vea_gui.plots.recorder import recorder_of
@@ -53,6 +54,7 @@ class PerformanceTab(QWidget):
         self.recorder.beat.connect(self._beat)
         self.recorder.ready.connect(self._beat)
         self.destroyed.connect(self.viewing.end)
+        qt_types.make_all()
         console.session.bridge.call(load_chart, self._take_charts, self._no_charts)
 
     @property
