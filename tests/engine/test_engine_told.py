@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from engine.commands import DeportGroup, ReactivateDisk, Rescan, StartVolumes, StopVolumes
+from engine.config import Config
 from engine.records import Alert, Disk, Kind, Remedy, Severity, VolumeStatus
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -119,5 +120,9 @@ def test_a_volume_that_is_fenced_by_a_look_is_told_of_once(lab: EngineLab) -> No
     assert told[0].cause == lab.volume().fenced
     lab.do(StopVolumes(volumes=(volume,)))
     lab.do(StartVolumes(volumes=(volume,)))
-    assert lab.engine.committer.wait_until(lambda config: not config[told[0].ref].open, 20)  # type: ignore[attr-defined]
+
+    def is_settled(config: Config) -> bool:
+        return not any(alert.open for alert in config.all(Kind.ALERT, Alert) if alert.object == volume)
+
+    assert lab.engine.committer.wait_until(is_settled, 20)
     assert lab.write(b"y" * 4096) == 0
