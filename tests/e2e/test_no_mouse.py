@@ -31,10 +31,13 @@ def target(walker: Walker) -> str:
 
 
 def told(walker: Walker) -> Any:
-    """What vxprint says, less what no two labs share: ids and the folders of the LUN files."""
+    """What vxprint says, less what no two labs share: ids, folders of the LUN files, what is dirty at this moment."""
     groups = walker.vx_json("vxprint")["groups"]
     for group in groups:
         del group["id"]
+        for volume in group["volumes"]:
+            if volume["dirty_log"] is not None:
+                del volume["dirty_log"]["dirty"]
         for disk in group["disks"]:
             disk["lun"] = "/".join(Path(disk["lun"]).parts[-2:])
     return groups
