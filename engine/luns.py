@@ -64,6 +64,7 @@ class LunTable:
         self._luns: dict[str, Lun] = {}
         self._by_disk: dict[Ref, Lun] = {}
         self._former: list[HostDevice] = []
+        self._awaited: dict[str, str] = {}  # paths that led nowhere at the start, and their enclosures
         for known in state.luns:
             lun = self._luns[known.path] = Lun(known.path, known.name, known.enclosure, size=known.size)
             if known.disk:
@@ -92,6 +93,21 @@ class LunTable:
         self._luns[path] = lun
         self._remember()
         return lun
+
+    def expect(self, path: str, enclosure: str = "") -> None:
+        """As `add`; a path that leads nowhere is tried again at each look. EngineError says why it can't be now."""
+        try:
+            self.add(path, enclosure)
+        except EngineError:
+            self._awaited[path] = enclosure
+            raise
+
+    def add_expected(self) -> None:
+        """Those that were not there, and are now."""
+        for path, enclosure in list(self._awaited.items()):
+            with contextlib.suppress(EngineError):
+                self.add(path, enclosure)
+                del self._awaited[path]
 
     def open_all(self) -> None:
         """Try to open what is not open."""

@@ -85,9 +85,9 @@ class Scanner:
         """At start: open every LUN, show what is there, import the groups that this host had."""
         for path, enclosure in first:
             try:
-                self._luns.add(path, enclosure)
+                self._luns.expect(path, enclosure)
             except EngineError as error:
-                self._committer.alert(Severity.WARNING, str(error), remedy="Correct the path, or remove the LUN.")
+                self._committer.alert(Severity.WARNING, str(error), remedy="Bring it back and rescan, or correct it.")
         self._look(import_ours=True)
 
     def rescan(self, task: Ref) -> None:
@@ -216,10 +216,10 @@ class Scanner:
 
     def _exchange_replaced(self) -> None:
         """Another file stands at the path of a LUN: the disk has gone with the old one, whatever the new one is."""
+        self._luns.add_expected()
         self._luns.follow_names()
         replaced = self._luns.replaced()
         gone = {lun.disk for lun in replaced}
-
         if replaced:
             self._send_away(gone)
         for lun in replaced:
