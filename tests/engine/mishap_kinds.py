@@ -1,0 +1,176 @@
+"""What befalls one LUN of a site, each as a function that answers how the LUN may be had back: never, by default."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.cli.lab_faults import damage
+from engine.commands import AddLuns, RemoveLuns, Rescan
+from engine.records import Disk, Kind
+from engine.units import MIB
+from tests.engine.mishap_luns import Site
+
+BringBack = Callable[[], bool]
+Mishap = Callable[[Site, Disk], BringBack]
+
+
+def _never() -> bool:
+    return False
+
+
+def _once(path: Path, away: Path) -> BringBack:
+    def bring_back() -> bool:
+        if not away.exists():
+            return False
+        away.rename(path)
+        return True
+
+    return bring_back
+
+
+def _rescan(site: Site) -> None:
+    assert site.operator.do(Rescan()) == ""
+
+
+def _exchange(one: Path, other: Path) -> None:
+    between = one.with_name("between.img")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def _other(site: Site, disk: Disk) -> Disk:
+    return site.chance.choice([other for other in site.used if other.ref != disk.ref])
+
+
+def gone(site: Site, disk: Disk) -> BringBack:
+    """The path leads nowhere any more, for good."""
+    Path(disk.lun).rename(f"{disk.lun}.gone")
+    _rescan(site)
+    site.meanwhile(disk)
+    return _never
+
+
+def away_for_a_while(site: Site, disk: Disk) -> BringBack:
+    path, away = Path(disk.lun), Path(f"{disk.lun}.away")
+    path.rename(away)
+    _rescan(site)
+    site.meanwhile(disk)
+    return _once(path, away)
+
+
+def truncated(site: Site, disk: Disk) -> BringBack:
+    """Clients meet it first, or whoever looks."""
+    os.truncate(disk.lun, disk.public_offset + site.chance.randrange(8) * MIB)
+    if site.chance.random() < 0.5:
+        site.meanwhile(disk)
+    _rescan(site)
+    site.meanwhile(disk)
+    return _never
+
+
+def metadata_overwritten(site: Site, disk: Disk) -> BringBack:
+    """Label and private region are noise."""
+    damage(Path(disk.lun), 0)
+    if site.chance.random() < 0.5:
+        site.meanwhile(disk)
+    _rescan(site)
+    site.meanwhile(disk)
+    return _never
+
+
+def swapped(site: Site, disk: Disk) -> BringBack:
+    """Two LUNs exchange their names while both are in use."""
+    _exchange(Path(disk.lun), Path(_other(site, disk).lun))
+    site.meanwhile(disk)
+    _rescan(site)
+    site.meanwhile(disk)
+    return _never
+
+
+def swapped_while_stopped(site: Site, disk: Disk) -> BringBack:
+    other = _other(site, disk)
+    site.restart(lambda: _exchange(Path(disk.lun), Path(other.lun)), kill=False)
+    return _never
+
+
+def swapped_while_dead(site: Site, disk: Disk) -> BringBack:
+    other = _other(site, disk)
+    site.restart(lambda: _exchange(Path(disk.lun), Path(other.lun)), kill=True)
+    return _never
+
+
+def doubled(site: Site, disk: Disk) -> BringBack:
+    """A copy of a LUN in use turns up under another path, and stays over a rescan."""
+    twin = Path(f"{disk.lun}.twin")
+    shutil.copyfile(disk.lun, twin)
+    assert site.operator.do(AddLuns(paths=(str(twin),))) == ""
+    _rescan(site)
+    site.meanwhile(disk)
+    return lambda: _take_away(site, twin)
+
+
+def _take_away(site: Site, twin: Path) -> bool:
+    """The copy that an alert has asked to take away."""
+    if not twin.exists():
+        return False
+    config = site.operator.config
+    found = [disk.ref for disk in config.all(Kind.DISK, Disk) if disk.lun == str(twin)]
+    twin.unlink()
+    if found:
+        assert config.disk(found[0]).group is None, "a copy is used"
+        assert site.operator.do(RemoveLuns(disks=tuple(found))) == ""
+    return True
+
+
+def doubled_while_stopped(site: Site, disk: Disk) -> BringBack:
+    """Nothing tells the copy from the LUN: both are what the group has left behind."""
+    twin = Path(f"{disk.lun}.twin")
+    assert site.operator.do(AddLuns(paths=(str(site.new_lun().rename(twin)),))) == ""
+    site.restart(lambda: _copy(disk, twin), kill=False)
+    return lambda: _take_away(site, twin)
+
+
+def _copy(disk: Disk, twin: Path) -> None:
+    shutil.copyfile(disk.lun, twin)
+
+
+def old_copy(site: Site, disk: Disk) -> BringBack:
+    """An older image of the LUN stands in its place."""
+    path, old = Path(disk.lun), Path(f"{disk.lun}.old")
+    shutil.copyfile(path, old)
+    site.meanwhile(disk)
+    old.replace(path)
+    _rescan(site)
+    site.meanwhile(disk)
+    return _never
+
+
+def old_copy_while_stopped(site: Site, disk: Disk) -> BringBack:
+    path, old = Path(disk.lun), Path(f"{disk.lun}.old")
+    shutil.copyfile(path, old)
+    site.meanwhile(disk)
+    site.restart(lambda: _put(old, path), kill=site.chance.random() < 0.5)
+    return _never
+
+
+def _put(old: Path, path: Path) -> None:
+    old.replace(path)
+
+
+KINDS: dict[str, Mishap] = {
+    "gone": gone,
+    "away for a while": away_for_a_while,
+    "truncated": truncated,
+    "metadata overwritten": metadata_overwritten,
+    "two swapped while in use": swapped,
+    "two swapped while stopped": swapped_while_stopped,
+    "two swapped after a kill": swapped_while_dead,
+    "doubled": doubled,
+    "doubled while stopped": doubled_while_stopped,
+    "an old copy": old_copy,
+    "an old copy while stopped": old_copy_while_stopped,
+}
