@@ -11,11 +11,12 @@ import msgspec
 from engine.assemble import assemble
 from engine.config import Config, Edit
 from engine.detach import fail_disk
-from engine.dirty_maps import DirtyMaps, MapChange
+from engine.dirty_maps import DirtyMaps
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
 from engine.log_renewal import LogRenewal, parity_volumes
+from engine.map_change import MapChange
 from engine.records import (
     PERSISTED_KINDS,
     Alert,

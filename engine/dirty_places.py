@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.allocate.dirty import dirty_log
+from engine.allocate.dirty import DRL, maps_of, placed, with_map
 from engine.records import DirtyLog, Disk, Kind, Plex, Subdisk, Volume
 from engine.states import COMPLETE
 
@@ -44,7 +44,7 @@ def tend(edit: Edit, volume: Ref) -> None:
         edit.put(replace(record, dirty_log=None))
         untrack(edit, volume)
     elif record.size:
-        edit.put(replace(record, dirty_log=dirty_log(edit.config, record, edit.base)))
+        edit.put(replace(record, dirty_log=placed(edit.config, record, DRL, edit.base)))
 
 
 def tend_all(edit: Edit, group: Ref) -> None:
@@ -62,22 +62,24 @@ def untrack(edit: Edit, volume: Ref) -> None:
 
 
 def drop_places(edit: Edit, disk: Ref) -> None:
-    """No log counts on a disk that has failed."""
+    """No map counts on a disk that has failed."""
     group = edit.config.disk(disk).group
     for record in edit.config.children(group, Kind.VOLUME, "group") if group is not None else ():
-        if isinstance(record, Volume) and record.dirty_log is not None:
-            drop_place(edit, record.ref, {place.generation for place in record.dirty_log.places if place.disk == disk})
+        if isinstance(record, Volume):
+            places = [place for log in maps_of(record).values() for place in log.places]
+            drop_place(edit, record.ref, {place.generation for place in places if place.disk == disk})
 
 
 def drop_place(edit: Edit, volume: Ref, generations: Collection[str]) -> None:
-    """A log does without places of these generations. The last one gone, nobody knows what a plex misses."""
-    record = edit.config.volume(volume)
-    if record.dirty_log is None or not generations:
-        return
-    left = tuple(place for place in record.dirty_log.places if place.generation not in generations)
-    edit.put(replace(record, dirty_log=DirtyLog(record.dirty_log.region_size, left)))
-    if not left:
-        untrack(edit, volume)
+    """The maps of a volume do without places of these generations. With the last one of its log gone, nobody knows what
+    a plex misses."""
+    for key, log in maps_of(edit.config.volume(volume)).items() if generations else ():
+        left = tuple(place for place in log.places if place.generation not in generations)
+        if left == log.places:
+            continue
+        edit.put(with_map(edit.config.volume(volume), key, DirtyLog(log.region_size, left)))
+        if key == DRL and not left:
+            untrack(edit, volume)
 
 
 def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, int]) -> None:
@@ -93,10 +95,10 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
         here = {subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)} & ends.keys()
         if plex.tracked and any(ends[disk] not in (newest, plex.left_at) for disk in here):
             edit.put(replace(plex, tracked=False))
-    if record.dirty_log is not None:
-        places = [place for place in record.dirty_log.places if place.disk.id not in stale]
+    for key, log in maps_of(record).items():
+        places = [place for place in log.places if place.disk.id not in stale]
         fresh = tuple(replace(place, generation="") for place in places)
-        edit.put(replace(record, dirty_log=DirtyLog(record.dirty_log.region_size, fresh)))
+        edit.put(with_map(edit.config.volume(volume), key, DirtyLog(log.region_size, fresh)))
 
 
 def reached(edit: Edit) -> list[Ref]:

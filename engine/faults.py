@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.allocate.dirty import maps_of
 from engine.anew import Restarts, copies_of
 from engine.column_faults import ColumnFaults
 from engine.dataplane.fault import Fault, FaultKind
@@ -217,9 +218,9 @@ class FaultKeeper:
         self._alert_full(volume, disk)
 
     def _map_failed(self, volume: Volume, fault: Fault) -> None:
-        """A place of the dirty region log is none any more; another one takes over in the same transaction."""
-        log_ = volume.dirty_log
-        if log_ is None or all(place.generation != fault.piece for place in log_.places):
+        """A place of a map is none any more; another one takes over in the same transaction."""
+        places = [place for log_ in maps_of(volume).values() for place in log_.places]
+        if all(place.generation != fault.piece for place in places):
             self._committer.ios[volume.ref].release()  # it has been dropped meanwhile
             return
         disk = self._luns.disk_of(fault.device)
@@ -228,9 +229,8 @@ class FaultKeeper:
         try:
             self._committer.commit(lambda edit: drop_place(edit, volume.ref, {str(fault.piece)}))
         except GroupFrozen:
-            dirty = self._committer.ios[volume.ref].dirty
-            if dirty is not None:
-                dirty.fail_waiting(fault.number)
+            for known in self._committer.ios[volume.ref].maps.values():
+                known.fail_waiting(fault.number)
             raise
         self._committer.ios[volume.ref].release()
 

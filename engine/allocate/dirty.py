@@ -1,16 +1,23 @@
-"""Where a dirty region log lies, and how fine it is: arithmetic on the configuration."""
+"""Where the maps of a volume lie, and how fine they are: arithmetic on the configuration.
+
+A volume may have several: its dirty region log, under the key `DRL`, and others under keys of their own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+
+from msgspec.structs import replace
 
 from engine.config import Config
 from engine.geometry import DIRTY_PAGE_REGIONS, dirty_pages
 from engine.records import DirtyLog, Disk, Kind, LogPlace, Ref, Volume
 from engine.units import KIB
 
+DRL = ""
+"""The key of a volume's dirty region log among its maps."""
 PLACES = 2
-"""A log lies on so many disks of its volume where there are as many."""
+"""A map lies on so many disks of its volume where there are as many."""
 PAGES_MAX = 4
 REGION_MIN = 1024 * KIB
 """Smaller regions would be marked more often than a copy of one saves."""
@@ -26,12 +33,24 @@ def region_size(size: int) -> int:
     return found
 
 
-def dirty_log(config: Config, volume: Volume, taken: Config, *, avoid: Collection[Ref] = ()) -> DirtyLog:
-    """The log that a mirrored volume is to have: places on its disks that work, those that it has already first.
+def maps_of(volume: Volume) -> dict[str, DirtyLog]:
+    """The maps that a volume has, by key, its dirty region log first."""
+    return {} if volume.dirty_log is None else {DRL: volume.dirty_log}
+
+
+def with_map(volume: Volume, key: str, log: DirtyLog) -> Volume:
+    """The volume with another form of a map that it has."""
+    if key != DRL:
+        raise KeyError(f"{volume.name} has no map {key}")
+    return replace(volume, dirty_log=log)
+
+
+def placed(config: Config, volume: Volume, key: str, taken: Config, *, avoid: Collection[Ref] = ()) -> DirtyLog:
+    """Where a map of a volume is to lie: on disks of the volume that work, those that it has already first.
 
     What is new has no generation yet. Pages that are in use in `taken` are left alone; disks in `avoid` are not used.
     """
-    log = volume.dirty_log or DirtyLog(0)
+    log = maps_of(volume).get(key) or DirtyLog(0)
     kept = log.places
     if not kept or not log.region_size or _pages(volume.size, log.region_size) > kept[0].pages:
         log, kept = DirtyLog(region_size(volume.size)), ()
@@ -79,13 +98,13 @@ def _in_order(config: Config, disks: list[Disk], kept: tuple[LogPlace, ...], avo
 
 
 def _used(config: Config, volume: Volume, disk: Ref) -> set[int]:
-    """The pages of a disk that logs of its group have."""
+    """The pages of a disk that maps of its group have."""
     if volume.group not in config:
         return set()
     found: set[int] = set()
     for other in config.children(volume.group, Kind.VOLUME, "group"):
-        if isinstance(other, Volume) and other.dirty_log is not None:
-            for place in other.dirty_log.places:
+        for log in maps_of(other).values() if isinstance(other, Volume) else ():
+            for place in log.places:
                 if place.disk == disk:
                     found.update(range(place.first_page, place.first_page + place.pages))
     return found

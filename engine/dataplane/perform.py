@@ -49,6 +49,9 @@ def perform(
     dirty = volume.dirty
     if dirty is not None and not dirty.note(request.offset + start, request.length if length < 0 else length):
         return MARKS
+    for changes in volume.changes:
+        if not changes.note(request.offset + start, request.length if length < 0 else length):
+            return MARKS
     if request.op is Op.WRITE:
         return _write(volume, table, request)
     if length < 0:

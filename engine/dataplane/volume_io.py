@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 READERS = 4
 """So many threads of the pool share the cold reads of one batch."""
 
+DIRTY = ""
+"""The key of the map that tells where mirrors may differ."""
+
 _STEPPED = (Op.ZERO, Op.DISCARD)
 _CHANGES = (Op.WRITE, Op.ZERO, Op.DISCARD)
 
@@ -78,7 +81,9 @@ class VolumeIo:
         self.regions = RegionLocks(runtime)
         self.written: set[BlockDevice] = set()
         self.fenced = False
-        self.dirty: DirtyMap | None = None
+        self.maps: dict[str, DirtyMap] = {}  # by key; never changed but as a whole
+        self.dirty: DirtyMap | None = None  # the one that tells where mirrors may differ
+        self.changes: tuple[DirtyMap, ...] = ()  # the others, which tell of all that has been written
         self.now = runtime.now
         self.pulse = pulse or Pulse()
         self._pool = pool
@@ -192,9 +197,14 @@ class VolumeIo:
             self._parking.acquit(devices)
         self.release()
 
-    def use_map(self, dirty: DirtyMap | None) -> None:
-        """Mark regions in this map from now on; None: in none. Nobody may be inside, unless it is None."""
-        former, self.dirty = self.dirty, dirty
+    def use_map(self, dirty: DirtyMap | None, key: str = DIRTY) -> None:
+        """Mark regions in this map, too, from now on, in place of the one under the same key; None: in none. Nobody may
+        be inside, unless it is None."""
+        former = self.maps.get(key)
+        others = {other: known for other, known in self.maps.items() if other != key}
+        self.maps = others if dirty is None else {**others, key: dirty}
+        self.dirty = self.maps.get(DIRTY)
+        self.changes = tuple(known for other, known in self.maps.items() if other != DIRTY)
         if dirty is not None:
             dirty.bind(self)
         if former is not None and former is not dirty:
@@ -220,8 +230,8 @@ class VolumeIo:
         """Run parked requests again, and tell the next fault of any cause anew."""
         for request, sink in self._parking.take():
             self.hand_to_pool(request, sink)
-        if self.dirty is not None:
-            self.dirty.retry()
+        for known in self.maps.values():
+            known.retry()
 
     def fail_parked(self, number: int = errno.EIO, fault: Fault | None = None) -> None:
         """End with this errno the parked requests that met `fault`; None: every one."""
@@ -245,8 +255,8 @@ class VolumeIo:
         """Let nobody in any more, end parked requests with ESHUTDOWN and wait for what is under way."""
         for request, sink in self._parking.close():
             sink.finish(request, errno.ESHUTDOWN)
-        if self.dirty is not None:
-            self.dirty.close()
+        for known in self.maps.values():
+            known.close()
         self.gate.close()
         if self.raid5 is not None:
             self.raid5.stop()
@@ -346,11 +356,12 @@ class VolumeIo:
             self._flusher.put(self, request, sink)
 
     def _hand_to_map(self, request: Request, sink: Sink) -> None:
-        dirty = self.dirty
-        if dirty is None:
-            self.hand_to_pool(request, sink)
-        else:
-            dirty.put(request, sink)
+        """To the first map that lacks a mark; the request meets the next one when it runs again."""
+        for known in self.maps.values():
+            if not known.note(request.offset, request.length):
+                known.put(request, sink)
+                return
+        self.hand_to_pool(request, sink)
 
     def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
         """A durable write that failed may have used up the device's report of lost writes: all volumes must

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from engine.allocate.dirty import PAGES_MAX, dirty_log, region_size
+from engine.allocate.dirty import DRL, PAGES_MAX, placed, region_size
 from engine.commands import CreateVolume
 from engine.dataplane.dirty_map import unpacked
 from engine.devices.faulty import FaultyDevice
@@ -137,7 +137,7 @@ def test_places_lie_on_two_disks_of_the_volume_apart_and_never_on_the_same_pages
         site.submit(CreateVolume(group=site.group(), size=16 * MIB, name=name, mirrors=2 + number % 2))
         volume = site.volume(name)
         site.set(volume.ref, size=16 * MIB)
-        log = dirty_log(site.config, site.volume(name), site.config)
+        log = placed(site.config, site.volume(name), DRL, site.config)
         site.set(volume.ref, dirty_log=DirtyLog(log.region_size, named(log, number)))
         disks = [place.disk for place in log.places]
         assert len(set(disks)) == 2
@@ -157,12 +157,12 @@ def test_a_place_stays_where_it_is_while_its_disk_works() -> None:
     site = Site(disks=6)
     site.submit(CreateVolume(group=site.group(), size=16 * MIB, name="v", mirrors=2))
     site.set(site.volume("v").ref, size=16 * MIB)
-    first = dirty_log(site.config, site.volume("v"), site.config)
+    first = placed(site.config, site.volume("v"), DRL, site.config)
     site.set(site.volume("v").ref, dirty_log=DirtyLog(first.region_size, named(first, 1)))
-    assert dirty_log(site.config, site.volume("v"), site.config).places == named(first, 1)
+    assert placed(site.config, site.volume("v"), DRL, site.config).places == named(first, 1)
     lost = first.places[0].disk
     site.set(lost, failing=True)
-    left = dirty_log(site.config, site.volume("v"), site.config).places
+    left = placed(site.config, site.volume("v"), DRL, site.config).places
     assert left == named(first, 1)[1:]
 
 
@@ -174,4 +174,4 @@ def test_a_disk_without_room_gives_no_place() -> None:
     everything = tuple(LogPlace(site.disk(number), 0, room, "1" * 32) for number in range(2))
     site.set(site.volume("full").ref, size=8 * MIB, dirty_log=DirtyLog(MIB, everything))
     site.set(site.volume("v").ref, size=8 * MIB)
-    assert dirty_log(site.config, site.volume("v"), site.config).places == ()
+    assert placed(site.config, site.volume("v"), DRL, site.config).places == ()
