@@ -265,16 +265,25 @@ def _settle_volume(edit: Edit, ref: Ref) -> None:
     if not isinstance(volume, Volume):
         return
     plexes = edit.config.plexes_of(ref)
-    status, copies = volume_status(edit.config, volume, plexes), sum(plex.complete for plex in plexes)
+    status, copies = volume_status(edit.config, volume, plexes), copies_of(plexes)
     edit.put(
         msgspec.structs.replace(
             volume,
             layout=volume_layout(plexes),
             status=status,
             copies=copies,
-            serving=volume.started and volume.size > 0 and copies > 0 and status is not VolumeStatus.STOPPED,
+            serving=volume.started
+            and volume.size > 0
+            and any(plex.complete for plex in plexes)
+            and status is not VolumeStatus.STOPPED,
         )
     )
+
+
+def copies_of(plexes: Iterable[Plex]) -> int:
+    """Complete mirrors to count on. A snap plex may leave at any time: it counts only where nothing else is there."""
+    complete = [plex for plex in plexes if plex.complete]
+    return sum(plex.snap is None for plex in complete) or min(len(complete), 1)
 
 
 def volume_layout(plexes: list[Plex]) -> VolumeLayout:
@@ -283,8 +292,9 @@ def volume_layout(plexes: list[Plex]) -> VolumeLayout:
         return VolumeLayout.CONCAT
     if any(plex.layout is PlexLayout.RAID5 for plex in plexes):
         return VolumeLayout.RAID5
-    striped = any(plex.layout is PlexLayout.STRIPE for plex in plexes)
-    return _LAYOUTS[PlexLayout.STRIPE if striped else PlexLayout.CONCAT, len(plexes) > 1]
+    own = [plex for plex in plexes if plex.snap is None] or plexes
+    striped = any(plex.layout is PlexLayout.STRIPE for plex in own)
+    return _LAYOUTS[PlexLayout.STRIPE if striped else PlexLayout.CONCAT, len(own) > 1]
 
 
 def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeStatus:

@@ -53,6 +53,8 @@ NAMES: dict[type[Command], str] = {
     c.UndoRelocation: "Undo Hot Relocation",
     c.AddLog: "Add Log",
     c.RemoveLog: "Remove Log",
+    c.PrepareSnapshot: "Prepare",
+    c.AbortSnapshot: "Snap Abort",
     c.ChangeSettings: "Change Settings",
     c.SendTestNotification: "Send Test Notification",
 }

@@ -145,6 +145,7 @@ def plex_tree(config: Config, plex: Plex) -> Row:
         "name": plex.name,
         "state": str(plex.state),
         "complete": plex.complete,
+        "snap": None if plex.snap is None else "ready" if plex.complete else "attaching",
         "layout": str(plex.layout),
         "columns": plex.columns,
         "stripe_unit": plex.stripe_unit,

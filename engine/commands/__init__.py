@@ -23,6 +23,7 @@ from engine.commands.groups import (
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
 from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
 from engine.commands.settings import ChangeSettings, SendTestNotification
+from engine.commands.snapshots import AbortSnapshot, PrepareSnapshot
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
 from engine.commands.volumes import (
@@ -45,6 +46,7 @@ from engine.commands.volumes import (
 
 __all__ = [
     "MAX_SIZE",
+    "AbortSnapshot",
     "AbortTask",
     "AcknowledgeAlerts",
     "AddColumn",
@@ -73,6 +75,7 @@ __all__ = [
     "Move",
     "MoveSubdisks",
     "PauseTask",
+    "PrepareSnapshot",
     "ReactivateDisk",
     "Refresh",
     "RemoveDisks",
@@ -113,6 +116,7 @@ AnyCommand: TypeAlias = (
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
     | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
+    | PrepareSnapshot | AbortSnapshot
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -19,6 +19,7 @@ from engine.planners import (
     moves,
     naming,
     plexes,
+    prepare,
     repair,
     replace,
     scrub,
@@ -80,6 +81,8 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.ReplaceDisk: replace.replace_disk,
     commands.RepairVolumes: repair.repair,
     commands.UndoRelocation: replace.undo,
+    commands.PrepareSnapshot: prepare.prepare,
+    commands.AbortSnapshot: prepare.abort,
     commands.ChangeSettings: settings.change,
     commands.SendTestNotification: settings.send_test,
 }

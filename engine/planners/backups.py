@@ -195,7 +195,7 @@ class _Restoring:
         volume = self.draft.config.volume(plex.volume)
         names = {other.name for other in self.draft.config.all(Kind.PLEX, Plex)}
         name = rules.next_name(f"{volume.name}-", names, digits=2) if plex.name in names else plex.name
-        self.draft.put(replace(plex, name=name, state=state, tracked=False))
+        self.draft.put(replace(plex, name=name, state=state, tracked=False, snap=None))
         for subdisk in self._pieces(plex):
             used = self.draft.config.find(Kind.SUBDISK, subdisk.name, self.group.ref) is not None
             name = self.draft.subdisk_name(subdisk.disk) if used else subdisk.name
@@ -217,5 +217,6 @@ def _doubtful(then: Volume, name: str, preferred: Ref | None) -> Volume:
         source=None,
         fenced="",
         dirty_log=None,
+        links=(),
         log_generation="",
     )

@@ -17,6 +17,7 @@ from engine.commands import (
     CreateVolume,
     EvacuateDisk,
     GrowVolume,
+    PrepareSnapshot,
     RepairVolumes,
 )
 from engine.config import Config
@@ -54,6 +55,7 @@ _MAY_BE_EMPTY = (
     CreateVolume,
     EvacuateDisk,
     GrowVolume,
+    PrepareSnapshot,
 )
 """Commands for which no object at all has a meaning: the engine chooses, or all of them."""
 _WORDS = {Kind.GROUP: "disk group", Kind.PLEX: "mirror"}

@@ -32,8 +32,8 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
     wish = Wish(shape, command.count, volume.size, command.across_enclosures, command.force, volume.ref)
     placed = place_plexes(config, Space(config, disks), wish)
     if placed is None:
-        return refused(title, _no_room(config, command, volume, shape))
-    params = draft.add_plexes(volume, _template(model, shape), placed)
+        return refused(title, no_room(config, command, volume, shape))
+    params = draft.add_plexes(volume, template(model, shape), placed)
     if len(config.plexes_of(volume.ref)) < 2:
         draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
         log_places(draft, volume.ref, volume.size)
@@ -54,11 +54,13 @@ def add(config: Config, command: AddMirrors, ids: Ids) -> Plan:
     )
 
 
-def _template(model: Plex, shape: Shape) -> Plex:
+def template(model: Plex, shape: Shape) -> Plex:
     """What a new mirror is like before it has subdisks."""
     return replace(
         model,
         state=PlexState.FILLING,
+        tracked=False,
+        snap=None,
         complete=False,
         length=0,
         layout=shape.layout,
@@ -90,7 +92,7 @@ def _shape_problem(command: AddMirrors) -> Problem | None:
     return None
 
 
-def _no_room(config: Config, command: AddMirrors, volume: Volume, shape: Shape) -> Problem:
+def no_room(config: Config, command: AddMirrors, volume: Volume, shape: Shape) -> Problem:
     """The disks of the other mirrors don't count, and naming one of them is answered with its reason."""
     subdisks = [subdisk for plex in config.plexes_of(volume.ref) for subdisk in config.subdisks_of(plex.ref)]
     taken = {subdisk.disk for subdisk in subdisks}
@@ -116,13 +118,15 @@ def remove(config: Config, command: RemoveMirrors, ids: Ids) -> Plan:
     title = f"Remove {'Mirror' if len(refs) == 1 else 'Mirrors'} {names}"
     volumes = [config.volume(ref) for ref in dict.fromkeys(config.plex(ref).volume for ref in refs)]
     apart = rules.one_group(config, (volume.group for volume in volumes), "mirrors", "plexes")
+    for ref in refs:
+        apart = apart or rules.not_snap_plex(config, ref)
     if blocked := refuse(title, apart, rules.plexes_can_go(config, refs)):
         return blocked
     draft = Draft(config, ids, volumes[0].group)
     for ref in refs:
         draft.drop_plex(ref)
     for volume in volumes:
-        draft.put(_without(draft, volume))
+        draft.put(without(draft, volume))
     left = ", ".join(f"{volume.name} keeps {counted(_left(draft, volume), 'copy')}" for volume in volumes)
     draft.step(f"Remove {names}", left)
     return draft.plan(
@@ -139,7 +143,7 @@ def _left(draft: Draft, volume: Volume) -> int:
     return len(rules.trusted(draft.config, volume.ref))
 
 
-def _without(draft: Draft, volume: Volume) -> Volume:
+def without(draft: Draft, volume: Volume) -> Volume:
     """The volume after plexes have gone: what pointed to one of them points nowhere, and one plex has no doubt."""
     plexes = draft.config.plexes_of(volume.ref)
     left = {plex.ref for plex in plexes}
@@ -156,7 +160,11 @@ def break_off(config: Config, command: BreakMirror, ids: Ids) -> Plan:
     volume = config.volume(plex.volume)
     name = command.name or next_volume_name(config, volume.group)
     title = f"Break Mirror {plex.name} off {volume.name} as {name}"
-    free = rules.name_ok(name) or rules.name_free(config, Kind.VOLUME, name, volume.group)
+    free = (
+        rules.not_snap_plex(config, plex.ref)
+        or rules.name_ok(name)
+        or rules.name_free(config, Kind.VOLUME, name, volume.group)
+    )
     if blocked := refuse(title, rules.plex_can_break(config, plex.ref), free):
         return blocked
     draft = Draft(config, ids, volume.group)
@@ -164,7 +172,7 @@ def break_off(config: Config, command: BreakMirror, ids: Ids) -> Plan:
     draft.put(new)
     draft.put(replace(plex, volume=new.ref))
     draft.put(*renamed([replace(plex, volume=new.ref, name=f"{volume.name}-01")], volume.name, name, ()))
-    draft.put(_without(draft, volume))
+    draft.put(without(draft, volume))
     left = f"{volume.name} keeps {counted(_left(draft, volume), 'copy')}"
     draft.step(f"Make {plex.name} the volume {name}", left)
     return draft.plan(
@@ -202,4 +210,4 @@ def _usage_problem(config: Config, volume: Volume, preferred: Ref | None) -> Pro
     if plex.volume != volume.ref:
         text = f"{plex.name} is no mirror of {volume.name}."
         return Problem(text, "Choose one of its mirrors.", preferred, "preferred")
-    return rules.plex_complete(config, preferred)
+    return rules.not_snap_plex(config, preferred, "Choose another mirror.") or rules.plex_complete(config, preferred)

@@ -23,7 +23,7 @@ def detach(config: Config, command: DetachPlex, ids: Ids) -> Plan:
     plex = config.plex(command.plex)
     volume = config.volume(plex.volume)
     title = f"Detach Mirror {plex.name}"
-    if blocked := refuse(title, rules.plex_can_detach(config, plex.ref)):
+    if blocked := refuse(title, rules.not_snap_plex(config, plex.ref), rules.plex_can_detach(config, plex.ref)):
         return blocked
     draft = Draft(config, ids, volume.group)
     tracked = plex.tracked or (_is_logged(volume) and plex.state in COMPLETE)

@@ -11,11 +11,13 @@ from engine.records.base import Kind, Record, Ref, new_ref
 from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
 from engine.records.groups import Group, GroupState
 from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
-from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, Subdisk
+from engine.records.maps import DirtyLog, LogPlace
+from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, SnapPlex, Subdisk
 from engine.records.settings import Notification, RelocationMode, Settings, TaskDelay, settings_ref
+from engine.records.snapshots import Link, LinkSide
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
 from engine.records.tasks import TASK_ENDED, Task, TaskParams, TaskState, TaskType
-from engine.records.volumes import DirtyLog, LogPlace, Volume, VolumeLayout, VolumeStatus
+from engine.records.volumes import Volume, VolumeLayout, VolumeStatus
 
 __all__ = [
     "DERIVED_FIELDS",
@@ -36,6 +38,8 @@ __all__ = [
     "GroupState",
     "Host",
     "Kind",
+    "Link",
+    "LinkSide",
     "LogPlace",
     "Notification",
     "Origin",
@@ -49,6 +53,7 @@ __all__ = [
     "Remedy",
     "Settings",
     "Severity",
+    "SnapPlex",
     "Subdisk",
     "Task",
     "TaskDelay",

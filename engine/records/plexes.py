@@ -30,6 +30,12 @@ class PlexState(enum.StrEnum):
     OFFLINE = "OFFLINE"  # detached by the operator
 
 
+class SnapPlex(msgspec.Struct, frozen=True, gc=False):
+    """What makes a plex a snap plex: written as any mirror, ready to leave as a snapshot, and no copy to count on."""
+
+    converted: bool = False  # it was a mirror before: Snap Abort makes it one again
+
+
 class Plex(Record, frozen=True, kw_only=True, tag="plex"):
     """One whole instance of a volume's data."""
 
@@ -40,6 +46,7 @@ class Plex(Record, frozen=True, kw_only=True, tag="plex"):
     state: PlexState = PlexState.EMPTY
     tracked: bool = False  # out of date, but the dirty region log knows every region that it has missed
     left_at: int = 0  # the group's transaction when it was left out: its disks' copies of the configuration end there
+    snap: SnapPlex | None = None  # None: a mirror like any other
     # derived
     complete: bool = False
     length: int = 0  # bytes of volume that its subdisks hold without a gap

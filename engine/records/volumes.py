@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 
-import msgspec
-
 from engine.records.base import Record, Ref
+from engine.records.maps import DirtyLog
+from engine.records.snapshots import Link
 
 
 class VolumeLayout(enum.StrEnum):
@@ -36,24 +36,6 @@ class VolumeStatus(enum.StrEnum):
     INITIALIZING = "Initializing"
 
 
-class LogPlace(msgspec.Struct, frozen=True, gc=False):
-    """One copy of a dirty region log: pages in the dirty maps area of a disk. Pages of another generation, 32 hex
-    digits drawn anew whenever the place is, never count."""
-
-    disk: Ref
-    first_page: int
-    pages: int
-    generation: str
-
-
-class DirtyLog(msgspec.Struct, frozen=True, gc=False):
-    """The dirty region log of a volume: which regions may differ between its mirrors after a crash. Without a place
-    left it is no more kept, and a crash means a full copy."""
-
-    region_size: int  # bytes, a power of two
-    places: tuple[LogPlace, ...] = ()
-
-
 class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     """A volume. `size` is what clients see: 0 until every plex has been zeroed."""
 
@@ -66,10 +48,13 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     dirty_log: DirtyLog | None = None  # None: not wanted, or not a mirror
     log_generation: str = ""  # RAID-5: entries of the log that carry another one never count
     parity_known: bool = True  # RAID-5: False until a parity resynchronization, after a crash without a log
+    links: tuple[Link, ...] = ()  # to its snapshots, or to what it is a snapshot of
     # host
     content: str = ""  # what stands on it, as last seen: "ext4 file system"
     content_size: int = 0  # how many of its bytes that claims; 0 when that is not known
     dirty_bytes: int = 0  # that a copy after a crash would take, as of some seconds ago
+    changed: tuple[tuple[str, int], ...] = ()  # (generation of a link, bytes changed since), as of some seconds ago
+    held_s: float = 0.0  # a snapshot: how long writes to its set waited for it
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT

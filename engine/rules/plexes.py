@@ -48,8 +48,8 @@ def plex_complete(config: Config, plex: Ref) -> Problem | None:
 
 
 def keeps_a_mirror(config: Config, volume: Ref, leaving: Collection[Ref]) -> Problem | None:
-    """Without the plexes that leave, the volume still has a complete one."""
-    if any(plex.ref not in leaving for plex in trusted(config, volume)):
+    """Without the plexes that leave, the volume still has a complete one that is no snap plex."""
+    if any(plex.ref not in leaving and plex.snap is None for plex in trusted(config, volume)):
         return None
     names = [config.plex(ref).name for ref in leaving]
     name = config.volume(volume).name
