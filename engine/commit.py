@@ -133,7 +133,7 @@ class Committer:
     def _carry_through(self, edit: Edit, owed: Iterable[Ref]) -> Config:
         with (
             LogRenewal(self.config, self.ios, self._device, self.runtime) as renewal,
-            MapChange(self.maps, self.config, self.ios, self.stores) as maps,
+            MapChange(self.maps, self.config, self.ios, self.stores, self.unequal) as maps,
         ):
             logs = _Logs(renewal, maps)
             ended = self._persist_all(edit, owed, logs)
@@ -142,7 +142,7 @@ class Committer:
             given, freed = given_and_freed(old, new, touched)
             self.freed.withdraw(given)
             self.freed.withdraw_disks(gone_disks(old, new, touched))
-            self._swap_tables(old, new, touched, logs)
+            self._end_volumes(self._swap_tables(old, new, touched, logs), maps)
             self.freed.take((part for part in freed if self._is_ours(part.disk)), _done_now(old, new, touched))
             self.publish(
                 Upsert(record) if (record := new.get(ref)) else Remove(ref) for ref in edit.touched_in(touched)
@@ -362,14 +362,22 @@ class Committer:
         self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
 
     # --- swap ---
-    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref], logs: _Logs) -> None:
+    def _end_volumes(self, ended: dict[Ref, VolumeIo], maps: MapChange) -> None:
+        """Nobody is let into those that have ended, whose last requests may wait behind those of others."""
+        maps.release(ended)
+        for io in ended.values():
+            self.maps.let_go(io)
+            io.close()
+        maps.release()
+
+    def _swap_tables(self, old: Config, new: Config, touched: Iterable[Ref], logs: _Logs) -> dict[Ref, VolumeIo]:
+        """Answers the volumes that are no more, which nobody has been kept from yet."""
+        ended: dict[Ref, VolumeIo] = {}
         for ref in sorted(_volumes_reached(old, new, touched)):
             volume = new.get(ref)
             if not isinstance(volume, Volume) or volume.group not in self.stores:
-                io = self.ios.pop(ref, None)
-                if io is not None:
-                    self.maps.let_go(io)
-                    io.close()
+                if ref in self.ios:
+                    ended[ref] = self.ios.pop(ref)
                 continue
             table = assemble(new, volume, lambda disk: self._device(new, disk))
             if ref in self.ios:
@@ -379,6 +387,7 @@ class Committer:
                 self.ios[ref] = self._make_io(volume, table, logs.renewal.log_of(ref))
                 logs.maps.take_over(ref, new, self.ios[ref])
             logs.maps.settled(ref, new, self.ios[ref])
+        return ended
 
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)

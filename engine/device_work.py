@@ -6,12 +6,17 @@ lock (its failure refuses the command; what it answers is part of the edit), `af
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from engine import commands
 from engine.disks import nothing
-from engine.records import Settings
+from engine.errors import DeviceError
+from engine.records import Settings, Volume
 from engine.serving import export_name
+from engine.snap_moves import new_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -66,6 +71,8 @@ class DeviceWork:
             commands.StopVolumes: self._stop_volumes,
             commands.DestroyGroup: groups.destroyed,
             commands.ChangeSettings: self._change_settings,
+            commands.TakeSnapshots: self._date,
+            commands.SnapBack: self._date,
         }
         self._failed: dict[type[Command], Callable[..., None]] = {
             commands.CreateGroup: groups.not_created,
@@ -81,16 +88,26 @@ class DeviceWork:
             commands.ReplaceDisk: groups.disks.replaced,
             commands.ImportGroup: self._arrived,
             commands.StartVolumes: groups.volumes.recover_volumes,
+            commands.TakeSnapshots: self._snapped,
+            commands.SnapBack: self._snapped_back,
         }
 
     def prepare(self, command: Command) -> None:
         """Disconnect the clients of what is forced to stop, send what is to be tested; waits until that is done."""
         if isinstance(command, commands.SendTestNotification):
             self._notifier.test(command)
+        if isinstance(command, commands.TakeSnapshots):
+            self._flush(choice.volume for choice in command.choices)
         if self._nbd is None or not getattr(command, "force", False):
             return
         for name in list(self._exports_of(command)):
             self._nbd.disconnect(name)
+
+    def let_decide(self, command: Command, timeout_s: float) -> None:
+        """Wait, without the control lock, until the control thread has decided about failed writes of a set."""
+        volumes = [choice.volume for choice in command.choices] if isinstance(command, commands.TakeSnapshots) else []
+        ios = [io for ref in volumes if (io := self._committer.ios.get(ref)) is not None]
+        self._committer.wait_until(lambda config: not any(io.parked or io.in_doubt for io in ios), timeout_s)
 
     def before(self, command: Command, plan: Plan) -> Callable[[Edit], None]:
         """Device work that must succeed first; the answer belongs into the command's edit."""
@@ -146,11 +163,54 @@ class DeviceWork:
                 volumes = [config.volume(ref) for ref in command.volumes if ref in config]
             case commands.ShrinkVolume():
                 volumes = [config.volume(command.volume)] if command.volume in config else []
+            case commands.SnapBack():
+                ends = [config.volume(ref) for ref in command.snapshots if ref in config]
+                peers = [link.peer for volume in ends for link in volume.links if link.peer in config]
+                both = command.master is commands.Master.SNAPSHOT
+                volumes = [*ends, *(config.volume(ref) for ref in peers if both)]
             case commands.DeportGroup():
                 volumes = config.volumes_of(command.group)
             case _:
                 volumes = []
         return (export_name(config.group(volume.group), volume) for volume in volumes)
+
+    def _flush(self, volumes: Iterable[Ref]) -> None:
+        """Little is left to do while writes are held, and afterwards."""
+        for ref in volumes:
+            io = self._committer.ios.get(ref)
+            if io is not None:
+                with contextlib.suppress(DeviceError):  # whoever decides about it refuses the snapshot, if need be
+                    io.flush()
+
+    def _date(self, command: Command, plan: Plan) -> Callable[[Edit], None]:
+        """Links that begin now say when."""
+        now = self._committer.runtime.time()
+
+        def change(edit: Edit) -> None:
+            for ref, generation in new_links(edit):
+                volume = edit.config.volume(ref)
+                dated = (replace(one, taken=now) if one.generation == generation else one for one in volume.links)
+                edit.put(replace(volume, links=tuple(dated)))
+
+        return change
+
+    def _snapped(self, command: commands.TakeSnapshots, plan: Plan) -> None:
+        held_s = self._committer.maps.held_s
+
+        def change(edit: Edit) -> None:
+            for record in plan.puts:
+                made = edit.config.get(record.ref)
+                if isinstance(made, Volume) and record.ref not in {choice.volume for choice in command.choices}:
+                    edit.put(replace(made, held_s=held_s))
+
+        self._committer.show(change)
+
+    def _snapped_back(self, command: commands.SnapBack, plan: Plan) -> None:
+        """A volume that took no writes takes them again: it has other bytes now."""
+        for record in plan.puts:
+            io = self._committer.ios.get(record.ref)
+            if isinstance(record, Volume) and not record.fenced and io is not None and io.fenced:
+                io.unfence()
 
     def _stop_volumes(self, command: commands.StopVolumes, plan: Plan) -> Callable[[Edit], None]:
         """Flush, and let the record say CLEAN; a write that comes in before the stop makes it ACTIVE again."""

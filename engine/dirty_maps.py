@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from engine.allocate.dirty import DRL, maps_of
 from engine.dataplane.dirty_map import unpacked
 from engine.dataplane.map_writers import MapWriters
@@ -17,7 +19,7 @@ from engine.store.areas import Area
 from engine.store.dirty_pages import DirtyPages, Page, PageOwner, newest_sequences, page_start, read_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
@@ -51,6 +53,7 @@ class DirtyMaps:
         self.runtime = runtime
         self._device_of = device_of
         self._stores = stores
+        self.held_s = 0.0  # how long the last commit that held volumes held them
         self._found: dict[MapKey, Found] = {}
         self._places: dict[str, DirtyPages] = {}  # of maps in use, by generation
 
@@ -59,14 +62,16 @@ class DirtyMaps:
         self.writers.close()
 
     # --- at an import ---
-    def read(self, group: Ref, records: Iterable[Record]) -> None:
-        """Look, before a group's records become true here, which regions of its volumes may differ."""
+    def read(self, group: Ref, records: Iterable[Record], stale: Collection[str] = ()) -> None:
+        """Look, before a group's records become true here, what the maps of its volumes tell. What was written since a
+        snapshot is never read from the disks in `stale`, by id, which came back older than the group knows them."""
         records = list(records)
         plexes = [record for record in records if isinstance(record, Plex)]
         for volume in (record for record in records if isinstance(record, Volume) and record.size):
             for key, log in maps_of(volume).items():
                 mirrors = [plex for plex in plexes if plex.volume == volume.ref] if key == DRL else []
-                self._found[volume.ref, key] = self._read(group, volume, log, mirrors)
+                places = tuple(place for place in log.places if key == DRL or place.disk.id not in stale)
+                self._found[volume.ref, key] = self._read(group, volume, replace(log, places=places), mirrors)
 
     def is_lost(self, volume: Ref) -> bool:
         """Whether the last import found a log that does not tell everything."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.allocate.dirty import DRL, maps_of, placed, with_map
-from engine.records import DirtyLog, Disk, Kind, Plex, Subdisk, Volume
+from engine.allocate.dirty import DRL, REGION_MIN, maps_of, placed, with_map
+from engine.records import DirtyLog, Disk, Kind, Plex, Subdisk, TaskParams, TaskType, Volume
 from engine.states import COMPLETE
 
 if TYPE_CHECKING:
@@ -45,12 +45,35 @@ def tend(edit: Edit, volume: Ref) -> None:
         untrack(edit, volume)
     elif record.size:
         edit.put(replace(record, dirty_log=placed(edit.config, record, DRL, edit.base)))
+    _tend_links(edit, volume)
+
+
+def _tend_links(edit: Edit, volume: Ref) -> None:
+    """What has been written since a snapshot is told wherever the volume's mirrors lie now. A map that has lost its
+    places tells nothing any more, and gets none again."""
+    for key, log in maps_of(edit.config.volume(volume)).items():
+        if key != DRL and (log.places or not log.region_size):
+            record = edit.config.volume(volume)
+            edit.put(with_map(record, key, placed(edit.config, record, key, edit.base)))
+
+
+def forget_changes(edit: Edit, volume: Ref) -> None:
+    """What has been written since snapshots is not known any more: whatever is copied is copied whole."""
+    for link in edit.config.volume(volume).links:
+        forget_map(edit, volume, link.generation)
+
+
+def forget_map(edit: Edit, volume: Ref, key: str) -> None:
+    """One map of a volume tells nothing any more."""
+    record = edit.config.volume(volume)
+    log = maps_of(record)[key]
+    edit.put(with_map(record, key, DirtyLog(log.region_size or REGION_MIN)))
 
 
 def tend_all(edit: Edit, group: Ref) -> None:
     """After disks have come or gone."""
     for volume in edit.config.volumes_of(group):
-        if volume.dirty_log is not None:
+        if maps_of(volume):
             tend(edit, volume.ref)
 
 
@@ -95,10 +118,22 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
         here = {subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)} & ends.keys()
         if plex.tracked and any(ends[disk] not in (newest, plex.left_at) for disk in here):
             edit.put(replace(plex, tracked=False))
-    for key, log in maps_of(record).items():
+    for task in edit.config.tasks_of(record.group):
+        if task.type is TaskType.SNAP_SHOT and volume in task.params.volumes and not task.ended:
+            edit.put(replace(task, params=TaskParams()))  # what it was to bring to the disks may be lost
+    for link in record.links:
+        if not link.settled or not _is_up_to_date(edit.config, volume, stale):
+            forget_map(edit, volume, link.generation)
+    for key, log in maps_of(edit.config.volume(volume)).items():
         places = [place for place in log.places if place.disk.id not in stale]
         fresh = tuple(replace(place, generation="") for place in places)
         edit.put(with_map(edit.config.volume(volume), key, DirtyLog(log.region_size, fresh)))
+
+
+def _is_up_to_date(config: Config, volume: Ref, stale: Collection[str]) -> bool:
+    """Whether some complete mirror has no disk that came back old."""
+    good = [plex for plex in config.plexes_of(volume) if plex.state in COMPLETE]
+    return any(all(sd.disk.id not in stale for sd in config.subdisks_of(plex.ref)) for plex in good)
 
 
 def reached(edit: Edit) -> list[Ref]:

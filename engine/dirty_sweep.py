@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,18 @@ SWEEP_S = 20.0
 """A region becomes clean when it has not been written for one to two of these."""
 
 
+class Counts(NamedTuple):
+    """What the maps of a volume tell now, in bytes."""
+
+    dirty: int
+    changed: tuple[tuple[str, int], ...]  # since each snapshot, by the link's generation
+
+
+def changed_bytes(io: VolumeIo) -> tuple[tuple[str, int], ...]:
+    """How much has been written since each snapshot, by the link's generation."""
+    return tuple((key, known.dirty_bytes) for key, known in sorted(io.maps.items()) if known is not io.dirty)
+
+
 class DirtySweep:
     """Looks at every dirty map from time to time."""
 
@@ -35,28 +47,28 @@ class DirtySweep:
 
     def sweep(self) -> None:
         """One look at every map."""
-        counts: dict[Ref, int] = {}
+        counts: dict[Ref, Counts] = {}
         for ref, io in sorted(self._committer.ios.copy().items()):
-            counts[ref] = 0
+            counts[ref] = Counts(0, changed_bytes(io))
             dirty = io.dirty
             if dirty is not None and dirty.is_marked:
                 close_regions(io, dirty)
-                counts[ref] = dirty.dirty_bytes
+                counts[ref] = counts[ref]._replace(dirty=dirty.dirty_bytes)
         self._show(counts)
 
-    def _show(self, counts: dict[Ref, int]) -> None:
+    def _show(self, counts: dict[Ref, Counts]) -> None:
         config = self._committer.config
         changed = {
             ref: count
             for ref, count in counts.items()
-            if isinstance(volume := config.get(ref), Volume) and volume.dirty_bytes != count
+            if isinstance(volume := config.get(ref), Volume) and (volume.dirty_bytes, volume.changed) != count
         }
 
         def change(edit: Edit) -> None:
             for ref, count in changed.items():
                 volume = edit.config.get(ref)
                 if isinstance(volume, Volume):
-                    edit.put(msgspec.structs.replace(volume, dirty_bytes=count))
+                    edit.put(msgspec.structs.replace(volume, dirty_bytes=count.dirty, changed=count.changed))
 
         if changed:
             self._committer.show(change)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from engine.dirty_places import forget_changes
 from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
 from engine.states import COMPLETE
 
@@ -41,6 +42,7 @@ def doubt(edit: Edit, disk: Disk) -> None:
             reason = f"{disk.name} was overwritten, or another LUN has taken its place: its data may be older."
             volume = edit.config.volume(plex.volume)
             edit.put(replace(volume, fenced=volume.fenced or reason, started=False))
+            forget_changes(edit, volume.ref)
 
 
 def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:

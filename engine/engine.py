@@ -24,7 +24,7 @@ from engine.dataplane.pulse import Pulse
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
 from engine.dirty_sweep import DirtySweep
-from engine.errors import CommandRejected, EngineError
+from engine.errors import CommandRejected, EngineError, Unsettled
 from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
 from engine.filesystems.resizer import FileSystemResizer
@@ -67,6 +67,8 @@ VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
 _PLANS_REMEMBERED = 256
 _TASKS_MAX = 1000
+_DECIDED_S = 2.0
+"""Faults that stand in the way of a snapshot are decided in this time, or it is refused."""
 _HOUSEKEEPING = (commands.Refresh, commands.ClearTasks, commands.AcknowledgeAlerts, commands.SendTestNotification)
 _CONTROL = (commands.PauseTask, commands.ResumeTask, commands.AbortTask, commands.ThrottleTask)
 
@@ -179,6 +181,13 @@ class Engine:
             self._note_wish(command, basis)
             return self._work.control_task(command)
         self._work.prepare(command)
+        try:
+            return self._submit_locked(command, basis)
+        except Unsettled:
+            self._work.let_decide(command, _DECIDED_S)
+        return self._submit_locked(command, basis)
+
+    def _submit_locked(self, command: Command, basis: int | None) -> Ref:
         with self.committer.lock:
             plan = self._plan(self.committer.config, command)
             self._check(command, plan, basis)

@@ -51,6 +51,10 @@ class MetadataError(EngineError):
     """A private region that cannot be believed: torn, foreign, misdirected or of a newer format."""
 
 
+class Unsettled(EngineError):
+    """Something that is under way has to be decided first; trying again may help."""
+
+
 class GroupFrozen(EngineError):
     """No majority of a group's configuration copies can be written: no change is possible until it can."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.claims import Claims, device_of, disk_of, lock_all, unlock_all
 from engine.detach import fail_disk
-from engine.dirty_places import renew
+from engine.dirty_places import forget_changes, renew
 from engine.disks import DiskKeeper, nothing
 from engine.doubts import doubt_only_copy
 from engine.errors import EngineError
@@ -158,12 +158,14 @@ class GroupKeeper:
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
         ends = {disk: member.content.newest.number for disk, member in found.members.items()}
-        self._committer.maps.read(store.group, records)
+        self._committer.maps.read(store.group, records, stale)
 
         def change(edit: Edit) -> None:
             self._put_group(edit, store.group, records, new_name, stale, max(ends.values(), default=0))
             for volume in edit.config.volumes_of(store.group):
                 renew(edit, volume.ref, stale, ends)
+                if force:
+                    forget_changes(edit, volume.ref)
             _fail_disks(edit, store)
 
         return change

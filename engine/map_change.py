@@ -6,38 +6,57 @@ names them, then the volume goes on.
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from engine.allocate.dirty import DRL, maps_of, with_map
 from engine.dataplane.dirty_map import DirtyMap
-from engine.dirty_places import is_unequal, reached, tend, untrack
+from engine.dirty_places import forget_map, is_unequal, reached, tend, untrack
+from engine.errors import Unsettled
 from engine.geometry import DIRTY_PAGE_REGIONS
 from engine.records import DirtyLog, Ref, Task, Volume
+from engine.snap_moves import Return, is_original, new_links, returns
 from engine.unlogged import has_lost_log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from engine.config import Config, Edit
     from engine.dataplane.volume_io import VolumeIo
     from engine.dirty_maps import DirtyMaps, MapKey
 
 
+HOLD_S = 2.0
+"""What is under way has to end in this time, or no snapshot is taken: writers wait as long."""
+
+
+class Union(NamedTuple):
+    """What differs between the two sides of a snapshot that goes back; None: nobody knows."""
+
+    of: Return
+    runs: tuple[tuple[int, int], ...] | None
+
+
 class MapChange:
     """The maps that one commit changes. A context: volumes that get another map are held until its end."""
 
     def __init__(
-        self, maps: DirtyMaps, base: Config, ios: Mapping[Ref, VolumeIo], stores: Mapping[Ref, object]
+        self,
+        maps: DirtyMaps,
+        base: Config,
+        ios: Mapping[Ref, VolumeIo],
+        stores: Mapping[Ref, object],
+        unequal: Collection[Ref] = (),
     ) -> None:
         self._maps = maps
         self._base = base
         self._ios = ios
         self._stores = stores
-        self._held = contextlib.ExitStack()
-        self._holding: set[Ref] = set()
+        self._unequal = unequal
+        self._held: dict[Ref, VolumeIo] = {}
+        self._fresh: set[MapKey] = set()  # of links that begin by this commit
+        self._held_at = 0.0
         self._made: dict[MapKey, DirtyMap] = {}
         self._joined: dict[MapKey, DirtyMap] = {}
         self.unlogged: list[Ref] = []  # volumes that this commit leaves without their log
@@ -49,18 +68,73 @@ class MapChange:
         """What was made and not taken over never was."""
         for (ref, key), former in self._joined.items():
             self._adopt(former, _map_in(self._base, ref, key))
-        self._held.close()
+        self.release()
+
+    def release(self, but: Collection[Ref] = ()) -> None:
+        """Volumes go on, all tables being those of the new configuration; not those that end by it."""
+        if self._held:
+            self._maps.held_s = self._maps.runtime.now() - self._held_at
+        for ref in sorted(self._held.keys() - set(but)):
+            self._held.pop(ref).gate.reopen()
 
     def cover(self, edit: Edit) -> None:
         """Before a transaction is written: all places that it names are there, and tell what they must."""
+        self._fresh.update(new_links(edit))
+        back = {one.original: self._union(edit, one) for one in returns(edit)}
         for ref in reached(edit):
             if edit.config.volume(ref).group in self._stores:
                 tend(edit, ref)
                 self._doubt_strangers(edit, ref)
                 for key in maps_of(edit.config.volume(ref)):
-                    self._prepare(edit, ref, key)
+                    self._prepare(edit, ref, key, back.get(ref))
         for ref in _copied_whole(edit):
             self._distrust(edit, ref)
+        originals = [(ref, key) for ref, key in sorted(self._fresh) if is_original(edit.config, ref, key)]
+        self._hold_all(ref for ref, _ in originals)
+        for ref, key in originals:
+            self._add_pins(edit, ref, key)
+
+    def _add_pins(self, edit: Edit, ref: Ref, key: str) -> None:
+        """Where a write has failed on some mirror, what leaves and what stays may differ."""
+        live = self._live(ref, DRL)
+        pins = live.pins() if live is not None else ()
+        made = self._made.get((ref, key))
+        if pins and made is not None:
+            volume = edit.config.volume(ref)
+            region_size = maps_of(volume)[key].region_size
+            self._renew(edit, ref, key, _in_regions((*pins, *made.runs()), volume.size, region_size))
+
+    def _hold_all(self, originals: Iterable[Ref]) -> None:
+        """From here on nothing is written to the volumes of which snapshots are taken; what failed is on record."""
+        refs = list(dict.fromkeys(originals))
+        for ref in refs:
+            if ref in self._ios and ref not in self._held:
+                self._shut(ref)
+        for ref in refs:
+            io = self._ios.get(ref)
+            if io is None or not io.gate.drained(HOLD_S):
+                name = self._base.volume(ref).name
+                raise Unsettled(f"A request to {name} is under way for too long. See to its disks, then try again.")
+            told = io.dirty is not None and (is_unequal(self._base, ref) or not io.dirty.pinned)
+            if io.fenced or io.in_doubt or io.parked or not told or ref in self._unequal:
+                raise Unsettled(
+                    f"A write to {io.name} has failed, and its mirrors may differ. Look at its alerts, then try again."
+                )
+
+    def _union(self, edit: Edit, back: Return) -> Union:
+        """From here on nothing is written to both sides: what has been written to either since they parted, as
+        (offset, length)."""
+        for ref in sorted((back.snapshot, back.original)):
+            self._hold(ref)
+        for ref in sorted((back.snapshot, back.original)):
+            io = self._ios.get(ref)
+            if io is None or io.parked or (back.restores and not io.fenced and not io.settle_writes()):
+                name = self._base.volume(ref).name
+                raise Unsettled(f"What was written to {name} can't be brought to stable storage. Look at its alerts.")
+        maps = [self._live(ref, back.generation) for ref in (back.snapshot, back.original)]
+        if not back.known or any(one is None for one in maps):
+            return Union(back, None)
+        return Union(back, tuple(run for one in maps if one is not None for run in one.runs()))
 
     def _doubt_strangers(self, edit: Edit, ref: Ref) -> None:
         """A place that no map of ours keeps, as of a configuration that was restored, tells nothing: it begins anew."""
@@ -86,7 +160,11 @@ class MapChange:
         log = maps_of(volume)[key]
         self._hold(ref)
         wanted = DirtyLog(log.region_size, tuple(replace(place, generation="") for place in log.places))
-        self._fill_places(edit, ref, key, wanted, self._map_of(volume, wanted, regions), None)
+        made = self._map_of(volume, wanted, regions)
+        live = self._live(ref, key)
+        for offset, length in live.pins() if live is not None else ():
+            made.pin(offset, length)
+        self._fill_places(edit, ref, key, wanted, made, None)
 
     def take_over(self, ref: Ref, config: Config, io: VolumeIo) -> None:
         """The transaction is durable; `io` does not yet run on the table that comes of it."""
@@ -122,8 +200,15 @@ class MapChange:
         dirty.adopt(place for place in found if place is not None)
         self._maps.keep_only({place.generation for place in places}, before)
 
-    def _prepare(self, edit: Edit, ref: Ref, key: str) -> None:
+    def _prepare(self, edit: Edit, ref: Ref, key: str, back: Union | None) -> None:
         volume = edit.config.volume(ref)
+        if back is not None and (ref, key) not in self._made:
+            if key == DRL:
+                self._track(edit, ref, back)
+                return
+            if back.of.restores:
+                self._add_changes(edit, ref, key, back)
+                return
         live = self._made.get((ref, key)) or self._live(ref, key)
         wanted = maps_of(volume)[key]
         if not volume.size:
@@ -136,11 +221,47 @@ class MapChange:
             dirty = live
         elif live is not None and fresh and live.region_size == wanted.region_size and self._fits(live, wanted):
             dirty = live  # all its places have gone in this very commit: what they told is known still
+        elif fresh and key == DRL:
+            dirty = self._new_map(edit, ref, wanted)
         elif fresh:
-            dirty = self._new_map(edit, ref, key, wanted)
+            found = self._changes(edit, ref, key, wanted)
+            if found is None:
+                forget_map(edit, ref, key)
+                return
+            dirty = found
         else:
             return
         self._fill_places(edit, ref, key, wanted, dirty, live)
+
+    def _track(self, edit: Edit, ref: Ref, back: Union) -> None:
+        """What a plex that comes back lacks, or what the others lack, stands in the log like what any mirror has
+        missed."""
+        volume = edit.config.volume(ref)
+        live = self._live(ref, DRL)
+        whole = ((0, volume.size),)
+        runs = back.runs
+        if runs is None or (live is None and is_unequal(self._base, ref)):
+            untrack(edit, ref)
+            runs = whole
+        log = maps_of(volume)[DRL]
+        if log.places:
+            equal = back.of.restores and not is_unequal(self._base, ref)  # and on stable storage
+            known = live.runs() if live is not None and not equal else ()
+            self._renew(edit, ref, DRL, _in_regions((*runs, *known), volume.size, log.region_size))
+        else:
+            untrack(edit, ref)
+
+    def _add_changes(self, edit: Edit, ref: Ref, key: str, back: Union) -> None:
+        """A volume that takes over the bytes of one of its snapshots has changed against all others."""
+        volume = edit.config.volume(ref)
+        live = self._live(ref, key)
+        log = maps_of(volume)[key]
+        fresh = (ref, key) in self._fresh
+        if back.runs is None or not log.places or (live is None and not fresh):
+            forget_map(edit, ref, key)
+            return
+        known = live.runs() if live is not None else ()
+        self._renew(edit, ref, key, _in_regions((*back.runs, *known), volume.size, log.region_size))
 
     def _live(self, ref: Ref, key: str) -> DirtyMap | None:
         io = self._ios.get(ref)
@@ -173,17 +294,28 @@ class MapChange:
         if key == DRL and not places:
             untrack(edit, ref)
 
-    def _new_map(self, edit: Edit, ref: Ref, key: str, wanted: DirtyLog) -> DirtyMap:
+    def _changes(self, edit: Edit, ref: Ref, key: str, wanted: DirtyLog) -> DirtyMap | None:
+        """A new map of what has been written since a snapshot: empty when that is taken now, else what an import has
+        found. None: nobody knows."""
         volume = edit.config.volume(ref)
         count = -(-volume.size // wanted.region_size)
-        regions = self._known(edit, ref, key, count, wanted.region_size)
+        if (ref, key) in self._fresh:
+            return self._map_of(volume, wanted, bytes(count))
+        found = self._maps.found((ref, key)) if ref not in self._ios else None
+        if found is None or found.regions is None or len(found.regions) != count:
+            return None
+        return self._map_of(volume, wanted, found.regions)
+
+    def _new_map(self, edit: Edit, ref: Ref, wanted: DirtyLog) -> DirtyMap:
+        volume = edit.config.volume(ref)
+        count = -(-volume.size // wanted.region_size)
+        regions = self._known(edit, ref, count, wanted.region_size)
         if regions is None:
             regions = b"\1" * count
-            if key == DRL:
-                untrack(edit, ref)
-                _copy_from_the_start(edit, ref)
+            untrack(edit, ref)
+            _copy_from_the_start(edit, ref)
         made = self._map_of(volume, wanted, regions)
-        live = self._live(ref, key)
+        live = self._live(ref, DRL)
         for offset, length in live.pins() if live is not None else ():
             made.pin(offset, length)
         return made
@@ -192,25 +324,29 @@ class MapChange:
         maps = self._maps
         return DirtyMap(volume.size, wanted.region_size, DIRTY_PAGE_REGIONS, maps.writers, maps.runtime, regions)
 
-    def _known(self, edit: Edit, ref: Ref, key: str, count: int, region_size: int) -> bytes | None:
-        """Which regions a map tells of, as a byte for each; None when nobody knows."""
+    def _known(self, edit: Edit, ref: Ref, count: int, region_size: int) -> bytes | None:
+        """Which regions may differ between mirrors, as a byte for each; None when nobody knows."""
         io = self._ios.get(ref)
         unequal = is_unequal(edit.config, ref)
         if io is None:
-            found = self._maps.found((ref, key))
+            found = self._maps.found((ref, DRL))
             if found is not None and found.regions is not None and len(found.regions) == count:
                 return found.regions
             return None if unequal else bytes(count)
         self._hold(ref)
-        live = io.maps.get(key)
-        if live is not None:
-            return _converted(live, count, region_size)
+        if io.dirty is not None:
+            return _in_regions(io.dirty.runs(), edit.config.volume(ref).size, region_size)
         return bytes(count) if not unequal and not io.fenced and io.settle_writes() else None
 
     def _hold(self, ref: Ref) -> None:
-        if ref in self._ios and ref not in self._holding:
-            self._held.enter_context(self._ios[ref].hold())
-            self._holding.add(ref)
+        if ref in self._ios and ref not in self._held:
+            self._shut(ref)
+            self._held[ref].gate.drained()
+
+    def _shut(self, ref: Ref) -> None:
+        self._held_at = self._held_at or self._maps.runtime.now()
+        self._held[ref] = self._ios[ref]
+        self._held[ref].gate.shut()
 
 
 def _map_in(config: Config, ref: Ref, key: str) -> DirtyLog | None:
@@ -218,10 +354,11 @@ def _map_in(config: Config, ref: Ref, key: str) -> DirtyLog | None:
     return maps_of(record).get(key) if isinstance(record, Volume) else None
 
 
-def _converted(dirty: DirtyMap, count: int, region_size: int) -> bytes:
-    """What a map knows, in regions of another size."""
+def _in_regions(runs: Iterable[tuple[int, int]], size: int, region_size: int) -> bytes:
+    """A byte for each region of a volume of `size` bytes: 1 where any of the runs touches it."""
+    count = -(-size // region_size)
     regions = bytearray(count)
-    for offset, length in dirty.runs():
+    for offset, length in runs:
         first, stop = offset // region_size, min(-(-(offset + length) // region_size), count)
         regions[first:stop] = b"\1" * (stop - first)
     return bytes(regions)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from engine.dirty_places import forget_changes
 from engine.errors import EngineError
 from engine.store.copy_reader import read_copy
 from engine.store.label import read_label
@@ -47,6 +48,8 @@ class ReturnedDisks:
             return
         for subdisk in edit.config.subdisks_on(disk):
             plex = edit.config.plex(subdisk.plex)
+            if plex.complete:
+                forget_changes(edit, plex.volume)
             if plex.tracked and plex.left_at != end:
                 edit.put(replace(plex, tracked=False))
 

@@ -301,11 +301,13 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
     """The status text of a volume: the first rule that holds."""
     group = config.get(volume.group)
     complete = sum(plex.complete for plex in plexes)
-    filling = any(plex.state is PlexState.FILLING for plex in plexes) or is_resynched(config, volume)
+    own = [plex for plex in plexes if plex.snap is None]  # what its redundancy is made of
+    filling = any(plex.state is PlexState.FILLING for plex in own) or is_resynched(config, volume)
+    attaching = any(plex.state is PlexState.FILLING for plex in plexes)
     lost = volume.source is not None or any(
-        plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in plexes
+        plex.state in (PlexState.STALE, PlexState.IOFAIL, PlexState.OFFLINE) for plex in own
     )
-    lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in plexes)
+    lost = lost or any(plex.state in COMPLETE and not plex.complete for plex in own)
     out = [piece for plex in plexes for piece in pieces_out(config, plex)]
     whole = [plex for plex in plexes if plex.complete]
     rules = (
@@ -320,6 +322,7 @@ def volume_status(config: Config, volume: Volume, plexes: list[Plex]) -> VolumeS
         (filling, VolumeStatus.RESYNCHING),
         (lost and _at_risk(config, whole), VolumeStatus.FAILED_REDUNDANCY_AT_RISK),
         (lost, VolumeStatus.FAILED_REDUNDANCY),
+        (attaching, VolumeStatus.RESYNCHING),
         (_at_risk(config, plexes), VolumeStatus.AT_RISK),
     )
     return next((status for holds, status in rules if holds), VolumeStatus.HEALTHY)

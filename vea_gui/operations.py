@@ -55,6 +55,9 @@ NAMES: dict[type[Command], str] = {
     c.RemoveLog: "Remove Log",
     c.PrepareSnapshot: "Prepare",
     c.AbortSnapshot: "Snap Abort",
+    c.TakeSnapshots: "Snap Shot",
+    c.SnapBack: "Snap Back",
+    c.ClearSnapshots: "Snap Clear",
     c.ChangeSettings: "Change Settings",
     c.SendTestNotification: "Send Test Notification",
 }

@@ -1,6 +1,7 @@
 """Where the maps of a volume lie, and how fine they are: arithmetic on the configuration.
 
-A volume may have several: its dirty region log, under the key `DRL`, and others under keys of their own.
+A volume may have several: its dirty region log, under the key `DRL`, and for each link to a snapshot one that tells
+what has been written since, under the link's generation.
 """
 
 from __future__ import annotations
@@ -35,14 +36,16 @@ def region_size(size: int) -> int:
 
 def maps_of(volume: Volume) -> dict[str, DirtyLog]:
     """The maps that a volume has, by key, its dirty region log first."""
-    return {} if volume.dirty_log is None else {DRL: volume.dirty_log}
+    log = {} if volume.dirty_log is None else {DRL: volume.dirty_log}
+    return log | {link.generation: link.changes for link in volume.links}
 
 
 def with_map(volume: Volume, key: str, log: DirtyLog) -> Volume:
     """The volume with another form of a map that it has."""
-    if key != DRL:
-        raise KeyError(f"{volume.name} has no map {key}")
-    return replace(volume, dirty_log=log)
+    if key == DRL:
+        return replace(volume, dirty_log=log)
+    links = (replace(link, changes=log) if link.generation == key else link for link in volume.links)
+    return replace(volume, links=tuple(links))
 
 
 def placed(config: Config, volume: Volume, key: str, taken: Config, *, avoid: Collection[Ref] = ()) -> DirtyLog:

@@ -23,7 +23,15 @@ from engine.commands.groups import (
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
 from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
 from engine.commands.settings import ChangeSettings, SendTestNotification
-from engine.commands.snapshots import AbortSnapshot, PrepareSnapshot
+from engine.commands.snapshots import (
+    AbortSnapshot,
+    ClearSnapshots,
+    Master,
+    PrepareSnapshot,
+    SnapBack,
+    SnapChoice,
+    TakeSnapshots,
+)
 from engine.commands.subdisks import EvacuateDisk, JoinSubdisks, Move, MoveSubdisks, SplitSubdisk, Target
 from engine.commands.tasks import AbortTask, AcknowledgeAlerts, ClearTasks, PauseTask, ResumeTask, ThrottleTask
 from engine.commands.volumes import (
@@ -58,6 +66,7 @@ __all__ = [
     "AttachPlex",
     "BreakMirror",
     "ChangeSettings",
+    "ClearSnapshots",
     "ClearTasks",
     "Command",
     "CreateGroup",
@@ -72,6 +81,7 @@ __all__ = [
     "InitDisks",
     "JoinSubdisks",
     "LogType",
+    "Master",
     "Move",
     "MoveSubdisks",
     "PauseTask",
@@ -95,9 +105,12 @@ __all__ = [
     "SetDiskUsage",
     "SetVolumeUsage",
     "ShrinkVolume",
+    "SnapBack",
+    "SnapChoice",
     "SplitSubdisk",
     "StartVolumes",
     "StopVolumes",
+    "TakeSnapshots",
     "Target",
     "ThrottleTask",
     "UndoRelocation",
@@ -116,7 +129,7 @@ AnyCommand: TypeAlias = (
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
     | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
-    | PrepareSnapshot | AbortSnapshot
+    | PrepareSnapshot | AbortSnapshot | TakeSnapshots | SnapBack | ClearSnapshots
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import enum
+
+import msgspec
+
 from engine.commands.base import Command
 from engine.records import Ref
 
@@ -19,3 +23,39 @@ class AbortSnapshot(Command, frozen=True, kw_only=True, tag=True):
     """Snap plexes go, or are ordinary mirrors again if that is what they were."""
 
     plexes: tuple[Ref, ...]
+
+
+class SnapChoice(msgspec.Struct, frozen=True, gc=False):
+    """One volume of a set."""
+
+    volume: Ref
+    plex: Ref | None = None  # the snap plex that leaves; None: the first that is ready
+    name: str = ""  # of the snapshot; empty: the next free `SnapVolumeNN`
+
+
+class TakeSnapshots(Command, frozen=True, kw_only=True, tag=True):
+    """Snapshots of volumes of one disk group, all of one instant."""
+
+    choices: tuple[SnapChoice, ...]
+    set_name: str = ""
+
+
+class Master(enum.StrEnum):
+    """Whose bytes hold after a Snap Back."""
+
+    ORIGINAL = "original"
+    SNAPSHOT = "snapshot"
+
+
+class SnapBack(Command, frozen=True, kw_only=True, tag=True):
+    """Snapshots go back to their volumes: to be snap plexes again, or to be what the volumes are from now on."""
+
+    snapshots: tuple[Ref, ...]
+    master: Master = Master.ORIGINAL
+    force: bool = False  # disconnect clients
+
+
+class ClearSnapshots(Command, frozen=True, kw_only=True, tag=True):
+    """Volumes and their snapshots forget each other for good."""
+
+    volumes: tuple[Ref, ...]  # snapshots, or originals: those lose all of theirs

@@ -117,18 +117,32 @@ class Gate:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Nobody is inside while this lasts; new batches wait. Holds nest, and a swap is possible meanwhile."""
+        self.shut()
+        try:
+            self.drained()
+            yield
+        finally:
+            self.reopen()
+
+    def shut(self) -> None:
+        """Let nobody in until `reopen`; who is inside may still be. Several gates are shut first, then all awaited: so
+        none of them waits for the others to empty."""
         with self._changed:
             self._holds += 1
             self.table = None
-            self._await_slots(None)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._holds -= 1
-                if not self._holds and not self.closed:
-                    self.table = self.latest
-                self._changed.notify_all()
+
+    def drained(self, timeout_s: float | None = None) -> bool:
+        """Whether everybody is outside, after waiting for it. The gate is shut."""
+        with self._changed:
+            return self._await_slots(None, timeout_s)
+
+    def reopen(self) -> None:
+        """Take one `shut` back."""
+        with self._changed:
+            self._holds -= 1
+            if not self._holds and not self.closed:
+                self.table = self.latest
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Let nobody in any more and return when everybody is outside."""
@@ -144,10 +158,12 @@ class Gate:
             if self.closed:
                 raise DeviceError(errno.ESHUTDOWN, self.name, "Using the volume")
 
-    def _await_slots(self, allowed: Table | None) -> None:
-        """Wait, with the condition held, until each slot is empty or on `allowed`."""
+    def _await_slots(self, allowed: Table | None, timeout_s: float | None = None) -> bool:
+        """Wait, with the condition held, until each slot is empty or on `allowed`. False when that took too long."""
         self._waiting += 1
         try:
-            self._changed.wait_for(lambda: all(slot.table is None or slot.table is allowed for slot in self._slots))
+            return self._changed.wait_for(
+                lambda: all(slot.table is None or slot.table is allowed for slot in self._slots), timeout_s
+            )
         finally:
             self._waiting -= 1

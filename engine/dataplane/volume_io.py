@@ -177,6 +177,17 @@ class VolumeIo:
         """Flush as a client does; waits."""
         self._call(Request(Op.FLUSH))
 
+    def mark_changed(self, offset: int, length: int) -> None:
+        """What clients read there is about to change beside their own writes: every map that tells of changes says so.
+        Waits; DeviceError when that can't be marked."""
+        for known in self.changes:
+            while known in self.changes and not known.note(offset, length):
+                call = Call(self._runtime)
+                known.put(Request(Op.READ, offset, length), call)  # without a buffer: it ends once it is marked
+                number = call.wait()
+                if number != errno.EINVAL:
+                    raise DeviceError(number, self.name, "Marking")
+
     def _call(self, request: Request) -> None:
         call = Call(self._runtime)
         self.hand_to_pool(request, call)

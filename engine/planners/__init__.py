@@ -25,6 +25,8 @@ from engine.planners import (
     scrub,
     settings,
     shrink,
+    snap_back,
+    snap_shot,
     subdisks,
     tasks,
     volumes,
@@ -83,6 +85,9 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.UndoRelocation: replace.undo,
     commands.PrepareSnapshot: prepare.prepare,
     commands.AbortSnapshot: prepare.abort,
+    commands.TakeSnapshots: snap_shot.take,
+    commands.SnapBack: snap_back.back,
+    commands.ClearSnapshots: snap_back.clear,
     commands.ChangeSettings: settings.change,
     commands.SendTestNotification: settings.send_test,
 }

@@ -60,6 +60,8 @@ def _problem(config: Config, command: AddColumn, volume: Volume, striped: list[P
         return blocked
     if blocked := rules.not_parity(config, volume.ref, "can't get another column"):
         return Problem(blocked.text, "Make a wider volume and copy the data.", volume.ref)
+    if blocked := rules.size_is_free(config, volume.ref):
+        return blocked
     if not striped:
         return Problem(f"{volume.name} is not striped.", "Add a striped mirror, then remove the other.", volume.ref)
     if striped[0].columns >= rules.COLUMNS_MAX:

@@ -76,6 +76,7 @@ def _problem(config: Config, command: GrowVolume, volume: Volume) -> Problem | N
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
+        or rules.size_is_free(config, volume.ref)
         or rules.all_complete(config, volume.ref)
         or (None if command.size == MAX_SIZE else rules.size_ok(command.size))
         or named_disks(config, volume.group, command.disks)

@@ -34,6 +34,7 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "volumes": frozenset({Kind.VOLUME}),
     "plex": frozenset({Kind.PLEX}),
     "plexes": frozenset({Kind.PLEX}),
+    "snapshots": frozenset({Kind.VOLUME}),
     "preferred": frozenset({Kind.PLEX}),
     "source": frozenset({Kind.PLEX}),
     "subdisk": frozenset({Kind.SUBDISK}),

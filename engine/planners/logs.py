@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from engine import rules
 from engine.allocate import Space, log_disks, log_length, place_log, usable_disks
-from engine.allocate.dirty import dirty_log
+from engine.allocate.dirty import DRL, placed
 from engine.commands import AddLog, CreateVolume, LogType, RemoveLog
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
@@ -108,7 +108,7 @@ def log_places(draft: Draft, ref: Ref, size: int) -> list[Disk]:
     volume = draft.config.volume(ref)
     if volume.dirty_log is None or len(draft.config.plexes_of(ref)) < 2:
         return []
-    places = dirty_log(draft.config, replace(volume, size=size), draft.base).places
+    places = placed(draft.config, replace(volume, size=size), DRL, draft.base).places
     disks = [draft.config.disk(place.disk) for place in places]
     if not disks:
         draft.warn(
@@ -149,7 +149,8 @@ def _add_dirty_log(config: Config, command: AddLog, ids: Ids) -> Plan:
 def _remove_dirty_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     volume = config.volume(command.volume)
     title = _removing(volume)
-    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or rules.has_log(config, volume.ref)):
+    needed = rules.has_log(config, volume.ref) or rules.needs_no_log(config, volume.ref)
+    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or needed):
         return blocked
     draft = Draft(config, ids, volume.group)
     draft.put(replace(volume, dirty_log=None))

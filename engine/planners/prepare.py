@@ -63,9 +63,8 @@ def _new_problem(config: Config, command: PrepareSnapshot, volume: Volume) -> Pr
 
 
 def _track(draft: Draft, volume: Volume) -> None:
-    """Two plexes may come to differ in a crash: a log keeps the copy small."""
-    if len(draft.base.plexes_of(volume.ref)) < 2:
-        draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
+    """Where a write has failed on some plex only stands in the log: without it no snapshot could be taken."""
+    draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
 
 
 def _warn_shared(draft: Draft, volume: Volume, plex: Ref) -> None:
@@ -87,8 +86,8 @@ def _convert(config: Config, command: PrepareSnapshot, volume: Volume, ref: Ref,
         return blocked
     draft = Draft(config, ids, volume.group)
     draft.put(replace(plex, snap=SnapPlex(converted=True)))
-    if volume.preferred == ref:
-        draft.put(replace(volume, preferred=None))
+    preferred = None if volume.preferred == ref else volume.preferred
+    _track(draft, replace(volume, preferred=preferred))
     _warn_shared(draft, volume, ref)
     draft.step(f"Keep {plex.name} for a Snap Shot: Snap Ready", f"{volume.name} stays online")
     left = counted(volume.copies - 1, "copy")

@@ -75,6 +75,7 @@ def _problem(config: Config, command: ShrinkVolume, volume: Volume) -> Problem |
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
+        or rules.size_is_free(config, volume.ref)
         or rules.no_column_out(config, volume.ref)
         or rules.parity_known(config, volume.ref)
         or rules.size_ok(command.size)

@@ -22,6 +22,7 @@ from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes,
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.enclosures import warn_made_together
+from engine.planners.links import unlink
 from engine.planners.logs import log_places, log_template, no_room_for_log, wanted_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
@@ -132,6 +133,7 @@ def delete(config: Config, command: DeleteVolumes, ids: Ids) -> Plan:
     draft = Draft(config, ids, volumes[0].group)
     clients = warn_clients(draft, [volume.ref for volume in volumes], command.force)
     for volume in volumes:
+        unlink(draft, volume.ref)
         for plex in config.parts_of(volume.ref):
             draft.drop_plex(plex.ref)
         draft.drop(volume.ref)

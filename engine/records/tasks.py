@@ -22,6 +22,7 @@ class TaskType(enum.StrEnum):
     EVACUATE_DISK = "Evacuate Disk"
     VERIFY = "Verify Volume"
     SCRUB = "Verify and Repair"
+    SNAP_SHOT = "Snap Shot"
     FILE_SYSTEM = "Resize File System"
     REBUILD = "RAID-5 Rebuild"
     PARITY = "RAID-5 Parity Resynchronization"
@@ -48,6 +49,7 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     volume: Ref | None = None
     plexes: tuple[Ref, ...] = ()  # that are filled or zeroed
     subdisks: tuple[Ref, ...] = ()  # targets: that are filled or zeroed
+    volumes: tuple[Ref, ...] = ()  # snapshots that are taken at one instant, and their originals
     size: int = 0  # the size to publish at the end (create, grow)
     disk: Ref | None = None  # evacuate
     groups: tuple[Ref, ...] = ()

@@ -6,6 +6,7 @@ configuration first and never raises for records that exist.
 
 from engine.rules.disks import disk_can_join, disk_empty, disk_present
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
+from engine.rules.links import link_of, other_end
 from engine.rules.logs import has_log, log_wanted, may_have_log
 from engine.rules.names import NAME_MAX, name_free, name_ok, next_name
 from engine.rules.parity import (
@@ -60,9 +61,15 @@ from engine.rules.shapes import (
 from engine.rules.snapshots import (
     can_convert,
     can_prepare,
+    can_snap,
+    can_snap_back,
+    has_links,
     is_snap_plex,
     mirrors_of,
+    needs_no_log,
+    not_fenced,
     not_snap_plex,
+    size_is_free,
     snap_plexes_of,
 )
 from engine.rules.subdisks import (
@@ -105,6 +112,8 @@ __all__ = [
     "can_move",
     "can_prepare",
     "can_rearrange",
+    "can_snap",
+    "can_snap_back",
     "can_split",
     "can_take_subdisk",
     "counted",
@@ -114,6 +123,7 @@ __all__ = [
     "disk_present",
     "group_quiet",
     "group_without_volumes",
+    "has_links",
     "has_log",
     "has_source",
     "holds_bytes",
@@ -124,6 +134,7 @@ __all__ = [
     "is_snap_plex",
     "keeps_a_mirror",
     "known_to_return",
+    "link_of",
     "listed",
     "log_fits",
     "log_wanted",
@@ -137,15 +148,18 @@ __all__ = [
     "name_ok",
     "needed_free",
     "needs_imported",
+    "needs_no_log",
     "needs_repair",
     "next_name",
     "no_column_out",
     "no_running_task",
+    "not_fenced",
     "not_initializing",
     "not_log",
     "not_parity",
     "not_snap_plex",
     "one_group",
+    "other_end",
     "parity_known",
     "parity_ok",
     "plex_can_attach",
@@ -158,6 +172,7 @@ __all__ = [
     "relocated",
     "running",
     "shares_disk",
+    "size_is_free",
     "size_ok",
     "snap_plexes_of",
     "stays_readable",

@@ -24,7 +24,7 @@ def task_of(config: Config, volume: Ref) -> Task | None:
 def volumes_of(config: Config, task: Task) -> set[Ref]:
     """The volumes that a task works on."""
     params = task.params
-    found = {params.volume, task.object}
+    found = {params.volume, task.object, *params.volumes}
     for ref in params.subdisks:
         subdisk = config.get(ref)
         found.add(subdisk.plex if isinstance(subdisk, Subdisk) else None)

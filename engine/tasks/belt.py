@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.tasks.estimate import TimeLeft
 from engine.tasks.failure import StepFailed
 from engine.tasks.pace import CHECKPOINT_S, UNFLUSHED_BYTES, Pace, Progress
-from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Flush, Save, TaskFailed
+from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Flush, FlushVolumes, Save, TaskFailed
 
 if TYPE_CHECKING:
     from engine.runtime import Runtime
@@ -78,7 +78,7 @@ class Belt:
             match ticket.step:
                 case Save(checkpoint):
                     self._checkpoint_at = now + CHECKPOINT_S if checkpoint else self._checkpoint_at
-                case Flush() | Commit():
+                case Flush() | FlushVolumes() | Commit():
                     pass
                 case _:
                     self._pace.worked(now, ticket.step.length)
@@ -130,7 +130,7 @@ class Belt:
         step = self._ahead
         if step is None:
             return None
-        if isinstance(step, Flush | Commit):
+        if isinstance(step, Flush | FlushVolumes | Commit):
             return self._barrier(step)
         now = self._now()
         if not self._saving and (self._unflushed >= UNFLUSHED_BYTES or now >= self._checkpoint_at):
@@ -168,7 +168,7 @@ class Belt:
 
     def _release(self, ticket: Ticket) -> None:
         self._in_hands -= 1
-        if isinstance(ticket.step, Flush | Commit):
+        if isinstance(ticket.step, Flush | FlushVolumes | Commit):
             self._alone = False
         elif isinstance(ticket.step, Save):
             self._saving = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import errno
 import logging
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from engine.errors import GroupFrozen
+from engine.errors import DeviceError, GroupFrozen
 from engine.records import Task, TaskState
 from engine.tasks.belt import Belt
 from engine.tasks.courtesy import Courtesy
@@ -17,11 +18,11 @@ from engine.tasks.failure import StepFailed
 from engine.tasks.kinds import KINDS
 from engine.tasks.ledger import Ledger
 from engine.tasks.pace import Pace, Progress
-from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Dirty, Flush, Save, TaskFailed
+from engine.tasks.steps import AskDirty, Begin, Commit, Differences, Dirty, Flush, FlushVolumes, Save, TaskFailed
 from engine.tasks.worker import VolumeClosed, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
     from engine.config import Edit
@@ -216,6 +217,8 @@ class Job:
                     self._ledger.flush()
                 case Flush(disks):
                     self._ledger.flush(disks)
+                case FlushVolumes(volumes):
+                    self._flush_volumes(volumes)
                 case Commit():
                     self._change(belt, ticket.step)
                 case _:
@@ -246,6 +249,17 @@ class Job:
     def _true(self, position: int) -> int:
         return 0 if self._anew else position
 
+    def _flush_volumes(self, volumes: Iterable[Ref]) -> None:
+        for ref in volumes:
+            try:
+                self._host.volume(ref).flush()
+            except KeyError as error:
+                raise TaskFailed("A volume was removed before what it had taken was on its disks.") from error
+            except DeviceError as error:
+                if error.errno == errno.ESHUTDOWN:
+                    raise VolumeClosed from error
+                raise TaskFailed(f"What was written could not be brought to the disks: {error}.") from error
+
     def _change(self, belt: Belt, step: Commit) -> None:
         position = belt.watermark()
 
@@ -254,7 +268,8 @@ class Job:
                 raise _Overruled
             step.change(edit)
             if step.last:
-                self._put(edit, **self._ending(TaskState.COMPLETED, step.result))
+                told = step.result if isinstance(step.result, str) else step.result(edit.config)
+                self._put(edit, **self._ending(TaskState.COMPLETED, told))
             else:
                 self._put(edit, checkpoint=position, **self._counts())
 

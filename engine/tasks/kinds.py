@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.config import Config, Edit
 from engine.records import Task, TaskType
-from engine.tasks import create, grow, mirror, move, parity, rebuild, relayout, resync, scrub, verify
+from engine.tasks import create, grow, mirror, move, parity, rebuild, relayout, resync, scrub, snap_shot, verify
 from engine.tasks.steps import Steps
 
 
@@ -30,5 +30,6 @@ KINDS: Mapping[TaskType, TaskKind] = {
     TaskType.REBUILD: TaskKind(rebuild.steps, rebuild.undo, copies=True),
     TaskType.PARITY: TaskKind(parity.steps, parity.undo, copies=True),
     TaskType.VERIFY: TaskKind(verify.steps, verify.undo, copies=False),
+    TaskType.SNAP_SHOT: TaskKind(snap_shot.steps, snap_shot.undo, copies=False),
     TaskType.SCRUB: TaskKind(scrub.steps, scrub.undo, copies=False),
 }

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from engine.config import Edit
+from engine.config import Config, Edit
 from engine.records import Ref
 from engine.units import MIB
 
@@ -133,12 +133,19 @@ class Flush(msgspec.Struct, frozen=True, gc=False):
     disks: tuple[Ref, ...]
 
 
+class FlushVolumes(msgspec.Struct, frozen=True, gc=False):
+    """Barrier: everything written to these volumes so far is on stable storage, also where a plex has left them."""
+
+    volumes: tuple[Ref, ...]
+
+
 class Commit(msgspec.Struct, frozen=True, gc=False):
-    """Barrier: change the configuration. `last` ends the task in the same transaction; `result` is its sentence."""
+    """Barrier: change the configuration. `last` ends the task in the same transaction; `result` is its sentence, or
+    what makes it of the new configuration."""
 
     change: Callable[[Edit], None]
     last: bool = True
-    result: str = ""
+    result: str | Callable[[Config], str] = ""
 
 
 class Save(msgspec.Struct, frozen=True, gc=False):
@@ -165,7 +172,7 @@ class Differences(msgspec.Struct, frozen=True, gc=False):
 
 
 Bulk: TypeAlias = CopyPlex | CopySubdisk | Rebuild | Parity | Zero | Compare
-Barrier: TypeAlias = Flush | Commit
+Barrier: TypeAlias = Flush | FlushVolumes | Commit
 Step: TypeAlias = AskDirty | Begin | Bulk | Barrier
 Steps: TypeAlias = Generator[Step, Differences, None]
 

@@ -7,6 +7,8 @@ import mmap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from engine.dataplane.fault import LEG_ERRORS
 from engine.dataplane.stripes import volume_offset
 from engine.errors import DeviceError
@@ -93,9 +95,24 @@ class Worker:
                 self._zero(step)
                 return 0, ()
             case Compare():
+                self._tell_changes(step)
                 with self._inside(step.volume, step.offset, step.length) as table:
                     first, second = self._view[:COPY_BYTES], self._view[COPY_BYTES:]
                     return self._copier.compare(table, step, first, second)
+
+    def _tell_changes(self, step: Compare) -> None:
+        """A repair changes what clients read: whoever tells what has changed since a snapshot hears of it before."""
+        volume = self._place(step.volume)[0]
+        if step.source is None or not volume.changes:
+            return
+        with self._inside(step.volume, step.offset, step.length) as table:
+            first, second = self._view[:COPY_BYTES], self._view[COPY_BYTES:]
+            _, found = self._copier.compare(table, replace(step, source=None), first, second)
+        try:
+            for offset, length in found:
+                volume.mark_changed(offset, length)
+        except DeviceError as error:
+            raise TaskFailed(f"What differs from a snapshot could not be written down: {error}.") from error
 
     @contextmanager
     def _inside(self, ref: Ref, offset: int, length: int) -> Iterator[Table]:
