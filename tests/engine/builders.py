@@ -30,6 +30,7 @@ from engine.records import (
     TaskType,
     Volume,
 )
+from engine.rules import other_end
 from engine.states import COMPLETE, PLEX_MAY_BECOME
 from engine.units import GIB
 
@@ -185,6 +186,11 @@ def end_task(edit: Edit, task: Task) -> None:
             edit.put(replace(edit.config.plex(new), name=name, state=PlexState.ACTIVE))
     if task.type in (TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK):
         _take_over(edit, params.subdisks)
+    if task.type is TaskType.SNAP_SHOT:
+        for ref in params.volumes:
+            volume = edit.config.volume(ref)
+            links = tuple(replace(link, settled=True) for link in volume.links)
+            edit.put(replace(volume, started=True, links=links))
     edit.put(replace(task, state=TaskState.COMPLETED))
 
 
@@ -236,6 +242,14 @@ def assert_sound(config: Config, *, shared_disks: bool = False) -> None:
     for volume in config.all(Kind.VOLUME, Volume):
         _assert_volume(config, volume, shared_disks)
     _assert_unique_names(config)
+    _assert_links(config)
+
+
+def _assert_links(config: Config) -> None:
+    """Each link leads to a volume that has the other end."""
+    for volume in config.all(Kind.VOLUME, Volume):
+        for link in volume.links:
+            assert other_end(config, volume.ref, link) is not None, f"{volume.name} has a link to nothing"
 
 
 def _assert_no_overlap(config: Config, disk: Disk) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxstat, vxtask, vxtune, vxvol
+from engine.cli import vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxsnap, vxstat, vxtask, vxtune, vxvol
 from engine.cli.forms import Tool
 from engine.units import MIB
 from tests.engine.cli_lab import Line
@@ -92,6 +92,14 @@ BAD: list[tuple[list[str], int, str]] = [
     (["vxsd", "mv", "Harddisk0-01", "Harddisk1:0"], 1, "."),
     (["vxsd", "mv", "Harddisk0-01", "Harddisk1:900t"], 1, "."),
     (["vxstat", "-i", "0"], 2, "-i takes a whole number"),
+    (["vxsnap", "create", "source=ev"], 2, "-x FILE.xml"),
+    (["vxsnap", "-x", "set", "create", "source=ev"], 1, "has no name that ends in .xml"),
+    (["vxsnap", "-x", "/nowhere/set.xml", "create", "source=ev"], 1, "There is no folder /nowhere"),
+    (["vxsnap", "-x", "set.xml", "create", "ev"], 2, "is no source"),
+    (["vxsnap", "-x", "set.xml", "create", "source=ev/letter=J"], 1, "There is no volume"),
+    (["vxsnap", "-x", "set.xml", "create", "source=ev", "/Letter=J"], 2, "/Newvol, /Plex"),
+    (["vxsnap", "-x", "set.xml", "create", "source=ev", "/DRIVELETTER=J"], 2, "no drive letters"),
+    (["vxsnap", "-x", "nowhere.xml", "restore"], 1, "can't be read"),
     (["vxtune", "set"], 2, "Say what to set"),
     (["vxtune", "set", "hotrelocation=sometimes"], 2, "automatic, manual"),
     (["vxtune", "set", "backupskept=many"], 2, "is not a number"),
@@ -213,7 +221,7 @@ def test_a_lun_with_foreign_data_is_refused_unless_forced(line: Line, tmp_path: 
     assert line(f"vxdisk rm {disk['name']}").status == 0
 
 
-PROGRAMS = (vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxstat, vxtask, vxtune, vxvol)
+PROGRAMS = (vxassist, vxdg, vxdisk, vxnotify, vxplex, vxprint, vxsd, vxsnap, vxstat, vxtask, vxtune, vxvol)
 TOOLS = [each.TOOL for each in PROGRAMS]
 
 

@@ -57,6 +57,10 @@ class Drawer:
     def moves(self) -> tuple[Move, ...]:
         return tuple(Move(self.ref(Kind.SUBDISK), self._targets()) for _ in range(self._data.draw(st.integers(1, 2))))
 
+    def choices(self) -> tuple[commands.SnapChoice, ...]:
+        count = self._data.draw(st.integers(1, 2))
+        return tuple(commands.SnapChoice(self.ref(Kind.VOLUME), name=self._data.draw(NAMES)) for _ in range(count))
+
     def _targets(self) -> tuple[Target, ...]:
         offsets, lengths = st.sampled_from([-1, 5 * MIB, 20 * MIB, 40 * MIB, 3]), st.sampled_from([0, 0, MIB, 8 * MIB])
         count = self._data.draw(st.sampled_from([0, 1, 1, 2]))
@@ -100,19 +104,24 @@ class Drawer:
                 [Notification(Severity.ERROR, mail="a@example.org"), Notification(Severity.ERROR)]
             ),
             "backups_kept": st.sampled_from([None, 3, 0]),
+            "set_name": st.just("set"),
+            "master": st.sampled_from(commands.Master),
         }
         if name in fixed:
             optional = kind is not commands.SendTestNotification
             return self._data.draw(fixed[name] if optional else fixed[name].filter(lambda value: value is not None))
         if name == "moves":
             return self.moves()
+        if name == "choices":
+            return self.choices()
         if name == "object":
             return self.ref(self._data.draw(st.sampled_from([Kind.GROUP, Kind.VOLUME, Kind.DISK, Kind.SUBDISK])))
         many = {"disks": Kind.DISK, "targets": Kind.DISK, "volumes": Kind.VOLUME, "plexes": Kind.PLEX}
+        many |= {"snapshots": Kind.VOLUME}
         many |= {"tasks": Kind.TASK, "alerts": Kind.ALERT}
         if name in many:
             return self.some(many[name])
-        if name == "preferred":
+        if name == "preferred" or (name == "plex" and kind is commands.PrepareSnapshot):
             return self._data.draw(st.sampled_from([None, self.ref(Kind.PLEX)]))
         kinds = {"by": Kind.DISK, "source": Kind.PLEX, "first": Kind.SUBDISK, "second": Kind.SUBDISK}
         return self.ref(kinds.get(name) or Kind(name))

@@ -1,0 +1,89 @@
+"""The words of vxsnap: `source=VOLUME` with its `/Key=VALUE`s, glued to it or after blanks; how volumes are named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from engine.cli import resolve
+from engine.cli.forms import Usage, shown
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.records import Group, Volume
+
+_KEYS = {"newvol": "/Newvol", "plex": "/Plex"}
+_LATER = {"driveletter": "/DriveLetter", "drivepath": "/DrivePath"}
+_GLUED = re.compile(r"(?i)/(?=(?:newvol|plex|driveletter|drivepath)=)")
+_GUID = re.compile(r"(?i)\\\\\?\\Volume\{([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\}\\?")
+_DEVICE = re.compile(r"(?i)\\{1,2}Device\\HarddiskDmVolumes\\\s?([^\\]+)\\([^\\]+)")
+
+
+@dataclass
+class Source:
+    """A volume as it was typed, and what was typed for it, by key in small letters."""
+
+    volume: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def sources(words: Sequence[str]) -> list[Source]:
+    """The sources of a `create`, in their order. Usage for words that make no sense."""
+    found: list[Source] = []
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key.lower() == "source" and equals:
+            volume, *glued = _GLUED.split(value)
+            if not volume:
+                raise Usage("source= names no volume: source=VOLUME.")
+            found.append(Source(volume))
+            rest = glued
+        elif word.startswith("/") and found:
+            rest = _GLUED.split(word)[1:] or [word[1:]]
+        else:
+            raise Usage(f"{shown(word)} is no source: source=VOLUME[/Newvol=NAME][/Plex=PLEX].")
+        for part in rest:
+            _take(found[-1], part)
+    return found
+
+
+def _take(source: Source, text: str) -> None:
+    key, equals, value = text.partition("=")
+    known = key.lower()
+    if known in _LATER:
+        raise Usage(f"{_LATER[known]} is not known here: volumes have names, and no drive letters or paths.")
+    if known not in _KEYS or not equals:
+        raise Usage(f"/{shown(key)} is not known here. It knows: {', '.join(_KEYS.values())}.")
+    if not value:
+        raise Usage(f"{_KEYS[known]}= needs a value.")
+    if known in source.fields:
+        raise Usage(f"{_KEYS[known]} was given twice for {shown(source.volume)}.")
+    source.fields[known] = value
+
+
+def volume(config: Config, name: str, within: Group | None) -> Volume:
+    """A volume by its name, its `\\\\?\\Volume{GUID}\\` or its full device path."""
+    from engine.records import Kind, Volume
+
+    if guid := _GUID.fullmatch(name):
+        wanted = "".join(guid.groups()).lower()
+        found = next((one for one in config.all(Kind.VOLUME, Volume) if one.ref.id == wanted), None)
+        if found is None:
+            raise resolve.absent("volume", name, "", [guid_of(one) for one in config.all(Kind.VOLUME, Volume)])
+        return found
+    if device := _DEVICE.fullmatch(name):
+        return resolve.volume(config, device.group(2), resolve.group(config, device.group(1)))
+    return resolve.volume(config, name, within)
+
+
+def guid_of(record: Volume) -> str:
+    """A volume's name by its id."""
+    text = record.ref.id
+    return f"\\\\?\\Volume{{{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}}}\\"
+
+
+def device_path(group: Group, record: Volume) -> str:
+    """A volume's full device path."""
+    return f"\\Device\\HarddiskDmVolumes\\{group.name}\\{record.name}"
