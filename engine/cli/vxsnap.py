@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from engine.cli.session import Session
     from engine.cli.snap_file import SnapFile
+    from engine.commands import SnapChoice
     from engine.config import Config
     from engine.records import Link, Ref, Volume
 
@@ -114,6 +117,40 @@ def _restore(session: Session, words: Words) -> int:
 
 def _reattach(session: Session, words: Words) -> int:
     return _back(session, words, restore=False)
+
+
+def _refresh(session: Session, words: Words) -> int:
+    """Snap Back, using the originals, then a Snap Shot of all at one instant under the same names; the file is new."""
+    from engine.cli import snap_file
+    from engine.commands import Master, SnapBack, TakeSnapshots
+
+    if words.has("-b"):
+        raise Usage("refresh waits until its snapshots are durable: only then is the file written.")
+    path = _file(words)
+    found = snap_file.read(path)
+    snapshots = tuple(_snapshot(session.config, member, path) for member in found.members)
+    choices = tuple(_again(session.config, ref) for ref in snapshots)
+    quiet = contextlib.redirect_stdout(io.StringIO()) if session.json and not words.has("--plan") else None
+    with quiet or contextlib.nullcontext():
+        status = session.carry_out(SnapBack(snapshots=snapshots, master=Master.ORIGINAL, force=words.has("-f")))
+    if status != DONE or words.has("--plan"):
+        return status
+    before = session.config
+    status = session.carry_out(TakeSnapshots(choices=choices, set_name=path.stem))
+    if status == DONE:
+        session.fold()
+        snap_file.write(path, _taken(before, session.config, [one.volume for one in choices]), overwrite=True)
+    return status
+
+
+def _again(config: Config, snapshot: Ref) -> SnapChoice:
+    """The same plex under the same name."""
+    from engine.commands import SnapChoice
+    from engine.records import LinkSide
+
+    volume = config.volume(snapshot)
+    original = next(link.peer for link in volume.links if link.side is LinkSide.SNAPSHOT)
+    return SnapChoice(volume=original, plex=config.plexes_of(snapshot)[0].ref, name=volume.name)
 
 
 def _volumes(session: Session, words: Words) -> list[Volume]:
@@ -237,6 +274,12 @@ TOOL = Tool(
             "reattach",
             "Give the snapshots of a set back to their volumes, which keep their data; -f disconnects clients.",
             _reattach,
+            options=(FORCE,),
+        ),
+        Form(
+            "refresh",
+            "Bring the snapshots of a set to this instant; there is none until it is copied. -f disconnects clients.",
+            _refresh,
             options=(FORCE,),
         ),
         Form(

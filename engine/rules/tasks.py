@@ -5,13 +5,15 @@ from __future__ import annotations
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Plex, Ref, Subdisk, Task, TaskType
+from engine.units import format_seconds
 
 IODELAY_MAX_MS = 60_000
 
 
 def running(task: Task, name: str) -> Problem:
     """The sentence about a task in the way."""
-    text = f"The task “{task.name}” is {task.state.value} on {name}."
+    left = f", about {format_seconds(task.eta_high_s)} left" if task.eta_high_s > 0 else ""
+    text = f"The task “{task.name}” is {task.state.value} on {name}{left}."
     return Problem(text, "Wait for it to end, or abort it.", task.ref)
 
 

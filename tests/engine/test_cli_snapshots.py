@@ -77,6 +77,20 @@ def test_reattach_keeps_the_original_and_clear_ends_the_link(line: Line, tmp_pat
     assert states(line) == {}
 
 
+def test_a_refresh_brings_the_set_to_this_instant_under_its_names(line: Line, tmp_path: Path) -> None:
+    path = tmp_path / "set.xml"
+    assert line(f"vxsnap -x {path} -g t create source=v/newvol=a source=w/newvol=b").status == 0
+    first = snap_file.read(path)
+    task = line.ask(f"vxsnap -x {path} refresh")
+    assert task["state"] == "completed"
+    second = snap_file.read(path)
+    assert [one.snapshot for one in second.members] == ["a", "b"]
+    assert second.taken > first.taken
+    assert second.set_id != first.set_id
+    assert len(line.ask("vxsnap list")) == 2
+    assert line(f"vxsnap -x {path} -b refresh").status == 2
+
+
 def test_volumes_have_the_names_of_the_field(line: Line, tmp_path: Path) -> None:
     for number, name in enumerate((r"\Device\HarddiskDmVolumes\t\v", "v")):
         path = tmp_path / f"{number}.xml"
