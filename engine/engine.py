@@ -16,6 +16,7 @@ from engine import commands
 from engine.api import Snapshot
 from engine.backup_keeper import BackupKeeper
 from engine.catch_up import CatchUp
+from engine.changed import look_at_changes
 from engine.commit import Committer
 from engine.contents import look_at_content
 from engine.dataplane.flusher import Flusher
@@ -170,12 +171,14 @@ class Engine:
 
     def plan(self, command: Command) -> Plan:
         look_at_content(self.committer, command)
+        look_at_changes(self.committer, command)
         plan = self._plan(self.committer.config, command)
         self._remember_shown(command, plan)
         return plan
 
     def submit(self, command: Command, basis: int | None = None) -> Ref:
         look_at_content(self.committer, command)
+        look_at_changes(self.committer, command)
         self._check(command, self._plan(self.committer.config, command), basis)
         if isinstance(command, _CONTROL):
             self._note_wish(command, basis)

@@ -127,6 +127,8 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
         "logs": [plex_tree(config, plex) for plex in config.logs_of(volume.ref)],
         "dirty_log": dirty_log_row(config, volume),
+        "snapshot_of": next((name_of(config, link.peer) for link in volume.links if link.side == "snapshot"), None),
+        "snapshots": [name_of(config, link.peer) for link in volume.links if link.side == "original"],
     }
 
 

@@ -140,6 +140,39 @@ def test_while_a_restore_copies_the_original_reads_as_the_snapshot_and_takes_wri
     assert lab.equal()
 
 
+def test_the_plan_tells_what_differs_now(lab: EngineLab) -> None:
+    prepared(lab)
+    snap(lab)
+    command = c.SnapBack(snapshots=(lab.volume("SnapVolume01").ref,))
+    assert lab.engine.plan(command).copies_bytes == 0
+    put(lab, 1, 101)
+    put(lab, 2, 102, "SnapVolume01")
+    plan = lab.engine.plan(command)
+    assert plan.copies_bytes == 2 * MIB
+    assert plan.warnings == ()
+    assert dict(lab.volume().changed).popitem()[1] == MIB
+
+
+def test_a_volume_that_takes_no_writes_any_more_is_restored_and_takes_them(lab: EngineLab) -> None:
+    prepared(lab)
+    snap(lab)
+    disk = lab.config.subdisks_of(lab.plexes()[0].ref)[0].disk
+    lab.lun(disk).fail("flush", persistent=True)
+    put(lab, 1, 101)
+    assert lab.flush() != 0
+    assert lab.engine.committer.wait_until(lambda config: bool(config.volume(lab.volume().ref).fenced), 30)
+    lab.lun(disk).heal()
+    if lab.config.disk(disk).failing:
+        lab.do(c.ReactivateDisk(disk=disk))
+    back(lab, "SnapVolume01", master=c.Master.SNAPSHOT)
+    assert not lab.volume().fenced
+    assert at(lab, 1) == 1
+    put(lab, 1, 55)
+    assert lab.flush() == 0
+    assert at(lab, 1) == 55
+    assert lab.equal()
+
+
 def test_a_set_is_refused_as_a_whole(lab: EngineLab) -> None:
     prepared(lab, "a", size=8 * MIB + 4 * MIB)
     lab.make_volume("b", size=8 * MIB)
