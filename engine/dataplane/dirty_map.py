@@ -250,6 +250,7 @@ class DirtyMap:
             self._ended = ended
             self._changed.wait_for(lambda: not self._busy)
             batch, self._waiting = self._waiting, []
+            self._places = self._joining = ()  # another map may have these pages now
         for one in batch:
             ended(one.request, one.sink)
 

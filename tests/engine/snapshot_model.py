@@ -79,6 +79,11 @@ class SnapshotModel:
         self._adopt()
         return self.lab.config.task(ref)
 
+    def attempt(self, command: c.Command) -> None:
+        """What leaves all bytes as they are, where it is possible."""
+        if not self.lab.engine.plan(command).problems:
+            self.do(command)
+
     def take(self, volumes: list[Volume]) -> None:
         """A Snap Shot of a set."""
         self.do(c.TakeSnapshots(choices=tuple(c.SnapChoice(volume.ref) for volume in volumes)))

@@ -24,7 +24,7 @@ def step(model: SnapshotModel) -> None:
     volume = draw.choice(volumes)
     taken = model.snapshots()
     originals = [one for one in volumes if model.ready(one) and not draw.randrange(3)]
-    match draw.randrange(12):
+    match draw.randrange(14):
         case 0 | 1 | 2 | 3:
             for _ in range(draw.randrange(1, 5)):
                 model.write(draw.choice(volumes), draw.randrange(REGIONS), draw.randrange(256))
@@ -47,6 +47,15 @@ def step(model: SnapshotModel) -> None:
             model.do(kind(volumes=(snapshot.ref,)))
         case 11:
             model.crash(in_order=bool(draw.randrange(2)))
+        case 12:
+            model.settle()
+            disk = draw.choice(model.lab.config.disks_of(model.lab.group().ref))
+            model.attempt(c.EvacuateDisk(disk=disk.ref))
+        case 13:
+            model.settle()
+            plexes = [plex for plex in model.lab.config.plexes_of(volume.ref) if plex.snap is None]
+            leaves = len(plexes) > 1 and draw.randrange(2)
+            model.attempt(c.RemoveMirrors(plexes=(plexes[-1].ref,)) if leaves else c.AddMirrors(volume=volume.ref))
         case _:
             pass
 
