@@ -163,7 +163,8 @@ def _problem(config: Config, command: SnapBack, snapshot: Volume) -> Problem | N
     if blocked := rules.in_use_by_clients(config, snapshot.ref, force=command.force):
         return blocked
     if command.master is Master.ORIGINAL:
-        return rules.has_source(config, original.ref) or rules.plex_present(config, plex.ref)
+        good = rules.not_fenced(config, original.ref) or rules.has_source(config, original.ref)
+        return good or rules.plex_present(config, plex.ref)
     return (
         rules.not_fenced(config, snapshot.ref)
         or rules.plex_complete(config, plex.ref)

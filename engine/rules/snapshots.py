@@ -104,7 +104,7 @@ def not_fenced(config: Config, volume: Ref) -> Problem | None:
     record = config.volume(volume)
     if not record.fenced:
         return None
-    return Problem(f"{record.name} takes no writes: {record.fenced}", "Start it first.", volume)
+    return Problem(f"{record.name} takes no writes: {record.fenced}", "Stop it, check it, start it again.", volume)
 
 
 def has_links(config: Config, volume: Ref) -> Problem | None:

@@ -92,6 +92,9 @@ def test_a_map_that_has_lost_all_places_never_comes_back_empty(lab: EngineLab, n
     assert not all(links(lab))
     pass_by(lab, "kill")
     assert not all(links(lab))
+    for refused in (one for one in ("v", "SnapVolume01") if lab.volume(one).fenced):
+        lab.do(c.StopVolumes(volumes=(lab.volume(refused).ref,)))
+        lab.do(c.StartVolumes(volumes=(lab.volume(refused).ref,)))
     back(lab, "SnapVolume01")
     assert lab.equal()
 
