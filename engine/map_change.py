@@ -106,29 +106,30 @@ class MapChange:
 
     def _hold_all(self, originals: Iterable[Ref]) -> None:
         """From here on nothing is written to the volumes of which snapshots are taken; what failed is on record."""
-        refs = list(dict.fromkeys(originals))
-        for ref in refs:
-            if ref in self._ios and ref not in self._held:
-                self._shut(ref)
-        for ref in refs:
-            io = self._ios.get(ref)
-            if io is None or not io.gate.drained(HOLD_S):
-                name = self._base.volume(ref).name
-                raise Unsettled(f"A request to {name} is under way for too long. See to its disks, then try again.")
+        for ref, io in self._shut_all(dict.fromkeys(originals)):
             told = io.dirty is not None and (is_unequal(self._base, ref) or not io.dirty.pinned)
             if io.fenced or io.in_doubt or io.parked or not told or ref in self._unequal:
                 raise Unsettled(
                     f"A write to {io.name} has failed, and its mirrors may differ. Look at its alerts, then try again."
                 )
 
+    def _shut_all(self, refs: Iterable[Ref]) -> list[tuple[Ref, VolumeIo]]:
+        """Hold volumes, none of them waiting for the others to empty."""
+        found = [(ref, self._ios.get(ref)) for ref in refs]
+        for ref, io in found:
+            if io is not None and ref not in self._held:
+                self._shut(ref)
+        for ref, io in found:
+            if io is None or not io.gate.drained(HOLD_S):
+                name = self._base.volume(ref).name
+                raise Unsettled(f"A request to {name} is under way for too long. See to its disks, then try again.")
+        return [(ref, io) for ref, io in found if io is not None]
+
     def _union(self, edit: Edit, back: Return) -> Union:
         """From here on nothing is written to both sides: what has been written to either since they parted, as
         (offset, length)."""
-        for ref in sorted((back.snapshot, back.original)):
-            self._hold(ref)
-        for ref in sorted((back.snapshot, back.original)):
-            io = self._ios.get(ref)
-            if io is None or io.parked or (back.restores and not io.fenced and not io.settle_writes()):
+        for ref, io in self._shut_all(sorted((back.snapshot, back.original))):
+            if io.parked or (back.restores and not io.fenced and not io.settle_writes()):
                 name = self._base.volume(ref).name
                 raise Unsettled(f"What was written to {name} can't be brought to stable storage. Look at its alerts.")
         maps = [self._live(ref, back.generation) for ref in (back.snapshot, back.original)]

@@ -12,7 +12,7 @@ import pytest
 
 from engine import commands as c
 from engine.dataplane.volume_io import VolumeIo
-from engine.errors import DeviceError
+from engine.errors import DeviceError, EngineError
 from engine.map_change import MapChange, Union
 from engine.records import Kind, Task
 from engine.units import MIB
@@ -157,7 +157,7 @@ def no_log(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_held(patch: pytest.MonkeyPatch) -> None:
     """A write that is under way may come in between."""
-    patch.setattr(MapChange, "_hold", lambda *what: None)
+    patch.setattr(MapChange, "_shut_all", lambda change, refs: [(ref, change._ios[ref]) for ref in refs])
     real = MapChange._union
 
     def union(change: MapChange, edit: object, one: object) -> Union:
@@ -180,3 +180,23 @@ def test_planted_mistakes_are_caught(
     put(lab, 2, 102, "SnapVolume01")
     back(lab, "SnapVolume01")
     assert not lab.equal()
+
+
+def test_a_request_that_does_not_end_refuses_the_set_and_lets_all_others_go_on(lab: EngineLab) -> None:
+    for name in ("a", "b"):
+        lab.make_volume(name, size=8 * MIB)
+        prepare(lab, name)
+    stuck = io_of(lab, "b")
+    slot = stuck.slot("stuck")
+    stuck.gate.enter(slot)
+    try:
+        with pytest.raises(EngineError, match="A request to b is under way for too long"):
+            snap(lab, "a", "b")
+        put(lab, 1, 11, "a")
+    finally:
+        stuck.gate.leave(slot)
+        stuck.retire(slot)
+    assert lab.config.find(Kind.VOLUME, "SnapVolume01", lab.group().ref) is None
+    put(lab, 2, 12, "b")
+    snap(lab, "a", "b")
+    assert lab.volume("SnapVolume02").serving
