@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Ref
-from engine.rules.parity import is_parity, stays_readable
+from engine.rules.parity import is_parity, stays_readable, takes_writes
 from engine.rules.plexes import trusted
 from engine.rules.repair import disk_can_return
 from engine.rules.volumes import not_initializing, volume_ready
@@ -42,7 +42,8 @@ def _is_elsewhere(config: Config, disk: Ref, volume: Ref) -> Problem | None:
     plexes = config.plexes_of(volume)
     pieces = [piece for plex in plexes for piece in config.subdisks_of(plex.ref)]
     if any(is_parity(plex) for plex in plexes):
-        return stays_readable(config, volume, [piece for piece in pieces if piece.disk == disk])
+        here = [piece for piece in pieces if piece.disk == disk]
+        return stays_readable(config, volume, here) or takes_writes(config, volume)
     touched = {piece.plex for piece in pieces if piece.disk == disk}
     if not touched or any(plex.ref not in touched for plex in trusted(config, volume)):
         return None

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from engine import rules
 from engine.commands import (
     AddLog,
     EvacuateDisk,
     LogType,
     ReactivateDisk,
+    RepairVolumes,
     Rescan,
     ResyncVolume,
     StartVolumes,
@@ -320,6 +322,10 @@ def test_dirty_and_degraded_without_a_log_is_held_back_unless_forced(lab: Engine
     assert volume.status is VolumeStatus.FAILED
     assert not volume.serving
     assert "held back" in alerts(lab)
+    blocked = rules.can_do_without(lab.config, disk)
+    assert blocked is not None
+    assert "start the volume" in blocked.help
+    assert lab.engine.plan(RepairVolumes(volumes=(volume.ref,))).problems
     with pytest.raises(CommandRejected, match="may be wrong"):
         lab.engine.submit(StartVolumes(volumes=(volume.ref,)))
     forced = lab.engine.plan(StartVolumes(volumes=(volume.ref,), force=True))
