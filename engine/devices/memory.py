@@ -15,6 +15,7 @@ class MemoryDevice(DescriptorDevice):
         fd = os.memfd_create("lun", os.MFD_CLOEXEC)
         os.ftruncate(fd, size)
         super().__init__(name, fd, size, block_size, reopen=f"/proc/self/fd/{fd}")
+        self.path = ""  # it stands nowhere
 
     def refresh(self) -> int:
         """Read the size anew and return it, in bytes."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SPANS = (("1 minute", 60), ("5 minutes", 300), ("15 minutes", 900))
 SPAN_KEY = "performance/span"
 MARGIN = 8
-WAITING = "The first figures arrive within a second."
+WAITING = "Figures arrive within a second."
 
 
 class PerformanceTab(QWidget):
