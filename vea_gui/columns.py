@@ -127,8 +127,8 @@ def _volume_disks(mirror: Mirror, volume: Volume) -> str:
 
 
 def _copies(mirror: Mirror, volume: Volume) -> str:
-    """`2`; `2 (+1)` while one more is being filled; `1 of 2` when one is left out."""
-    plexes = mirror.config.plexes_of(volume.ref)
+    """`2`; `2 (+1)` while one more is being filled; `1 of 2` when one is left out. A snap plex is no copy."""
+    plexes = [plex for plex in mirror.config.plexes_of(volume.ref) if plex.snap is None]
     filling = sum(tone_of(plex) is Tone.WORKING for plex in plexes)
     whole = f"{volume.copies} of {len(plexes) - filling}" if len(plexes) - filling > volume.copies else volume.copies
     return f"{whole} (+{filling})" if filling else str(whole)

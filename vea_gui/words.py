@@ -152,7 +152,9 @@ def is_unreachable(plex: Plex) -> bool:
 
 def plex_words(plex: Plex) -> str:
     """The state of a mirror, the same in tables, pictures and dialogs."""
-    return "Unreachable" if is_unreachable(plex) else PLEX_WORDS[plex.state]
+    if is_unreachable(plex):
+        return "Unreachable"
+    return "Snap Ready" if plex.snap is not None and plex.complete else PLEX_WORDS[plex.state]
 
 
 def tone_of(record: Record) -> Tone:

@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from engine.config import Config
-from engine.records import DirtyLog, Disk, Kind, PlexState, Record, Volume, VolumeLayout
+from engine.records import DirtyLog, Disk, Kind, Plex, PlexState, Record, SnapPlex, Volume, VolumeLayout
 from tests.gui import sample_lab
 from tests.gui.random_lab import RandomLab
 from tests.gui.sample_lab import HOST, ref
 from tests.gui.test_actions import more_records
 from vea_gui import columns
 from vea_gui.mirror import Mirror
-from vea_gui.words import Tone, tone_of
+from vea_gui.words import Tone, plex_words, tone_of
 
 UGLY = re.compile(r"None|0x|Traceback|<|\b[0-9a-f]{12,}\b|\d{13,}")
 
@@ -98,6 +98,18 @@ def test_copies_tell_what_comes_and_what_is_left_out(states: tuple[PlexState, ..
     mirror.reset(HOST, Config.of([*sample_lab.records(), *extra]))
     copies = next(column for column in columns.VOLUME if column.id == "copies")
     assert copies.text(mirror, mirror.config.volume(ref(Kind.VOLUME, 1))) == told
+
+
+def test_a_snap_plex_is_no_copy_and_says_when_it_is_ready() -> None:
+    records = sample_lab.records()
+    snap = next(record for record in records if isinstance(record, Plex) and record.name == "ev-02")
+    mirror = Mirror()
+    mirror.reset(
+        HOST, Config.of([record if record is not snap else replace(snap, snap=SnapPlex()) for record in records])
+    )
+    texts = {column.id: column.text for column in columns.VOLUME}
+    assert texts["copies"](mirror, mirror.config.volume(snap.volume)) == "1"
+    assert plex_words(mirror.config.plex(snap.ref)) == "Snap Ready"
 
 
 def test_disks_of_no_group_say_so_instead_of_a_size(mirror: Mirror) -> None:
