@@ -75,7 +75,7 @@ def test_plans_of_mirrors_and_of_growth_warn_too() -> None:
     site.do(CreateVolume(group=site.group(), size=8 * MIB, name="v", mirrors=2, disks=pair))
     site.do(CreateVolume(group=site.group(), size=8 * MIB, name="one", disks=pair[:1]))
     record = site.volume("v")
-    site.set(record.ref, dirty_log=dirty.dirty_log(site.config, record, site.config))
+    site.set(record.ref, dirty_log=dirty.placed(site.config, record, dirty.DRL, site.config))
     assert len(site.volume("v").dirty_log.places) == 2  # type: ignore[union-attr]
     assert warned(site, AddMirrors(volume=site.volume("one").ref, disks=pair[1:]))
     assert not warned(site, AddMirrors(volume=site.volume("one").ref, disks=(site.disk(2),)))

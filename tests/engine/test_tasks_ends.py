@@ -337,7 +337,7 @@ def test_checkpoints_beside_the_copy(lab: Lab, monkeypatch: pytest.MonkeyPatch) 
     model = prepare(lab, case)
     seen = []
     saved = threading.Semaphore(0)
-    lab.hook = lambda name, verb, offset, length: saved.acquire(timeout=0.5) and None if verb == "write" else None
+    lab.hook = lambda name, verb, offset, length: saved.acquire(timeout=3.0) and None if verb == "write" else None
 
     def look(config: Config) -> None:
         saved.release()
