@@ -153,33 +153,27 @@ class CatchUp:
         )
 
     def _tell_waiting(self, disk: Disk, how: str, volumes: list[Ref]) -> None:
-        self._committer.alert(
-            Severity.WARNING,
-            f"{disk.name} {how} out of date.",
-            about=disk.ref,
-            cause=f"{self._used(volumes)} without it meanwhile.",
-            remedy="Reactivate it: what it has missed is copied.",
-            action=Remedy.REACTIVATE_DISK,
-        )
+        cause = f"{self._used(volumes)} without it meanwhile."
+        self._propose(disk, f"{how} out of date.", cause, "Reactivate it: what it has missed is copied.")
 
     def _tell_unsteady(self, disk: Disk, volumes: list[Ref]) -> None:
         times = len(self._recent(disk.ref))
-        self._committer.alert(
-            Severity.WARNING,
-            f"{disk.name} comes and goes, and is out of date.",
-            about=disk.ref,
-            cause=f"It came back {times} times within {WINDOW_S / 60:.0f} minutes. {self._used(volumes)} without it.",
-            remedy="See to its connection, then reactivate it: what it has missed is copied.",
-            action=Remedy.REACTIVATE_DISK,
-        )
+        cause = f"It came back {times} times within {WINDOW_S / 60:.0f} minutes. {self._used(volumes)} without it."
+        remedy = "See to its connection, then reactivate it: what it has missed is copied."
+        self._propose(disk, "comes and goes, and is out of date.", cause, remedy)
 
     def _tell_impossible(self, disk: Disk, volumes: tuple[Ref, ...], why: str) -> None:
+        cause = f"{why} {self._used(list(volumes))} without it."
+        self._propose(disk, "could not be brought up to date.", cause, "Correct the cause, then reactivate it.")
+
+    def _propose(self, disk: Disk, what: str, cause: str, remedy: str) -> None:
+        """The operator is to reactivate the disk."""
         self._committer.alert(
             Severity.WARNING,
-            f"{disk.name} could not be brought up to date.",
+            f"{disk.name} {what}",
             about=disk.ref,
-            cause=f"{why} {self._used(list(volumes))} without it.",
-            remedy="Correct the cause, then reactivate it.",
+            cause=cause,
+            remedy=remedy,
             action=Remedy.REACTIVATE_DISK,
         )
 
