@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from engine.host import OpenedHost, start_host
 from engine.lab import Lab, create_lab
@@ -22,3 +24,14 @@ def small_host(folder: Path, lab: Lab | None = None) -> Iterator[OpenedHost]:
         yield host
     finally:
         host.close()
+
+
+def host_fixture() -> Callable[[Path], Iterator[OpenedHost]]:
+    """A fixture for a module's `host`: such an engine for each test."""
+
+    @pytest.fixture
+    def host(tmp_path: Path) -> Iterator[OpenedHost]:
+        with small_host(tmp_path / "cli") as opened:
+            yield opened
+
+    return host

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from engine.filesystems.tools import resizable
 from engine.host import OpenedHost
 from engine.units import MIB
 from tests.engine.cli_lab import Line
-from tests.engine.small_host import small_host
+from tests.engine.small_host import host_fixture
 
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[OpenedHost]:
-    with small_host(tmp_path / "cli") as opened:
-        yield opened
+host = host_fixture()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,9 @@ import pytest
 from engine.host import OpenedHost
 from engine.records import TaskType
 from tests.engine.cli_lab import Line
-from tests.engine.small_host import small_host
+from tests.engine.small_host import host_fixture
 
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[OpenedHost]:
-    with small_host(tmp_path / "cli") as opened:
-        yield opened
+host = host_fixture()
 
 
 @pytest.fixture
