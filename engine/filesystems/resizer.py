@@ -12,7 +12,7 @@ from engine.errors import EngineError
 from engine.filesystems.mounted import mounted
 from engine.filesystems.superblocks import HEAD, content_of
 from engine.filesystems.tools import CALLS, Call, path_of
-from engine.records import Task, TaskState, Volume
+from engine.records import Connection, Task, TaskState, Volume
 from engine.units import format_size
 
 if TYPE_CHECKING:
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
     from engine.commit import Committer
     from engine.config import Edit
-    from engine.records import Ref
+    from engine.records import Record, Ref
     from engine.runtime import Runtime, Thread
 
 log = logging.getLogger(__name__)
 
 _SAID_MAX = 400
+_GONE_S = 20.0
 
 
 class FileSystemResizer:
@@ -38,6 +39,7 @@ class FileSystemResizer:
         self._lock = runtime.lock()
         self._threads: list[Thread] = []
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._process_ids: set[int] = set()
         self._closed = False
 
     def begin(self, task: Ref) -> None:
@@ -82,10 +84,22 @@ class FileSystemResizer:
         if calls is None:
             raise EngineError(f"No program is known that resizes what stands on {volume.name}.")
         export = f"{config.group(volume.group).name}/{volume.name}"
-        with mounted(export, self._socket, self._runtime, self._start) as file:
-            for call in calls:
-                self._call(call, file, task.params.size)
-            return f"The {volume.content} on {volume.name} has {format_size(_size_of(file))} now."
+        try:
+            with mounted(export, self._socket, self._runtime, self._start) as file:
+                for call in calls:
+                    self._call(call, file, task.params.size)
+                return f"The {volume.content} on {volume.name} has {format_size(_size_of(file))} now."
+        finally:
+            self._await_goodbye(volume.ref)
+
+    def _await_goodbye(self, volume: Ref) -> None:
+        """The mount's process has ended, but the server may not have heard of it yet: whoever acts on the end of the
+        task would be told that the volume is in use."""
+
+        def is_ours(client: Record) -> bool:
+            return isinstance(client, Connection) and client.process_id in self._process_ids
+
+        self._committer.wait_until(lambda config: not any(map(is_ours, config.connections_of(volume))), _GONE_S)
 
     def _call(self, call: Call, file: str, size: int) -> None:
         name, *rest = call.filled(file, size)
@@ -107,6 +121,7 @@ class FileSystemResizer:
                 )
             except OSError as error:
                 raise EngineError(f"{command[0]} could not be started: {error.strerror or error}.") from error
+            self._process_ids.add(program.pid)
             self._programs = [*(known for known in self._programs if known.poll() is None), program]
             return program
 
