@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engine.cli.session import Session
-    from engine.cli.snap_file import SnapFile
     from engine.commands import SnapChoice
     from engine.config import Config
     from engine.records import Link, Ref, Volume
+    from engine.snap_file import SnapFile
 
 FILE = Option("-x", "The XML file of the set.", takes="FILE.xml")
 OVERWRITE = Option("-o", "Overwrite the file if it is there.")
 
 
 def _file(words: Words) -> Path:
-    from engine.cli import snap_file
+    from engine import snap_file
 
     if not words.has("-x"):
         raise Usage("The file of the set is missing: -x FILE.xml.")
@@ -36,7 +36,7 @@ def _file(words: Words) -> Path:
 
 def _create(session: Session, words: Words) -> int:
     """The file is written when all snapshots are durable, and not otherwise."""
-    from engine.cli import snap_file
+    from engine import snap_file
     from engine.commands import SnapChoice, TakeSnapshots
 
     sources = snap_words.sources(words.many("SOURCE"))
@@ -62,30 +62,23 @@ def _create(session: Session, words: Words) -> int:
 
 def _taken(before: Config, now: Config, originals: list[Ref]) -> SnapFile:
     """The set that has just been taken of these volumes, in their order."""
-    from engine.cli.snap_file import SetMember, SnapFile
+    from engine import snap_file
     from engine.errors import EngineError
     from engine.records import LinkSide
 
     fresh = {
-        link.peer: (volume, link)
+        link.peer: volume.ref
         for volume in now.volumes_of(now.volume(originals[0]).group)
         for link in volume.links
         if volume.ref not in before and link.side is LinkSide.SNAPSHOT
     }
     if not fresh.keys() >= set(originals):
         raise EngineError("The snapshots were taken, and are gone again already: no file was written.")
-    members = []
-    for ref in originals:
-        volume, link = fresh[ref]
-        ids = (now.volume(ref).name, ref.id, volume.name, volume.ref.id)
-        members.append(SetMember(*ids, link.generation, link.plex_name))
-    group = now.group(now.volume(originals[0]).group)
-    _, link = fresh[originals[0]]
-    return SnapFile(group.name, group.ref.id, link.set_id, link.taken, tuple(members))
+    return snap_file.set_of(now, [fresh[ref] for ref in originals])
 
 
 def _back(session: Session, words: Words, *, restore: bool) -> int:
-    from engine.cli import snap_file
+    from engine import snap_file
     from engine.commands import Master, SnapBack
 
     path = _file(words)
@@ -121,7 +114,7 @@ def _reattach(session: Session, words: Words) -> int:
 
 def _refresh(session: Session, words: Words) -> int:
     """Snap Back, using the originals, then a Snap Shot of all at one instant under the same names; the file is new."""
-    from engine.cli import snap_file
+    from engine import snap_file
     from engine.commands import Master, SnapBack, TakeSnapshots
 
     if words.has("-b"):

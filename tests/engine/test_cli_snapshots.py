@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli import snap_file, snap_words
+from engine import snap_file
+from engine.cli import snap_words
 from engine.cli.forms import Usage
 from engine.errors import EngineError
 from engine.host import OpenedHost

@@ -7,12 +7,15 @@ import contextlib
 import os
 import re
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
+from engine.config import Config
 from engine.errors import EngineError
+from engine.records import LinkSide, Ref
 
 LENGTH_MAX = 1 << 20
 _VERSION = "1"
@@ -39,6 +42,24 @@ class SnapFile(NamedTuple):
     set_id: str
     taken: float
     members: tuple[SetMember, ...]
+
+
+def set_of(config: Config, snapshots: Iterable[Ref]) -> SnapFile:
+    """What a file tells of snapshots, in this order. EngineError when one of them is no snapshot any more."""
+    members = []
+    first = None
+    for ref in snapshots:
+        volume = config.volume(ref) if ref in config else None
+        link = next((one for one in volume.links if one.side is LinkSide.SNAPSHOT), None) if volume else None
+        if volume is None or link is None or link.peer not in config:
+            raise EngineError("The snapshots were taken, and are gone again already: no file was written.")
+        ids = (config.volume(link.peer).name, link.peer.id, volume.name, ref.id)
+        members.append(SetMember(*ids, link.generation, link.plex_name))
+        first = first or (config.group(volume.group), link)
+    if first is None:
+        raise EngineError("There are no snapshots: no file was written.")
+    group, link = first
+    return SnapFile(group.name, group.ref.id, link.set_id, link.taken, tuple(members))
 
 
 def checked_name(name: str) -> Path:
