@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -88,13 +89,17 @@ class Copies:
             if time.monotonic() > deadline:
                 raise TimeoutError("Freed space was not given back to the host.")
             time.sleep(0.01)
-        _settle(luns)
+        self._settle(luns)
 
     def _settle_files(self) -> None:
         """The peers' target has as little to begin with as the engine's: both allocate what they write."""
         os.truncate(self.target, 0)
         os.truncate(self.target, self._options.size)
-        _settle([self.source, self.target])
+        self._settle([self.source, self.target])
+
+    def _settle(self, paths: list[Path]) -> None:
+        _settle(paths)
+        _provide_memory(self._options.size)
 
     def _move(self) -> float:
         self._settle_luns()
@@ -133,6 +138,12 @@ def forget(path: Path) -> None:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
     finally:
         os.close(descriptor)
+
+
+def _provide_memory(size: int) -> None:
+    """A virtual machine's host may take free memory back, and giving it again costs far more than a copy of that size:
+    what a turn needs for its target has been used a moment before, whoever's turn it is."""
+    mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def _settle(paths: list[Path]) -> None:

@@ -63,8 +63,9 @@ class Place:
 
 
 def environment() -> dict[str, str]:
-    """Programs of this tree find it, and no window needs a display."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
+    """Programs of this tree find it and keep what they have compiled, as installed ones; no window needs a display."""
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, "PYTHONPATH": str(ROOT), "QT_QPA_PLATFORM": "offscreen"}
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -38,9 +38,9 @@ def console(words: list[str], on_ready: Callable[[Application], None]) -> None:
 
 
 def usable(words: list[str]) -> None:
-    from PySide6.QtCore import QTimer
-
     def ready(made: Application) -> None:
+        from PySide6.QtCore import QTimer  # not before the engine, as in `vea`: Qt reads each later module once more
+
         attached = made.session.bridge.attached
 
         def look() -> None:
