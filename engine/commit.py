@@ -180,7 +180,7 @@ class Committer:
             self._adopt_quietly(edit)
 
     def wait_until(self, holds: Callable[[Config], bool], timeout_s: float | None = None) -> bool:
-        """Wait for a commit that makes something true; False when `timeout_s` were not enough."""
+        """Wait for a change that makes something true; False when `timeout_s` were not enough."""
         with self.lock:
             return self._changed.wait_for(lambda: holds(self.config), timeout_s)
 
@@ -359,6 +359,7 @@ class Committer:
     def _adopt_quietly(self, edit: Edit) -> None:
         """Take over what only this host knows: nothing is written, no table changes."""
         self.config, touched = edit.result()
+        self._changed.notify_all()
         self.publish(Upsert(self.config[ref]) for ref in sorted(touched))
 
     # --- swap ---
