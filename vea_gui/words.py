@@ -131,7 +131,6 @@ KIND_NAMES: dict[Kind, tuple[str, str]] = {
     Kind.SETTINGS: ("setting", "settings"),
     Kind.BACKUP: ("configuration backup", "configuration backups"),
 }
-KIND_ICONS = {kind: kind.value for kind in Kind}
 
 
 class Works(Protocol):

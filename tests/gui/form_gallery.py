@@ -19,6 +19,7 @@ from tests.gui import sample_lab
 from tests.gui.cut_text import cut, nameless, unsaid
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, ref
+from tests.gui.snap_lab import BOOKS, ORDERS, ORDERS_SNAP, snap_records
 from vea_gui import theme
 from vea_gui.actions.book import book
 from vea_gui.console import Console
@@ -29,7 +30,7 @@ from vea_gui.wizards.dialog import FormDialog
 EV, PIECE, OTHER_PIECE, TASK = ref(Kind.VOLUME, 1), ref(Kind.SUBDISK, 1), ref(Kind.SUBDISK, 3), ref(Kind.TASK, 1)
 DISKS = [ref(Kind.DISK, number) for number in range(12)]
 LOST = ref(Kind.DISK, 5)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 Show = tuple[str, str, FormDialog]
 
@@ -50,7 +51,7 @@ def gallery_records() -> list[Record]:
     task = Task(ref=TASK, name="Rename ev", type=TaskType.COMMAND, group=GROUP, state=TaskState.COMPLETED)
     undo = encode(Rename(object=EV, name="ev"))
     away = Group(ref=ref(Kind.GROUP, 2), name="away", state=GroupState.DEPORTED, owner="another-host.example.com")
-    return [*records, msgspec.structs.replace(task, undo=undo), away]
+    return [*records, *snap_records(), msgspec.structs.replace(task, undo=undo), away]
 
 
 def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
@@ -79,6 +80,11 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("replace_disk", [LOST], ()),
         ("repair_volume", [ref(Kind.VOLUME, 2)], ()),
         ("undo_relocation", [DISKS[4]], ()),
+        ("prepare_snapshot", [EV], ()),
+        ("abort_snapshot", [BOOKS], ()),
+        ("snap_shot", [BOOKS], ()),
+        ("snap_back", [ORDERS_SNAP], ()),
+        ("snap_back", [ORDERS], ()),
         ("rename", [EV], ()),
         ("set_disk_usage", [DISKS[2], DISKS[3]], ()),
         ("add_lun", [], ()),

@@ -40,6 +40,7 @@ from tests.engine.builders import Ids
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, HOST, HOST_ID, ref
+from tests.gui.snap_lab import snap_records
 from vea_gui import icons
 from vea_gui.action_rows import Action
 from vea_gui.actions.book import book
@@ -76,6 +77,7 @@ def more_records() -> list[Record]:
         sample_lab.subdisk(21, 8, 5, 64 << 20, skip=64 << 20), plex_offset=first_half.length, column=0
     )
     extra: list[AnyRecord] = [
+        *snap_records(),
         sample_lab.plex(9, 1, "ev-03", state=PlexState.STALE),
         sample_lab.subdisk(9, 9, 4, 512 << 20),
         replace(sample_lab.volume(3, "halves", 128 << 20), started=False),
@@ -214,7 +216,7 @@ class Commands:
     submit = carry_out
 
 
-STRICTER = {"prefer-mirror", "stop-volume-force"}
+STRICTER = {"prefer-mirror", "stop-volume-force", "destroy-snapshot"}
 """Rows that are grey where the engine would do it, because it would be of no use."""
 
 

@@ -27,14 +27,19 @@ def _with_plex(make: Callable[[Plex], Command]) -> Callable[[Console, Selection]
 
 
 def _can_go(selection: Selection) -> Reason:
-    refs = [plex.ref for plex in selection.of(Plex)]
-    return rules.plexes_can_go(selection.config, refs) if refs else reasons.pick_first(Kind.PLEX)
+    config, plexes = selection.config, selection.of(Plex)
+    if not plexes:
+        return reasons.pick_first(Kind.PLEX)
+    apart = rules.one_group(config, (config.volume(plex.volume).group for plex in plexes), "mirrors")
+    of_snapshots = (rules.not_snap_plex(config, plex.ref) for plex in plexes)
+    return apart or reasons.first(of_snapshots) or rules.plexes_can_go(config, [plex.ref for plex in plexes])
 
 
 def _not_preferred(config: Config, plex: Ref) -> Problem | None:
     record = config.plex(plex)
     volume = config.volume(record.volume)
     blocked = reasons.group_of_volume_imported(config, volume.ref) or reasons.several_mirrors(config, volume.ref)
+    blocked = blocked or rules.not_snap_plex(config, plex, "Choose another mirror.")
     if blocked := blocked or rules.plex_complete(config, plex):
         return blocked
     if volume.preferred == plex:
@@ -59,7 +64,7 @@ ROWS = (
         "Break Mirror...",
         asks("break_mirror"),
         PLEX,
-        reasons.each(Plex, rules.plex_can_break),
+        reasons.each(Plex, rules.plex_can_break, rules.not_snap_plex),
         section=20,
     ),
     Action(
@@ -75,7 +80,7 @@ ROWS = (
         "Detach Mirror",
         _with_plex(lambda plex: DetachPlex(plex=plex.ref)),
         PLEX,
-        reasons.each(Plex, rules.plex_can_detach),
+        reasons.each(Plex, rules.not_snap_plex, rules.plex_can_detach),
         section=30,
     ),
     Action(

@@ -168,14 +168,13 @@ def no_parity(config: Config, volume: Ref) -> Problem | None:
 
 def any_mirror_can_go(config: Config, volume: Ref) -> Problem | None:
     """At least one mirror may be removed."""
-    plexes = config.plexes_of(volume)
-    reasons = [rules.plexes_can_go(config, [plex.ref]) for plex in plexes]
+    reasons = [rules.plexes_can_go(config, [plex.ref]) for plex in rules.mirrors_of(config, volume)]
     return None if None in reasons else first(reasons)
 
 
 def any_mirror_can_break(config: Config, volume: Ref) -> Problem | None:
     """At least one mirror may become a volume of its own."""
-    reasons = [rules.plex_can_break(config, plex.ref) for plex in config.plexes_of(volume)]
+    reasons = [rules.plex_can_break(config, plex.ref) for plex in rules.mirrors_of(config, volume)]
     return None if None in reasons else first(reasons)
 
 

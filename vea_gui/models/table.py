@@ -16,9 +16,11 @@ from PySide6.QtGui import QColor
 from engine.config import natural
 from engine.records import Kind, Record, Ref
 from vea_gui import icons, theme
-from vea_gui.columns import COLUMNS, Column, as_csv, matches
+from vea_gui.column import Column
+from vea_gui.columns import COLUMNS, as_csv, matches
 from vea_gui.mirror import Change, Mirror
-from vea_gui.words import KIND_ICONS, TONE_NAMES, Tone
+from vea_gui.snap_words import icon_name
+from vea_gui.words import TONE_NAMES, Tone
 
 READ_AT_ONCE = 200
 """So many rows a filter is held against at once, however long that takes."""
@@ -388,7 +390,7 @@ def _decoration(mirror: Mirror, column: Column, record: Record) -> Any:
         tone = column.tone(mirror, record)
         return icons.icon(f"state-{TONE_NAMES[tone]}") if tone is not Tone.NONE else None
     if column.id == "name" and record.ref.kind is not Kind.ALERT:
-        return icons.icon(KIND_ICONS[record.ref.kind])
+        return icons.icon(icon_name(record))
     return None
 
 

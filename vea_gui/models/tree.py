@@ -14,6 +14,7 @@ from engine.records import Record, Ref
 from vea_gui import icons, tree_shape
 from vea_gui.mirror import Change, Mirror
 from vea_gui.models.table import runs
+from vea_gui.snap_words import icon_name
 from vea_gui.tree_shape import Folder, Key, Path
 from vea_gui.words import TONE_NAMES, Tone
 
@@ -270,7 +271,8 @@ class ObjectTree(QAbstractItemModel):
         return self.createIndex(node.row, 0, node.id)
 
     def _icon(self, key: Key) -> Any:
-        name = "folder" if isinstance(key, Folder) else key.kind.value
+        record = None if isinstance(key, Folder) else self.mirror.config.get(key)
+        name = icon_name(record) if record is not None else "folder" if isinstance(key, Folder) else key.kind.value
         worst = self.mirror.health.worst(key)
         return icons.icon(name, TONE_NAMES[worst] if worst >= Tone.WARNING else "")
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QHideEvent, QShowEvent
 
 from engine.records import Connection, Kind, Ref
 from engine.units import format_seconds
-from vea_gui.columns import Column, moment
+from vea_gui.column import Column, moment
 from vea_gui.console import Console
 from vea_gui.mirror import Mirror
 from vea_gui.models.table import Source

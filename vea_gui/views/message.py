@@ -53,6 +53,18 @@ def ask(
     return box
 
 
+def yes_or_no(parent: QWidget | None, title: str, text: str, then: Callable[[], None]) -> QMessageBox:
+    """A warning whose answers are fixed: Yes does it, No (the default) does not."""
+    box = _box(parent, QMessageBox.Icon.Warning, title, text, "")
+    yes = box.addButton("Yes", QMessageBox.ButtonRole.YesRole)
+    no = box.addButton("No", QMessageBox.ButtonRole.NoRole)
+    box.setDefaultButton(no)
+    box.setEscapeButton(no)
+    box.buttonClicked.connect(lambda button: then() if button is yes else None)
+    box.open()
+    return box
+
+
 def choose(
     parent: QWidget | None, title: str, text: str, more: str, choices: dict[str, Callable[[], None]]
 ) -> QMessageBox:

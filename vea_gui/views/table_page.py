@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QStackedLayout, QVBoxLayout, 
 
 from engine.records import Disk, Kind, Record, Subdisk, Volume
 from engine.units import format_size
-from vea_gui.columns import Column
+from vea_gui.column import Column
 from vea_gui.console import Console
 from vea_gui.models.table import RecordTable, Source
 from vea_gui.selection import Selection

@@ -23,6 +23,9 @@ from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_
 from vea_gui.wizards.repair import repair_volume, replace_disk, undo_relocation
 from vea_gui.wizards.resize import resize_volume
 from vea_gui.wizards.scrub import repair_mirrors
+from vea_gui.wizards.snap_back import snap_back
+from vea_gui.wizards.snap_prepare import abort_snapshot, prepare_snapshot
+from vea_gui.wizards.snap_shot import snap_shot
 from vea_gui.wizards.subdisks import join_subdisks, split_subdisk
 
 FORMS: dict[str, Callable[..., Form]] = {
@@ -46,6 +49,10 @@ FORMS: dict[str, Callable[..., Form]] = {
     "replace_disk": replace_disk,
     "repair_volume": repair_volume,
     "undo_relocation": undo_relocation,
+    "prepare_snapshot": prepare_snapshot,
+    "abort_snapshot": abort_snapshot,
+    "snap_shot": snap_shot,
+    "snap_back": snap_back,
     "rename": rename,
     "set_disk_usage": set_disk_usage,
     "add_lun": add_lun,

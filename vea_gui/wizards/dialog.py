@@ -20,14 +20,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from engine.commands import Command
 from engine.errors import CommandRejected
 from engine.plans import Plan
-from engine.records import Kind
+from engine.records import Kind, Ref
 from vea_gui.console import Console
 from vea_gui.mirror import Change
-from vea_gui.views.message import message
+from vea_gui.views.message import message, yes_or_no
 from vea_gui.views.tab_order import step, stops
-from vea_gui.wizards.form import PLAIN_VERB, Form
+from vea_gui.wizards.form import PLAIN_VERB, Answers, Form
 from vea_gui.wizards.form_page import FormPage
 from vea_gui.wizards.inquiry import Inquiry
 from vea_gui.wizards.notice import Notice
@@ -69,6 +70,7 @@ class FormDialog(QDialog):
         for page in self.pages:
             page.changed.connect(self._edited)
             page.asked_maximum.connect(self._ask_maximum)
+            page.asked_form.connect(lambda name, refs: self.console.ask(name, self.console.at(*refs)))
         console.changed.connect(self._changed)
         self.destroyed.connect(self.inquiry.end)
         self._go(0)
@@ -127,20 +129,22 @@ class FormDialog(QDialog):
         return [*sheets, *(self._scrolled(page) for page in self.pages), self._scrolled(self.plan_view)]
 
     def _has_welcome(self) -> bool:
-        return bool(self.form.welcome) and self.console.settings.preferences.welcome_pages
+        wanted = self.form.welcomes_always or self.console.settings.preferences.welcome_pages
+        return bool(self.form.welcome) and wanted
 
     def _welcome(self) -> QWidget:
         sheet = QWidget(self)
         text = QLabel(self.form.welcome, sheet)
         text.setWordWrap(True)
-        skip = QCheckBox("Do not show this page again", sheet)
-        skip.setAccessibleName(skip.text())
-        skip.toggled.connect(lambda on: self.console.settings.change(welcome_pages=not on))
         column = QVBoxLayout(sheet)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(text)
         column.addStretch(1)
-        column.addWidget(skip)
+        if not self.form.welcomes_always:
+            skip = QCheckBox("Do not show this page again", sheet)
+            skip.setAccessibleName(skip.text())
+            skip.toggled.connect(lambda on: self.console.settings.change(welcome_pages=not on))
+            column.addWidget(skip)
         return sheet
 
     def _scrolled(self, body: QWidget) -> QScrollArea:
@@ -223,7 +227,7 @@ class FormDialog(QDialog):
         elif self._on_plan():
             title, sentence = PLAN_TITLE, PLAN_SENTENCE
         else:
-            title, sentence = f"Welcome to the {self.form.title} wizard", ""
+            title, sentence = f"Welcome to the {self.form.name_of_wizard}", ""
         self.title.setText(title)
         self.sentence.setText(sentence)
         self.sentence.setVisible(bool(sentence))
@@ -300,7 +304,7 @@ class FormDialog(QDialog):
         found = self.inquiry
         ready = found.plan is not None and not found.plan.problems and not found.asking and not self.busy
         self.finish.setEnabled(ready and self._on_plan() and not found.gone)
-        if self.form.verb == PLAIN_VERB and not self.form.wizard:  # what destroys something is called by its name
+        if self.form.is_named_by_plan:  # what destroys something is called by its name
             self.finish.setText((found.plan.confirm_button if ready and found.plan else "") or PLAIN_VERB)
         if self.form.wizard:
             self.back.setEnabled(self.stack.currentIndex() > 0 and not self.busy)
@@ -342,14 +346,26 @@ class FormDialog(QDialog):
 
     # --- the end ---
     def _finish(self) -> None:
-        plan = self.inquiry.plan
-        if plan is None or self.inquiry.command is None:
+        plan, command = self.inquiry.plan, self.inquiry.command
+        if plan is None or command is None:
+            return
+        warning = self.form.warns(plan, self.inquiry.answers)
+        if warning:
+            yes_or_no(self, self.form.title, warning, lambda: self._submit(command, plan))
+        else:
+            self._submit(command, plan)
+
+    def _submit(self, command: Command, plan: Plan) -> None:
+        if self.inquiry.ended or self.busy:
             return
         self.busy = True
         self._enable()
-        self.console.submit(self.inquiry.command, plan.basis, lambda _: self._taken(), self._refused)
+        answers = dict(self.inquiry.answers)
+        self.console.submit(command, plan.basis, lambda task: self._taken(task, answers), self._refused)
 
-    def _taken(self) -> None:
+    def _taken(self, task: Ref, answers: Answers) -> None:
+        if self.form.begun is not None:
+            self.form.begun(self.console, answers, task)
         if not self.inquiry.ended:
             self.accept()
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from engine.commands import Command
 from engine.config import Config
+from engine.plans import Plan
 from engine.records import Ref
+
+if TYPE_CHECKING:
+    from vea_gui.console import Console
 
 PLAIN_VERB = "OK"
 
@@ -30,6 +34,9 @@ class FieldKind(enum.Enum):
     LISTS = "lists"  # tuple of values; Available and Selected
     FACT = "fact"  # nothing to answer: a line of text
     PATHS = "paths"  # tuple of str, one path a line
+    MENDED = "mended"  # LISTS, and a button that opens a form for what can't be taken yet
+    LINES = "lines"  # tuple of Line: several answers for each of several objects
+    FILE = "file"  # str: the path of a file to write; empty: none
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,32 @@ class Option:
     value: Any
     text: str
     why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Mending:
+    """What helps an option of MENDED that can't be taken: a button, the form that it opens, and why it would not."""
+
+    label: str
+    form: str
+    why_not: Callable[[Config, Any], str]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One answer of a line: one of `options`, or a text where there are none to choose from."""
+
+    answer: Any
+    options: tuple[Option, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One object of LINES and what is answered for it."""
+
+    value: Any
+    title: str
+    cells: tuple[Cell, ...]
 
 
 def _always(config: Config, answers: Answers) -> bool:
@@ -51,6 +84,14 @@ def _fine(config: Config, answers: Answers) -> str:
 
 def _none(config: Config, answers: Answers) -> list[Option]:
     return []
+
+
+def _no_lines(config: Config, answers: Answers) -> list[Line]:
+    return []
+
+
+def _no_warning(plan: Plan, answers: Answers) -> str:
+    return ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +114,9 @@ class Field:
     maximum: Callable[[Config, Answers], int] | None = None  # SIZE: what `Max Size` fills in
     problems: tuple[str, ...] = ()  # the command's fields whose problems belong here; its own name always
     lists: tuple[str, str] = ("Available", "Selected")  # headings of LISTS
+    mending: Mending | None = None  # MENDED
+    heads: tuple[str, ...] = ()  # LINES: of the objects, then of each answer
+    lines: Callable[[Config, Answers], list[Line]] = _no_lines
 
     def takes(self, problem_field: str) -> bool:
         """Whether a plan's problem with this field of the command belongs beside this row."""
@@ -104,6 +148,20 @@ class Form:
     wizard: bool = False
     about: tuple[Ref, ...] = ()  # objects without which it makes no sense
     answers: Mapping[str, Any] = field(default_factory=dict)  # instead of the fields' defaults
+    fixed_verb: bool = False  # its button reads so, whatever the plan would call it
+    welcomes_always: bool = False  # the first page cannot be skipped
+    warns: Callable[[Plan, Answers], str] = _no_warning  # a question, answered by Yes or No before it is done
+    begun: Callable[[Console, Answers, Ref], object] | None = None  # told the task, once the engine has taken it
+
+    @property
+    def is_named_by_plan(self) -> bool:
+        """Whether its button is called as the plan says, where that has a word."""
+        return self.verb == PLAIN_VERB and not self.fixed_verb and not self.wizard
+
+    @property
+    def name_of_wizard(self) -> str:
+        """As the first page has it."""
+        return self.title if self.title.endswith("Wizard") else f"{self.title} wizard"
 
     def fields(self) -> list[Field]:
         return [each for page in self.pages for each in page.fields]

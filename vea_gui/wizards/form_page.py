@@ -22,6 +22,7 @@ from vea_gui.wizards.controls import (
 from vea_gui.wizards.form import Answers, Field, FieldKind, Page
 from vea_gui.wizards.list_controls import ListControl, ListsControl, PathsControl
 from vea_gui.wizards.notice import Notice
+from vea_gui.wizards.snap_controls import FileControl, LinesControl, MendedControl
 from vea_gui.words import Tone
 
 CONTROLS: dict[FieldKind, type[Control]] = {
@@ -35,8 +36,11 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.LISTS: ListsControl,
     FieldKind.FACT: FactControl,
     FieldKind.PATHS: PathsControl,
+    FieldKind.MENDED: MendedControl,
+    FieldKind.LINES: LinesControl,
+    FieldKind.FILE: FileControl,
 }
-WIDE = frozenset({FieldKind.LISTS})
+WIDE = frozenset({FieldKind.LISTS, FieldKind.MENDED, FieldKind.LINES})
 LOWERED = {FieldKind.FACT: 0, FieldKind.CHOICE: 1, FieldKind.CHECK: 1}
 """Pixels by which a label sits lower than its control's top, so that both stand on one line; 4 for all others."""
 UNBOUND = frozenset({FieldKind.CHECK, FieldKind.CHOICE, FieldKind.FACT})
@@ -48,6 +52,7 @@ class FormPage(QWidget):
 
     changed = Signal(str)  # name of the field whose answer the operator has changed
     asked_maximum = Signal(str)
+    asked_form = Signal(str, object)  # its name, and the Refs that it is about
 
     def __init__(self, page: Page, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,6 +89,8 @@ class FormPage(QWidget):
         control.changed.connect(lambda name=each.name: self.changed.emit(name))
         if isinstance(control, SizeControl):
             control.asked_maximum.connect(lambda name=each.name: self.asked_maximum.emit(name))
+        if isinstance(control, MendedControl):
+            control.asked_form.connect(self.asked_form)
 
     def _label(self, each: Field, control: Control) -> QLabel | None:
         text = each.caption if each.kind is FieldKind.CHECK else each.label

@@ -103,7 +103,7 @@ def remove_mirror(config: Config, selection: Selection) -> Form:
 def _removable(volume: Ref, config: Config, answers: Answers) -> list[Option]:
     return [
         Option(plex.ref, _plex_text(config, plex), choices.short(rules.plexes_can_go(config, [plex.ref])))
-        for plex in config.plexes_of(volume)
+        for plex in rules.mirrors_of(config, volume)
     ]
 
 
@@ -135,14 +135,14 @@ def break_mirror(config: Config, selection: Selection) -> Form:
 
 
 def _first_breakable(config: Config, volume: Ref) -> Ref | None:
-    fine = [plex.ref for plex in config.plexes_of(volume) if rules.plex_can_break(config, plex.ref) is None]
+    fine = [plex.ref for plex in rules.mirrors_of(config, volume) if rules.plex_can_break(config, plex.ref) is None]
     return fine[-1] if fine else None
 
 
 def _breakable(volume: Ref, config: Config, answers: Answers) -> list[Option]:
     return [
         Option(plex.ref, _plex_text(config, plex), choices.short(rules.plex_can_break(config, plex.ref)))
-        for plex in config.plexes_of(volume)
+        for plex in rules.mirrors_of(config, volume)
     ]
 
 
@@ -177,7 +177,7 @@ def set_volume_usage(config: Config, selection: Selection) -> Form:
 def _readers(volume: Ref, config: Config, answers: Answers) -> list[Option]:
     plexes = [
         Option(plex.ref, f"Preferred: {plex.name}", choices.short(rules.plex_complete(config, plex.ref)))
-        for plex in config.plexes_of(volume)
+        for plex in rules.mirrors_of(config, volume)
     ]
     return [Option(None, "Based on layouts: all complete mirrors take part"), *plexes]
 

@@ -1,0 +1,203 @@
+"""The Snap Shot Volume Wizard: volumes of one disk group, all at one instant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine import rules, snap_file
+from engine.commands import SnapChoice, TakeSnapshots
+from engine.config import Config
+from engine.errors import EngineError
+from engine.records import Kind, Plex, Ref, Volume
+from engine.units import format_size
+from vea_gui.selection import Selection
+from vea_gui.wizards import choices
+from vea_gui.wizards.form import Answers, Cell, Field, FieldKind, Form, Line, Mending, Option, Page
+from vea_gui.wizards.snap_set_file import write_when_taken
+
+WELCOME = """This wizard takes snapshots of volumes. Each is a volume of its own with all the bytes of one instant.
+
+Volumes that depend on each other are taken together, as a snapshot set: no write is in one of them that is not in the \
+others, too. The volumes stay in use; their writes wait for some milliseconds.
+
+A volume is prepared once before its first snapshot. To continue, choose Next."""
+DIGITS = 2
+
+
+def snap_shot(config: Config, selection: Selection) -> Form:
+    """What is picked is selected already: volumes, or the snap plexes that are to leave."""
+    group = selection.group
+    plexes = {plex.volume: plex.ref for plex in selection.of(Plex) if plex.snap is not None}
+    picked = tuple(volume.ref for volume in selection.volumes if ready_plex(config, volume.ref) is not None)
+    of_group = group.ref if group is not None else None
+    return Form(
+        "snap_shot",
+        "Snap Shot Volume Wizard",
+        (_volumes_page(of_group), _attributes_page(plexes)),
+        partial(_build, plexes),
+        welcome=WELCOME,
+        welcomes_always=True,
+        wizard=True,
+        about=(of_group,) if of_group is not None else (),
+        answers={"volumes": picked},
+        begun=_begun,
+    )
+
+
+def ready_plex(config: Config, volume: Ref) -> Plex | None:
+    """The snap plex of a volume that would leave; None while none is ready."""
+    return next((plex for plex in rules.snap_plexes_of(config, volume) if plex.complete), None)
+
+
+# --- volumes ---
+def _volumes_page(group: Ref | None) -> Page:
+    return Page(
+        "Select Volumes",
+        "Decide which volumes are taken at one instant. Volumes that are not prepared can be prepared here.",
+        (
+            Field(
+                "volumes",
+                "Volumes",
+                FieldKind.MENDED,
+                default=(),
+                options=partial(_volume_options, group),
+                check=lambda _, answers: "" if answers["volumes"] else "Add at least one volume.",
+                lists=("Available Volumes", "Selected Volumes"),
+                mending=Mending("&Prepare...", "prepare_snapshot", _cannot_prepare),
+                hint="Pick a volume that is not prepared and choose Prepare. It can be added when that has ended.",
+            ),
+        ),
+    )
+
+
+def _volume_options(group: Ref | None, config: Config, answers: Answers) -> list[Option]:
+    volumes = config.volumes_of(group) if group is not None and group in config else []
+    return [
+        Option(volume.ref, f"{volume.name}, {format_size(volume.size)}", _cannot_snap(config, volume.ref))
+        for volume in sorted(volumes, key=lambda volume: volume.name)
+    ]
+
+
+def _cannot_snap(config: Config, volume: Ref) -> str:
+    ready = ready_plex(config, volume)
+    return choices.short(rules.can_snap(config, volume, ready.ref if ready is not None else None))
+
+
+def _cannot_prepare(config: Config, volume: Any) -> str:
+    return choices.sentence(rules.can_prepare(config, volume)) if volume in config else "It is not there any more."
+
+
+# --- attributes ---
+def _attributes_page(plexes: dict[Ref, Ref]) -> Page:
+    return Page(
+        "Change Attributes",
+        "Decide what the snapshots are called, and whether a file describes the set.",
+        (
+            Field(
+                "attributes",
+                "Snapshots",
+                FieldKind.LINES,
+                default=(),
+                heads=("Volume", "Snap plex", "Snapshot name"),
+                lines=partial(lines, plexes),
+                check=partial(_name_complaint, plexes),
+                problems=("name", "plex", "choices"),
+                hint="Each snapshot is a volume of its own under this name, exported and writable.",
+            ),
+            Field(
+                "file",
+                "XML file",
+                FieldKind.FILE,
+                check=_file_complaint,
+                hint="Optional. With it, vxsnap restore, reattach and refresh work on this set. It is written when the "
+                "snapshots are on the disks.",
+            ),
+            Field(
+                "overwrite",
+                "Overwrite the file if it is there",
+                FieldKind.CHECK,
+                default=False,
+                enabled=lambda _, answers: bool(answers["file"]),
+                off="No file is written. Name one first.",
+            ),
+        ),
+    )
+
+
+def lines(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> list[Line]:
+    """A line for each selected volume: as it was filled in, else by default. `plexes` are the picked ones."""
+    volumes = [config.volume(ref) for ref in answers["volumes"] if ref in config]
+    filled = {line.value: _said(line) for line in answers["attributes"]}
+    names = _default_names(config, volumes, {said.name for said in filled.values()})
+    return [
+        _line(config, volume, filled.get(volume.ref) or _Said(plexes.get(volume.ref), next(names)))
+        for volume in volumes
+    ]
+
+
+class _Said(NamedTuple):
+    """The answers of a line."""
+
+    plex: Ref | None
+    name: str
+
+
+def _said(line: Line) -> _Said:
+    return _Said(*(cell.answer for cell in line.cells))
+
+
+def _line(config: Config, volume: Volume, said: _Said) -> Line:
+    ready = [plex for plex in rules.snap_plexes_of(config, volume.ref) if plex.complete]
+    plex = said.plex if said.plex in {plex.ref for plex in ready} else next((plex.ref for plex in ready), None)
+    options = tuple(Option(plex.ref, plex.name) for plex in ready)
+    return Line(volume.ref, volume.name, (Cell(plex, options), Cell(said.name)))
+
+
+def _default_names(config: Config, volumes: list[Volume], filled: set[str]) -> Iterator[str]:
+    taken = {volume.name for volume in config.volumes_of(volumes[0].group)} if volumes else set()
+    taken |= filled
+    while True:
+        name = rules.next_name("SnapVolume", taken, digits=DIGITS)
+        taken.add(name)
+        yield name
+
+
+def _name_complaint(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> str:
+    told = lines(plexes, config, answers)
+    names = [_said(line).name for line in told]
+    for line, name in zip(told, names, strict=True):
+        if said := choices.name_complaint(config, Kind.VOLUME, name, config.volume(line.value).group):
+            return f"{line.title}: {said}"
+    twice = next((name for name in names if names.count(name) > 1), "")
+    return f"Two snapshots would be called {twice}. Give each a name of its own." if twice else ""
+
+
+def _file_complaint(config: Config, answers: Answers) -> str:
+    if not answers["file"]:
+        return ""
+    if not os.path.isabs(answers["file"]):
+        return "Give the whole path of the file, or choose Browse."
+    try:
+        snap_file.check_free(snap_file.checked_name(answers["file"]), overwrite=answers["overwrite"])
+    except EngineError as error:
+        return str(error)
+    return ""
+
+
+def _build(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> TakeSnapshots:
+    told = [(line.value, _said(line)) for line in lines(plexes, config, answers)]
+    file = answers["file"]
+    return TakeSnapshots(
+        choices=tuple(SnapChoice(volume=volume, plex=said.plex, name=said.name) for volume, said in told),
+        set_name=Path(file).stem if file else "",
+    )
+
+
+def _begun(console: Any, answers: Answers, task: Ref) -> None:
+    """The file waits for the snapshots to be on the disks."""
+    if answers["file"]:
+        write_when_taken(console, task, Path(answers["file"]), overwrite=answers["overwrite"])
