@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that `tests.*` is found however pytest was started
 
 from tests.guards import expect_log, leaves_nothing, log_is_quiet
+from tests.weights import longest_first
 
 __all__ = ["expect_log", "leaves_nothing", "log_is_quiet", "seed"]
 
@@ -36,6 +37,16 @@ hypothesis.settings.register_profile(
     "soak", parent=hypothesis.settings.get_profile("ci"), derandomize=False, max_examples=5_000
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "soak" if SOAK else "ci"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are handed out in our order, where several workers take them: else those with the most tests come first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 30.0
 """How long what a test has asked to stop may take to be gone."""
 
 QUIET_PATHS = ("/proc/", "/sys/", "/dev/null", "/dev/urandom", "/dev/random", "/usr/", "/etc/", "/memfd:")

@@ -51,7 +51,7 @@ def check(folder: Path, *contracts: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
     )
 
 

@@ -100,7 +100,9 @@ REPORTER = """
 import json, os
 import tests.guards
 
-tests.guards.GRACE_SECONDS = 0.8  # what is left on purpose needs no patience
+def pytest_runtest_setup(item):
+    # What is left on purpose needs no patience.
+    tests.guards.GRACE_SECONDS = 30.0 if item.name == "test_thread_that_is_ending" else 0.8
 
 def pytest_runtest_logreport(report):
     with open(os.environ["SPECIMEN_REPORT"], "a") as out:
@@ -119,7 +121,7 @@ def run_inner(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
     )
 
 

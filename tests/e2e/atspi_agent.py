@@ -15,8 +15,10 @@ import pyatspi
 from gi.repository import GLib
 
 LOOK_AGAIN_MS = 40
-SETTLED_SECONDS = 0.08
+SETTLED_SECONDS = 0.15
 """One key press moves the focus through containers; the last event within this time is where it rests."""
+STILL_SECONDS = 0.1
+"""What will be clicked on has stood in its place for so long: a window that has just opened is still being placed."""
 NO_ROOM = -(2**31)
 SCALE = float(os.environ.get("QT_SCALE_FACTOR", "1"))
 """Qt tells places in its own pixels; the mouse needs the screen's."""
@@ -141,10 +143,11 @@ class Agent:
         if question.get("with"):
             wanted = set(question["with"])
             found = [each for each in found if wanted <= set(told_states(each))]
-        if question.get("with"):  # it will be clicked on: a window that has just opened is still being placed
-            boxes = [told(each)["box"] for each in found[:1]]
-            before, question["boxes"] = question.get("boxes"), boxes
-            if boxes != before:
+        if question.get("with"):
+            now, boxes = time.monotonic(), [told(each)["box"] for each in found[:1]]
+            if boxes != question.get("boxes"):
+                question["boxes"], question["since"] = boxes, now
+            if now - question["since"] < STILL_SECONDS:
                 return None
         if question.get("all"):
             return [told(each) for each in found] or (None if not question.get("none") else [])

@@ -21,7 +21,7 @@ NEEDED = ("Xvfb", "openbox", "xdotool", "dbus-daemon")
 LAUNCHER = Path("/usr/libexec/at-spi-bus-launcher")
 SYSTEM_PYTHON = "/usr/bin/python3"
 MARK = "VEA_TEST_DISPLAY"
-END_SECONDS = 20.0
+END_SECONDS = 60.0
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>

@@ -55,7 +55,7 @@ class Fio:
     def wait_until_it_runs(self) -> None:
         """Its first words arrive once it has written."""
         out = self.folder / "verify.json"
-        until(30, lambda: out.exists() and out.stat().st_size > 0, "fio's first report")
+        until(120, lambda: out.exists() and out.stat().st_size > 0, "fio's first report")
 
     @property
     def running(self) -> bool:
@@ -71,7 +71,7 @@ class Fio:
         said = (self.folder / "out").read_text(errors="replace")
         assert self.running, f"fio ended by itself: {said}"
         self._process.send_signal(signal.SIGINT)
-        status = self._process.wait(60)
+        status = self._process.wait(120)
         said = (self.folder / "out").read_text(errors="replace")
         assert status in (0, ENDED_BY_SIGNAL), (status, said)
         job = last_report((self.folder / "verify.json").read_text())["jobs"][0]
@@ -81,7 +81,7 @@ class Fio:
 
     def write_all(self) -> None:
         """Write all of the volume and read it back."""
-        done = subprocess.run(self._words("all", "write", "do_verify=1"), timeout=120, check=False, **self._options())
+        done = subprocess.run(self._words("all", "write", "do_verify=1"), timeout=240, check=False, **self._options())
         assert done.returncode == 0, (self.folder / "out").read_text(errors="replace")
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ MENUS = ("File", "Tools", "Actions", "View", "Help")
 WITHOUT_DOTS = {"Properties"}
 OF_MANY = {"Properties", "Rename..."}
 """Entries whose dialog differs with what it is about."""
-SETTLE_S = 4.0
+SETTLE_S = 30.0
 Look = Callable[[Node, str], None]
 
 

@@ -52,7 +52,7 @@ def absent() -> str:
 
 def _run(*words: str | Path, folder: Path | None = None, text: bytes = b"") -> str:
     given = [str(word) for word in words]
-    done = subprocess.run(given, cwd=folder, input=text, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(given, cwd=folder, input=text, capture_output=True, check=False, timeout=240)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(given)}: {done.stderr.decode(errors='replace')}")
     return done.stdout.decode(errors="replace")
@@ -141,7 +141,7 @@ class Guest:
         """The highest number whose block the guest has on stable storage."""
         return max((int(number) for number in re.findall(r"ack (\d+)\s", self.said)), default=0)
 
-    def wait_for(self, number: int, seconds: float = 60) -> None:
+    def wait_for(self, number: int, seconds: float = 240) -> None:
         """Until it has acknowledged a number."""
 
         def there() -> bool:

@@ -66,7 +66,7 @@ def fill_new_volume(walker: Walker, name: str, mebibytes: int) -> None:
     wizard = dialog("New Volume")
     for _ in range(3):  # the window manager may still be placing the window when the first press comes
         walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
-        if walker.reader.ask("find", 2.0, path=[wizard, ("", "Group name:")]):
+        if walker.reader.ask("find", 15.0, path=[wizard, ("", "Group name:")]):
             break
     walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
     walker.fill(walker.find(wizard, ("text", "Volume name")), name)
@@ -106,9 +106,9 @@ def drag_to_disk(walker: Walker, plex: str, disk: str) -> None:
 
 def confirm_move(walker: Walker, disk: str) -> None:
     moving = dialog("Move Subdisk")
-    walker.find(moving, ("", "*"))
+    confirm = walker.find(moving, ("push button", "OK"), **{"with": ["enabled"]})
     assert any(disk in cell["name"] for cell in walker.find_all(moving, ("table cell", "")))
-    walker.click(walker.find(moving, ("push button", "OK"), **{"with": ["enabled"]}))
+    walker.click(confirm)
     walker.gone(moving)
 
 

@@ -26,10 +26,10 @@ def test_a_lun_is_pulled_under_load_and_the_console_leads_back_to_healthy(walker
         pull(walker, lost)
         walker.press("push button", "Rescan")
         told_of(walker, f"{lost} of the disk group*")
-        walker.until(lambda: is_whole_without(walker, lost), f"{NAME} whole without {lost}", 60)
+        walker.until(lambda: is_whole_without(walker, lost), f"{NAME} whole without {lost}", 120)
         to_the_disk(walker, lost)
         replace(walker, lost)
-        walker.until(lambda: has_disk(walker, lost), f"another LUN called {lost}", 30)
+        walker.until(lambda: has_disk(walker, lost), f"another LUN called {lost}", 120)
         client.finish()
     finally:
         client.close()
@@ -63,9 +63,15 @@ def row(walker: Walker, name: str) -> list[Node]:
 
 
 def told_of(walker: Walker, name: str) -> list[Node]:
-    """The alert is there without anybody asking."""
-    walker.find(CONSOLE, ("table cell", name))
-    return row(walker, name)
+    """The alert is there without anybody asking. Newer ones may come meanwhile, and move its row."""
+    seen: list[list[Node]] = [[], []]
+
+    def is_still() -> bool:
+        seen[:] = [seen[1], row(walker, name)]
+        return bool(seen[1]) and [each["box"] for each in seen[0]] == [each["box"] for each in seen[1]]
+
+    walker.until(is_still, f"the row of {name} stands still")
+    return seen[1]
 
 
 def is_whole_without(walker: Walker, disk: str) -> bool:

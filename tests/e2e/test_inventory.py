@@ -56,7 +56,7 @@ def walk(walker: Walker) -> None:
     assert len(gallery.seen) >= AT_LEAST, sorted(gallery.seen)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("display", ["1"], indirect=True)
 def test_the_lab(display: Display, folder: Path) -> None:
     with walking(display, folder) as walker:
@@ -87,7 +87,7 @@ def troubled(display: Display, folder: Path) -> Iterator[Walker]:
         yield walker
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("display", ["2"], indirect=True)
 def test_a_lab_in_trouble(troubled: Walker) -> None:
     groups = {each["name"]: each["state"] for each in troubled.vx_json("vxdg", "list")}

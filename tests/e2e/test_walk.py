@@ -32,9 +32,12 @@ def test_a_subdisk_is_dragged_away_under_a_verifying_client(walker: Walker) -> N
         client.close()
     freed = f"Harddisk{source['disk'].removeprefix('Harddisk')} at"
     walker.find(("list", "Disk View"), ("list item", "free,*"))
-    assert not [
-        each["name"] for each in steps.blocks(walker) if each["name"].startswith("walk-01") and freed in each["name"]
-    ]
+
+    def is_free() -> bool:
+        names = [each["name"] for each in steps.blocks(walker)]
+        return not [name for name in names if name.startswith("walk-01") and freed in name]
+
+    walker.until(is_free, f"nothing of walk-01 on {freed}")
 
 
 def check_the_move(walker: Walker, source: dict[str, Any], target: str) -> None:

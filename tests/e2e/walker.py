@@ -20,7 +20,7 @@ from tests.e2e.display import SYSTEM_PYTHON, Display, until
 from tests.e2e.tools import Tools
 
 AGENT = Path(__file__).with_name("atspi_agent.py")
-PATIENCE = 25.0
+PATIENCE = 60.0
 QUIET = ("qt.accessibility.atspi:", "QSpiApplication::keyEventError", "QAccessibleTable::child: Invalid index")
 """Qt's bridge tells of questions about objects that are gone by now, and of a bus that was slow to take a key."""
 Node = dict[str, Any]
@@ -206,7 +206,7 @@ class Walker(Tools):
 
     def step(self, *keys: str) -> Node:
         """Press keys that move the focus, and say where it rests then."""
-        before = self.focus(within=1.0)
+        before = self.focus(within=10.0)
         self.key(*keys)
         after = self.focus(before["count"] if before else -1)
         if after is None:

@@ -186,7 +186,7 @@ class _Waiter:
 
     def wait(self) -> int:
         with self._changed:
-            assert self._changed.wait_for(lambda: self._error is not None, 30), "the request never ended"
+            assert self._changed.wait_for(lambda: self._error is not None, 60), "the request never ended"
         assert self._error is not None
         return self._error
 

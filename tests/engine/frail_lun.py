@@ -83,7 +83,7 @@ class FrailLun(FileDevice):
         self._meet_spoilt(offset, len(data), "Writing", whole=True)
         if self.barrier is not None and not durable:
             self.stalled.set()
-            self.barrier.wait(30)
+            self.barrier.wait(60)
         super().write(offset, data, durable=durable)
 
     def write_gathered(self, offset: int, parts: Sequence[memoryview], *, step: int = 0) -> None:

@@ -17,7 +17,7 @@ WRONG = ("err=84", "verify failed", "bad magic", "bad header")
 OLD_BYTES = "6m"
 NEW_BYTES = "2m"
 NEW_AT = "8m"
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class Client(threading.Thread):

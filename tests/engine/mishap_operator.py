@@ -35,7 +35,7 @@ from engine.events import Batch, Remove, Upsert
 from engine.records import Alert, Disk, Group, Kind, Ref, Remedy, Severity, Task, TaskState, Volume, VolumeStatus
 from engine.remote.client import RemoteEngine
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 ROUNDS = 8
 R = TypeVar("R")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from engine.dataplane.request import Request
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def eventually(predicate: Callable[[], bool], what: str) -> None:

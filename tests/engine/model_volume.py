@@ -314,7 +314,7 @@ class VolumeModel:
         call = Call(self.runtime)
         request = Request(op, offset, length, buffer, durable=durable, may_unmap=self.random.random() < 0.5)
         self.volume.execute([request], self.slot, call)
-        assert call.wait(10.0) == 0
+        assert call.wait(60.0) == 0
 
     def _range(self) -> tuple[int, int]:
         """Sizes of all magnitudes, aligned and not, often across the edge of a region or of a subdisk."""

@@ -18,7 +18,7 @@ from engine.export.server import NbdServer
 from engine.export.source import ClientInfo, ExportFacts, Extent
 from engine.runtime import Runtime, ThreadRuntime
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 NAME = "dg1/vol1"
 MIB = 1024 * 1024
 
@@ -204,7 +204,7 @@ def serving(
     try:
         yield Served(folder / "nbd", volume, shelf, server)
     finally:
-        stopped = server.stop()
+        stopped = server.stop(DEADLINE_S)
         volume.close()
         assert stopped
 
@@ -348,7 +348,7 @@ def meta(name: str, *queries: bytes) -> bytes:
 
 def run(*words: str, check: bool = True, text: str | None = None) -> subprocess.CompletedProcess[str]:
     """A program with a deadline; its complaints are in the error when it fails."""
-    done = subprocess.run(words, capture_output=True, text=True, timeout=100, input=text, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, input=text, check=False)
     if check and done.returncode:
         raise AssertionError(f"{words} ended with {done.returncode}: {done.stdout}\n{done.stderr}")
     return done

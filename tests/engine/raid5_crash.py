@@ -34,7 +34,7 @@ ROWS = 6
 LOG_BYTES = 256 << 10
 _COLUMN_AT = 65536
 _LOG_AT = 131072
-_TIMEOUT_S = 30.0
+_TIMEOUT_S = 60.0
 
 
 @dataclass

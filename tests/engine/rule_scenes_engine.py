@@ -15,7 +15,7 @@ from engine.store.scan import scan
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @contextmanager
@@ -81,7 +81,7 @@ def no_space_is_no_disk_fault(folder: Path) -> None:
         assert lab.write(b"0" * 4096) == 0
         lab.lun(disk_of(lab, 1)).fail("write", number=errno.ENOSPC, persistent=True)
         assert lab.write(b"1" * 4096) == errno.ENOSPC
-        named = lab.engine.committer.wait_until(lambda config: lab.volume().source is not None, 5)
+        named = lab.engine.committer.wait_until(lambda config: lab.volume().source is not None, PATIENCE_S)
         assert named, "the mirrors differ and nobody knows"
         assert lab.write(b"2" * 4096) == errno.ENOSPC, "the plex that is not believed meanwhile is no broken one either"
         assert not lab.config.disk(disk_of(lab, 1)).failing

@@ -19,7 +19,7 @@ from engine.runtime import ThreadRuntime
 from engine.states import COMPLETE
 from engine.units import MIB
 from tests.engine.rule_scenes_engine import PATIENCE_S, disk_of, on_disk, plex_on_disk, stage
-from tests.engine.rule_scenes_plane import GLANCE_S, A, write
+from tests.engine.rule_scenes_plane import A, Looks, write
 from tests.engine.rule_scenes_plane import stage as volume_stage
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def what_a_commit_frees_is_freed_when_nobody_writes_there_any_more(folder: Path)
         assert lun.stalled.wait(PATIENCE_S)
         removing = threading.Thread(target=lab.do, args=(RemoveMirrors(plexes=(lab.plexes()[1].ref,)),))
         removing.start()
-        removing.join(GLANCE_S)
+        removing.join(Looks.for_what_must_not_s)
         lun.barrier.set()
         for thread in (writing, removing):
             thread.join(PATIENCE_S)
@@ -149,7 +149,7 @@ def what_a_failed_flush_leaves_in_doubt_is_out_before_the_answer(folder: Path) -
 def a_checkpoint_follows_a_flush(folder: Path) -> None:
     with stage(folder) as lab:
         lab.make_volume(size=24 * MIB)
-        lab.do(ChangeSettings(iodelay_ms=(TaskDelay(TaskType.ADD_MIRROR, 100),)))
+        lab.do(ChangeSettings(iodelay_ms=(TaskDelay(TaskType.ADD_MIRROR, 60_000),)))
         task = lab.engine.submit(AddMirrors(volume=lab.volume().ref))
 
         def has_begun(config: Config) -> bool:

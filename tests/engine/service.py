@@ -14,7 +14,7 @@ import pytest
 
 from tests.engine.cli_program import command_line, environment
 
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class Service:

@@ -50,7 +50,7 @@ from engine.units import KIB, MIB
 HOST = "lab"
 DISK_SIZE = 24 * MIB
 GROUP = Ref(Kind.GROUP, "g", HOST)
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 POISON = 0xDB
 
 
@@ -293,6 +293,20 @@ class Lab:
             plex = edit.config.plex(fault.plex)
             if plex.state in COMPLETE | {PlexState.FILLING}:
                 edit.put(replace(plex, state=PlexState.IOFAIL))
+
+
+def await_state(lab: Lab, ref: Ref, state: TaskState) -> Task:
+    """Wait for commits until the task is in this state and its run is over."""
+    seen = threading.Event()
+
+    def look(config: Config) -> None:
+        if config.task(ref).state is state:
+            seen.set()
+
+    lab.on_commit = look
+    look(lab.config())
+    assert seen.wait(DEADLINE_S), lab.config().task(ref)
+    return lab.config().task(ref)
 
 
 def disk_ref(name: str) -> Ref:

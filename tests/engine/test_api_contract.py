@@ -19,7 +19,7 @@ from engine.remote.client import RemoteEngine
 from engine.units import MIB
 from tests.engine.small_host import small_host
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")

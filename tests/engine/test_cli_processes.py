@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from engine.units import MIB
 from tests.engine.cli_lab import Line
 from tests.engine.cli_program import ROOT, Program, command_line, environment, program, served
+from tests.pace import slowness
 
 START_LIMIT_S = 0.25
 
@@ -169,27 +170,26 @@ def test_every_program_runs_as_a_module_as_well() -> None:
     assert len(modules) > 10
     for name, module in modules.items():
         words = [sys.executable, "-m", module, "--help"]
-        ran = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+        ran = subprocess.run(
+            words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True, timeout=240
+        )
         assert name in ran.stdout, module
 
 
 def test_a_program_starts_fast(folder: Path) -> None:
     with served(folder):
         words = command_line(["vxprint", "--json", "--socket", f"{folder}/c.sock"])
-        taken = []
-        for _ in range(5):
-            begun = time.monotonic()
-            subprocess.run(words, check=True, capture_output=True, env=environment())
-            taken.append(time.monotonic() - begun)
-    bare = [sys_start() for _ in range(3)]
-    assert min(taken) - min(bare) < START_LIMIT_S
+        taken = [processor_time(words) for _ in range(5)]
+    bare = [processor_time([command_line(["x"])[0], "-c", "pass"]) for _ in range(5)]
+    assert min(taken) - min(bare) < START_LIMIT_S * slowness()
 
 
-def sys_start() -> float:
-    """What Python itself takes on this machine now."""
-    begun = time.monotonic()
-    subprocess.run([command_line(["x"])[0], "-c", "pass"], check=True, env=environment())
-    return time.monotonic() - begun
+def processor_time(words: list[str]) -> float:
+    """Seconds that a program has the processor, however busy the machine is."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(words, check=True, capture_output=True, env=environment())
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_client_programs_import_nothing_heavy() -> None:

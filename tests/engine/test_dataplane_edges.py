@@ -16,7 +16,7 @@ from engine.errors import RangeError
 from tests.engine.model_volume import DataPlane, data_plane
 from tests.engine.rule_scenes_plane import SIZE, A, Ends, stage
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def ended(plane: DataPlane, asked: Request, size: int = SIZE, columns: int = 1) -> int:

@@ -32,7 +32,7 @@ class Single:
 
     def wait(self, count: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.ended) >= count, 30)
+            assert self.changed.wait_for(lambda: len(self.ended) >= count, 60)
 
     def _note(self, requests: Sequence[Request], error: int) -> None:
         assert error == 0

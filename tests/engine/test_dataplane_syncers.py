@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
     from engine.runtime import Thread
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 MIB = 1 << 20
 
 

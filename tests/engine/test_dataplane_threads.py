@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
 
 SIZE = 4 * MIB
+GLANCE_S = 0.3
+"""How long a check looks for what must not happen."""
 
 
 @pytest.fixture
@@ -166,21 +168,21 @@ def fill(volume: VolumeIo, slot: object, source: BlockDevice, target: BlockDevic
             volume.gate.leave(slot)  # type: ignore[arg-type]
 
 
-def check_second_writer_waits(plane: DataPlane) -> None:
+def check_second_writer_waits(plane: DataPlane, glance_s: float) -> None:
     """While one write is between two legs, another to the same region must not begin."""
     slow = DelayedDevice(plane.memory[1], plane.runtime)
     volume = plane.volume(fold([plex("a", plane.memory[0]), plex("b", slow)], SIZE))
     slow.shut("write")
     with thread(lambda: volume.write(100, b"1" * 100)), thread(lambda: volume.write(150, b"2" * 100)):
         came = slow.await_waiting(1)
-        both = slow.await_waiting(2, timeout_s=0.3)
+        both = slow.await_waiting(2, timeout_s=glance_s)
         slow.open()
     assert came
     assert not both, "two writers in one region"
     assert content(plane.memory[0]) == content(plane.memory[1])
 
 
-def check_copy_and_write_take_turns(plane: DataPlane) -> None:
+def check_copy_and_write_take_turns(plane: DataPlane, glance_s: float) -> None:
     """A client's write never comes between the reading and the writing of a copied chunk."""
     target = DelayedDevice(plane.memory[1], plane.runtime)
     source = plane.memory[0]
@@ -190,7 +192,7 @@ def check_copy_and_write_take_turns(plane: DataPlane) -> None:
     with thread(lambda: fill(volume, slot, source, target)):
         came = target.await_waiting(1)
         with thread(lambda: volume.write(100, b"new")):
-            both = target.await_waiting(2, timeout_s=0.3)
+            both = target.await_waiting(2, timeout_s=glance_s)
             target.open()
     volume.retire(slot)
     assert came
@@ -198,7 +200,7 @@ def check_copy_and_write_take_turns(plane: DataPlane) -> None:
     assert content(source) == content(plane.memory[1])
 
 
-def check_swap_waits(plane: DataPlane) -> None:
+def check_swap_waits(plane: DataPlane, glance_s: float) -> None:
     """A swap returns only when the last batch on the old table has ended."""
     slow = DelayedDevice(plane.memory[0], plane.runtime)
     volume = plane.volume(fold([plex("a", slow)], SIZE))
@@ -212,7 +214,7 @@ def check_swap_waits(plane: DataPlane) -> None:
     with thread(lambda: volume.write(0, b"old")):
         came = slow.await_waiting(1)
         with thread(swap):
-            early = done.wait(0.3)
+            early = done.wait(glance_s)
             slow.open()
     assert came
     assert not early, "a swap did not wait"
@@ -222,18 +224,18 @@ CHECKS = [check_second_writer_waits, check_copy_and_write_take_turns, check_swap
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_order(check: Callable[[DataPlane], None], plane: DataPlane) -> None:
-    check(plane)
+def test_order(check: Callable[[DataPlane, float], None], plane: DataPlane) -> None:
+    check(plane, GLANCE_S)
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_checks_see_missing_locks(
-    check: Callable[[DataPlane], None], plane: DataPlane, monkeypatch: pytest.MonkeyPatch
+    check: Callable[[DataPlane, float], None], plane: DataPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RegionLocks, "hold", lambda self, offset, length: nullcontext())
     monkeypatch.setattr(Gate, "_await_slots", lambda self, allowed: None)
     with pytest.raises(AssertionError):
-        check(plane)
+        check(plane, DEADLINE_S)
 
 
 def test_draining_does_not_wait_for_a_parked_request(plane: DataPlane) -> None:

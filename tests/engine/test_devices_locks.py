@@ -72,7 +72,7 @@ def test_another_process_is_named_and_its_end_frees_the_lun(kit: Kit) -> None:
             DeviceLock(device).take()
         assert f"process {process.pid} (python" in str(caught.value)
         process.kill()
-        process.wait(10)
+        process.wait(60)
         lock = DeviceLock(device)
         lock.take()
         assert lock.held

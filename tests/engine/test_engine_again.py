@@ -28,7 +28,7 @@ def in_doubt(lab: EngineLab, mirrors: int) -> Ref:
     behind = lab.plexes()[1].ref
     lab.lun(disk_of(lab, behind)).fail("write", number=errno.ENOSPC, persistent=True)
     assert lab.write(b"x" * MIB, 0) == errno.ENOSPC
-    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 10)
+    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 60)
     assert lab.volume().source != behind
     assert resyncs(lab) == []
     return behind
@@ -36,7 +36,7 @@ def in_doubt(lab: EngineLab, mirrors: int) -> Ref:
 
 def ends_equal(lab: EngineLab) -> None:
     volume = lab.volume().ref
-    assert lab.engine.committer.wait_until(lambda config: config.volume(volume).source is None, 30)
+    assert lab.engine.committer.wait_until(lambda config: config.volume(volume).source is None, 60)
 
 
 def test_space_that_is_back_and_a_rescan_make_the_mirrors_equal(lab: EngineLab) -> None:
@@ -54,7 +54,7 @@ def test_a_rescan_tries_once_while_the_cause_lasts(lab: EngineLab) -> None:
     in_doubt(lab, 2)
     for tries in (1, 2):
         lab.do(Rescan())
-        assert all(lab.engine.wait(task.ref, 30) for task in resyncs(lab))
+        assert all(lab.engine.wait(task.ref, 60) for task in resyncs(lab))
         assert [task.state for task in resyncs(lab)] == [TaskState.FAILED] * tries
         assert lab.volume().source is not None
 
@@ -66,7 +66,7 @@ def test_a_copy_whose_source_dies_goes_on_from_the_next_mirror(lab: EngineLab) -
     assert source is not None
     lab.lun(disk_of(lab, source)).fail("read", persistent=True, at=lambda offset: offset >= 16 * MIB)
     first = lab.engine.submit(ResyncVolume(volume=lab.volume().ref))
-    assert lab.engine.wait(first, 30)
+    assert lab.engine.wait(first, 60)
     assert lab.config.task(first).state is TaskState.COMPLETED
     ends_equal(lab)
     assert lab.config.plex(source).state is PlexState.IOFAIL

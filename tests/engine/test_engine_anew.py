@@ -49,7 +49,7 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
 def begin(lab: EngineLab, command: Command) -> Ref:
     """A copy that has done a mebibyte or two, and rests."""
     task = lab.engine.submit(command)
-    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "running", 30)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "running", 60)
     return task
 
 
@@ -105,7 +105,7 @@ def test_a_mirror_that_is_added_from_one_that_dies_is_filled_from_the_next(lab: 
     assert lab.write(data, 0) == 0
     lab.lun(disk_of(lab, 2)).fail("write", number=errno.ENOSPC)
     assert lab.write(data[:4096], 0) == errno.ENOSPC
-    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 10)
+    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 60)
     source = lab.volume().source
     assert source is not None
     task = begin(lab, AddMirrors(volume=lab.volume().ref))
@@ -132,5 +132,5 @@ def test_a_copy_that_is_upset_again_and_again_fails_in_the_end(lab: EngineLab) -
         lab.lun(disk_of(lab, 1)).fail("write", number=errno.ENOSPC)
         lab.write(pattern(5, 4096), 0)
         lab.read(0, 512)
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     assert lab.config.task(task).state is TaskState.FAILED

@@ -122,7 +122,7 @@ def test_an_abort_leaves_what_was(lab: EngineLab) -> None:
     data, free = striped(lab), lab.group().free
     task = begin(lab, slow=True)
     lab.engine.submit(PauseTask(task=task))
-    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 20)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 60)
     lab.engine.submit(ResumeTask(task=task))
     lab.engine.submit(AbortTask(task=task))
     assert lab.engine.wait(task, 60)

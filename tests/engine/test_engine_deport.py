@@ -34,7 +34,7 @@ def test_a_flush_that_fails_keeps_the_group_here_until_the_mirror_is_left_out(la
     disk = disk_of(lab, 1)
     lab.lun(disk).fail("flush", persistent=True)
     refused(lab)
-    assert lab.engine.committer.wait_until(lambda config: config.disk(disk).failing, 30)
+    assert lab.engine.committer.wait_until(lambda config: config.disk(disk).failing, 60)
     assert lab.plexes()[1].state is PlexState.IOFAIL
     assert lab.read(0, MIB) == data
     deport(lab)
@@ -54,9 +54,9 @@ def test_what_has_no_other_copy_is_fenced_or_left_out_before_it_goes(
     refused(lab)
     committer = lab.engine.committer
     ref = lab.volume().ref
-    assert committer.wait_until(lambda config: config.disk(disk).failing, 30)
+    assert committer.wait_until(lambda config: config.disk(disk).failing, 60)
     if not choices:
-        assert committer.wait_until(lambda config: bool(config.volume(ref).fenced), 30)
+        assert committer.wait_until(lambda config: bool(config.volume(ref).fenced), 60)
         command = DeportGroup(group=lab.group().ref)
         told = plan(lab.config, command, lambda kind: new_ref(kind, lab.host, lab.engine.runtime.token))
         assert any("takes no writes, and stays so" in warning for warning in told.warnings)

@@ -75,7 +75,7 @@ def test_many_first_touches_are_marked_by_few_writes(lab: EngineLab) -> None:
 
     slot = io.slot("test")
     io.execute(requests, slot, Sinks())
-    assert [calls[id(request)].wait(30) for request in requests] == [0] * 23
+    assert [calls[id(request)].wait(60) for request in requests] == [0] * 23
     io.retire(slot)
     assert map_of(lab).dirty_bytes == 24 * MIB
     assert device.writes - before <= 23 + 8  # one for each piece of data, and some pages
@@ -87,7 +87,7 @@ def held_up(lab: EngineLab) -> Iterator[Ref]:
     device = lab.lun(disk_of(lab, 1))
     device.barrier = barrier = threading.Event()
     task = lab.engine.submit(ResyncVolume(volume=lab.volume().ref))
-    assert device.stalled.wait(30)
+    assert device.stalled.wait(60)
     yield task
     device.barrier = None
     barrier.set()
@@ -99,7 +99,7 @@ def test_a_copy_of_dirty_regions_rests_and_goes_on(lab: EngineLab) -> None:
     spread(lab, *(number * MIB for number in range(0, 24, 2)))
     with held_up(lab) as task:
         lab.engine.submit(PauseTask(task=task))
-    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "paused", 30)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "paused", 60)
     assert lab.config.task(task).bytes_total == 12 * REGION
     spread(lab, 1 * MIB)
     lab.engine.submit(ResumeTask(task=task))

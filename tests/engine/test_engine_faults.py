@@ -120,7 +120,7 @@ def test_when_both_halves_of_a_mirror_miss_a_disk_nothing_is_written_to_what_is_
     assert lab.write(data, 0) == 0
     paths = [pull(lab, first[0].disk), pull(lab, second[1].disk)]
     task = lab.engine.submit(Rescan())
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     errors = [lab.write(b"x" * 65536, at * 65536) for at in range(8)]
     for path in paths:
         bring_back(path)
@@ -157,7 +157,7 @@ def test_a_group_that_lost_its_majority_shows_it_freezes_and_thaws_when_its_disk
     disks = [disk.ref for disk in lab.config.disks_of(lab.group().ref)]
     keep = disk_of(lab, 1)
     paths = [pull(lab, disk) for disk in disks if disk != keep]
-    lab.engine.wait(lab.engine.submit(Rescan()), 30)
+    lab.engine.wait(lab.engine.submit(Rescan()), 60)
     assert lab.group().frozen
     assert [lab.config.disk(disk).present for disk in disks] == [disk == keep for disk in disks]
     error = lab.write(pattern(12, MIB), 0)
@@ -192,7 +192,7 @@ def test_a_moving_target_that_vanishes_fails_the_move_and_loses_nothing(lab: Eng
     with lab.engine.committer.ios[volume.ref].regions.hold(0, 24 * MIB):  # the copy gets nowhere meanwhile
         task = lab.engine.submit(MoveSubdisks(moves=(Move(subdisk.ref),)))
         lab.engine.submit(PauseTask(task=task))
-    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "paused", 30)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state == "paused", 60)
     (target,) = lab.config.replacements_of(subdisk.ref)
     path = pull(lab, target.disk)
     lab.do(Rescan())
@@ -201,7 +201,7 @@ def test_a_moving_target_that_vanishes_fails_the_move_and_loses_nothing(lab: Eng
     lab.do(Rescan())
     if lab.config.task(task).state == "paused":
         lab.engine.submit(ResumeTask(task=task))
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     assert lab.read(0, MIB) == pattern(15, MIB)
 
 
@@ -250,7 +250,7 @@ def test_a_failed_flush_of_a_place_that_is_being_filled_never_keeps_a_client_wai
     for turn in range(16):
         assert lab.write(pattern(turn, MIB), turn * MIB) == 0
         assert lab.flush() == 0
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     assert lab.config.task(task).state == "failed"
     assert lab.write(b"y", 0) == 0
     assert lab.flush() == 0
@@ -264,7 +264,7 @@ def test_no_space_while_a_mirror_is_filled_ends_the_filling(lab: EngineLab) -> N
     lab.lun(disks[0]).fail("write", number=errno.ENOSPC)
     task = lab.engine.submit(AddMirrors(volume=volume.ref, disks=(disks[1],)))
     assert lab.write(pattern(19, MIB), 0) == errno.ENOSPC
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     if lab.config.task(task).state == "completed":
         assert lab.equal()
     lab.lun(disks[0]).heal()
@@ -276,7 +276,7 @@ def test_no_space_names_a_source_and_resync_heals(lab: EngineLab) -> None:
     assert lab.write(pattern(21, MIB), 0) == 0
     lab.lun(disk_of(lab, 1)).fail("write", number=errno.ENOSPC)
     assert lab.write(pattern(22, MIB), 0) == errno.ENOSPC
-    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 10)
+    assert lab.engine.committer.wait_until(lambda config: config.volume(lab.volume().ref).source is not None, 60)
     lab.do(ResyncVolume(volume=lab.volume().ref))
     assert lab.volume().source is None
     assert lab.equal()

@@ -51,7 +51,7 @@ def taken(lab: EngineLab) -> int:
 
 
 def settled(lab: EngineLab) -> None:
-    assert lab.engine.committer.freed.settle(30)
+    assert lab.engine.committer.freed.settle(60)
 
 
 def delete(lab: EngineLab, name: str = "v") -> Task:
@@ -114,7 +114,7 @@ class Barrier:
 
         def discard(device: FileDevice, offset: int, length: int) -> None:
             self.reached.set()
-            assert self.opened.wait(30)
+            assert self.opened.wait(60)
             honest(device, offset, length)
 
         monkeypatch.setattr(FileDevice, "discard", discard)
@@ -131,7 +131,7 @@ def test_no_other_commit_waits_and_reused_space_is_never_punched(
     barrier = Barrier(monkeypatch)
     (old,) = lab.config.subdisks_of(lab.plexes("b")[0].ref)
     delete(lab, "b")
-    assert barrier.reached.wait(30)
+    assert barrier.reached.wait(60)
     elsewhere = tuple(disk.ref for disk in lab.config.disks_of(lab.group().ref) if disk.ref != old.disk)
     lab.do(CreateVolume(group=lab.group().ref, name="c", size=8 * MIB, disks=elsewhere))
     lab.do(Rename(object=lab.volume("c").ref, name="cc"))
@@ -140,7 +140,7 @@ def test_no_other_commit_waits_and_reused_space_is_never_punched(
     made.join(0.3)
     assert made.is_alive()
     barrier.opened.set()
-    made.join(30)
+    made.join(60)
     settled(lab)
     data = random.Random("d").randbytes(MIB)
     assert all(lab.read(at, MIB, "d") == data for at in range(0, 70 * MIB, MIB))
@@ -151,7 +151,7 @@ def test_an_engine_that_ends_in_the_middle_loses_nothing(lab: EngineLab, monkeyp
     filled(lab, "b")
     barrier = Barrier(monkeypatch)
     delete(lab, "b")
-    assert barrier.reached.wait(30)
+    assert barrier.reached.wait(60)
     barrier.opened.set()
     lab.kill()
     monkeypatch.undo()
@@ -181,13 +181,23 @@ def test_a_deported_group_is_left_alone(lab: EngineLab, monkeypatch: pytest.Monk
     held = FileDevice.discard
     monkeypatch.setattr(FileDevice, "discard", lambda *args: (calls.append(args), held(*args))[1])
     delete(lab)
-    assert barrier.reached.wait(30)
+    assert barrier.reached.wait(60)
+    waits, withdraw = threading.Event(), FreedSpace.withdraw_disks
+
+    def noted(freed: FreedSpace, disks: Any) -> None:
+        found = list(disks)
+        if found:
+            waits.set()
+        withdraw(freed, found)
+
+    monkeypatch.setattr(FreedSpace, "withdraw_disks", noted)
     deport = threading.Thread(target=lambda: lab.do(DeportGroup(group=lab.group().ref)))
     deport.start()
+    assert waits.wait(60)
     deport.join(0.3)
     assert deport.is_alive()
     barrier.opened.set()
-    deport.join(30)
+    deport.join(60)
     settled(lab)
     assert len(calls) <= 2  # the one in hand, and at most one that began before the deport
 
@@ -221,6 +231,6 @@ def test_what_is_withdrawn_is_never_freed_after_that(seed: int) -> None:
         else:
             owned[disk][start:end] = bytes(end - start)
             freed.take([part], None)
-    assert freed.settle(30)
+    assert freed.settle(60)
     freed.close()
     assert wrong == []

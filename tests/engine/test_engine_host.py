@@ -45,7 +45,7 @@ READ, WRITE, DISC, FLUSH = range(4)
 
 
 def told(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout.strip()
 

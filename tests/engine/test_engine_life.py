@@ -199,7 +199,7 @@ def test_a_submit_whose_plan_would_act_otherwise_is_refused_with_the_new_plan(la
         lab.engine.submit(command, shown.basis)
     assert refusal.value.plan is not None
     assert refusal.value.plan.allocates != shown.allocates
-    assert lab.engine.wait(lab.engine.submit(command, refusal.value.plan.basis), 30)
+    assert lab.engine.wait(lab.engine.submit(command, refusal.value.plan.basis), 60)
 
 
 # --- damage ---

@@ -18,11 +18,11 @@ def test_a_paused_task_is_paused_after_a_restart(lab: EngineLab) -> None:
     with lab.engine.committer.ios[volume.ref].regions.hold(0, 24 * MIB):  # the copy gets nowhere meanwhile
         task = lab.engine.submit(MoveSubdisks(moves=(Move(subdisk.ref),)))
         lab.engine.submit(PauseTask(task=task))
-    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 30)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 60)
     before = lab.config.task(task)
     lab.restart()
     after = lab.config.task(task)
     assert (after.state, after.paused, after.bytes_done) == (TaskState.PAUSED, True, before.checkpoint)
     lab.engine.submit(ResumeTask(task=task))
-    assert lab.engine.wait(task, 30)
+    assert lab.engine.wait(task, 60)
     assert lab.config.task(task).state is TaskState.COMPLETED

@@ -54,7 +54,7 @@ def fails(lab: EngineLab, disk: Ref) -> None:
 
 
 def failing(lab: EngineLab, disk: Ref) -> None:
-    assert lab.engine.committer.wait_until(lambda config: config.disk(disk).failing, 30)
+    assert lab.engine.committer.wait_until(lambda config: config.disk(disk).failing, 60)
 
 
 def test_a_column_of_a_failing_disk_is_relocated_by_itself_and_brought_home(tmp_path: Path) -> None:

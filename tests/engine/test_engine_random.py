@@ -186,7 +186,7 @@ class Storm:
         except CommandRejected:
             return False
         if wait:
-            assert self.lab.engine.wait(ref, 30), f"{type(command).__name__} never ended"
+            assert self.lab.engine.wait(ref, 60), f"{type(command).__name__} never ended"
             return self.lab.config.task(ref).state == "completed"
         return True
 
@@ -195,7 +195,7 @@ class Storm:
 
     def _await_tasks(self) -> None:
         for task in self._tasks():
-            assert self.lab.engine.wait(task.ref, 30), f"{task.name} never ended"
+            assert self.lab.engine.wait(task.ref, 60), f"{task.name} never ended"
 
     def _again(self, end: Callable[[], None]) -> None:
         """What was failing works again after a restart: a new engine has new devices."""

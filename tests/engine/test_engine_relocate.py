@@ -50,7 +50,7 @@ def wait_for_status(lab: EngineLab, status: VolumeStatus, name: str = "v") -> No
     def holds(config: Config) -> bool:
         return config.volume(ref).status is status and all(task.ended for task in config.all(Kind.TASK, Task))
 
-    assert lab.engine.committer.wait_until(holds, 30), lab.volume(name).status
+    assert lab.engine.committer.wait_until(holds, 60), lab.volume(name).status
 
 
 def resyncs(lab: EngineLab) -> list[Task]:
@@ -59,7 +59,7 @@ def resyncs(lab: EngineLab) -> list[Task]:
 
 def alert_of(lab: EngineLab, text: str) -> Alert:
     committer = lab.engine.committer
-    assert committer.wait_until(lambda config: any(text in one.name for one in config.all(Kind.ALERT, Alert)), 20), text
+    assert committer.wait_until(lambda config: any(text in one.name for one in config.all(Kind.ALERT, Alert)), 60), text
     return next(one for one in lab.config.all(Kind.ALERT, Alert) if text in one.name)
 
 
@@ -78,7 +78,7 @@ def test_a_failing_disk_under_a_writer_is_relocated_to_the_spare_and_undone(lab:
     with Writer(lab, 16 * MIB) as writer:
         writer.wait_turns(30)
         fails(lab)
-        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 30)
+        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 60)
         wait_for_status(lab, VolumeStatus.HEALTHY)
         writer.wait_turns(30)
     assert disk_of(lab, 0) == spare
@@ -225,7 +225,7 @@ def test_a_slow_enclosure_begins_nothing(lab: EngineLab) -> None:
     lun.barrier = threading.Event()
     writing = threading.Thread(target=lambda: lab.write(pattern(4, MIB), 0))
     writing.start()
-    assert lun.stalled.wait(10)
+    assert lun.stalled.wait(60)
     looked(lab)
     assert resyncs(lab) == []
     lun.barrier.set()
@@ -246,7 +246,7 @@ def test_a_target_that_fails_too_is_followed_by_the_next(lab: EngineLab) -> None
     fails(lab)
     assert lab.read(0, 16 * MIB) == data
     committer = lab.engine.committer
-    assert committer.wait_until(lambda config: config.disk(spare).failing, 30)
+    assert committer.wait_until(lambda config: config.disk(spare).failing, 60)
     wait_for_status(lab, VolumeStatus.HEALTHY)
     assert disk_of(lab, 0) not in (*used, spare)
     assert lab.read(0, 16 * MIB) == data

@@ -123,7 +123,7 @@ def test_a_failing_disk_is_replaced_under_a_writer(lab: EngineLab) -> None:
     with Writer(lab, 16 * MIB) as writer:
         writer.wait_turns(50)
         lab.lun(old).fail("read", "write", persistent=True, at=lambda offset: offset >= 5 * MIB)
-        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 30)
+        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 60)
         lab.do(ReplaceDisk(disk=old, by=by))
         writer.wait_turns(50)
     former = lab.config.disk(old)
@@ -189,7 +189,7 @@ def test_repair_and_undo_under_a_writer_and_a_crash_in_between(lab: EngineLab) -
     with Writer(lab, 16 * MIB) as writer:
         writer.wait_turns(30)
         lab.lun(old).fail("write", persistent=True, at=lambda offset: offset >= 5 * MIB)
-        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 30)
+        assert lab.engine.committer.wait_until(lambda config: config.disk(old).failing, 60)
         lab.do(RepairVolumes(volumes=(lab.volume().ref,)))
         writer.wait_turns(30)
     assert old not in {sd.disk for plex in lab.plexes() for sd in lab.config.subdisks_of(plex.ref)}

@@ -68,7 +68,7 @@ def healthy(lab: EngineLab, name: str = "v") -> bool:
         at_work = any(not task.ended for task in config.all(Kind.TASK, Task))
         return config.volume(ref).status is VolumeStatus.HEALTHY and not at_work
 
-    return lab.engine.committer.wait_until(holds, 30)
+    return lab.engine.committer.wait_until(holds, 60)
 
 
 def rests(lab: EngineLab, delay_ms: int) -> None:
@@ -158,7 +158,7 @@ def test_one_that_is_back_while_its_volume_is_busy_follows_as_soon_as_it_is_not(
     assert not lab.config.task(busy).ended
     assert lab.config.plex(second.ref).state is PlexState.STALE
     lab.engine.submit(AbortTask(task=busy))
-    assert lab.engine.committer.wait_until(lambda config: config.plex(second.ref).complete, 30)
+    assert lab.engine.committer.wait_until(lambda config: config.plex(second.ref).complete, 60)
     lab.do(AttachPlex(plex=first.ref))
     assert healthy(lab, "w")
     assert lab.equal("w")

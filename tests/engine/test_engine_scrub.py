@@ -7,9 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from engine.commands import AbortTask, PauseTask, ResumeTask, ScrubVolume, ThrottleTask, VerifyVolume
+from engine.commands import (
+    AbortTask,
+    ChangeSettings,
+    PauseTask,
+    ResumeTask,
+    ScrubVolume,
+    ThrottleTask,
+    VerifyVolume,
+)
 from engine.errors import CommandRejected
-from engine.records import Alert, Kind, Plex, Remedy, Task, TaskState
+from engine.records import Alert, Kind, Plex, Ref, Remedy, Task, TaskDelay, TaskState, TaskType
 from engine.tasks.steps import RANGES_MAX, joined
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -148,12 +156,9 @@ def test_a_sector_that_cannot_be_read_is_written_anew(lab: EngineLab) -> None:
 def test_a_repair_goes_on_after_a_pause_and_after_a_kill(lab: EngineLab) -> None:
     data = mirrored(lab)
     spoil(lab, lab.plexes()[1], 0, bytes(SIZE))
-    ref = lab.engine.submit(ScrubVolume(volume=lab.volume().ref, source=lab.plexes()[0].ref))
-    lab.engine.submit(ThrottleTask(task=ref, iodelay_ms=300))
+    ref = slow_repair(lab)
     lab.engine.submit(PauseTask(task=ref))
-    assert lab.engine.committer.wait_until(
-        lambda config: config.task(ref).state in (TaskState.PAUSED, TaskState.COMPLETED), 20
-    )
+    assert lab.engine.committer.wait_until(lambda config: config.task(ref).state is TaskState.PAUSED, 60)
     lab.kill()
     lab.start()
     if lab.volume().source is None and not lab.config.task(ref).ended:
@@ -164,6 +169,12 @@ def test_a_repair_goes_on_after_a_pause_and_after_a_kill(lab: EngineLab) -> None
         if not task.ended and not task.paused:
             assert lab.engine.wait(task.ref, 60)
     assert lab.read(0, SIZE) == data
+
+
+def slow_repair(lab: EngineLab) -> Ref:
+    """One that rests a minute after each mebibyte, until it is told otherwise."""
+    lab.do(ChangeSettings(iodelay_ms=(TaskDelay(TaskType.SCRUB, 60_000),)))
+    return lab.engine.submit(ScrubVolume(volume=lab.volume().ref, source=lab.plexes()[0].ref))
 
 
 def test_what_cannot_be_repaired_is_refused(lab: EngineLab) -> None:
@@ -178,7 +189,7 @@ def test_what_cannot_be_repaired_is_refused(lab: EngineLab) -> None:
 
 def test_an_aborted_repair_keeps_what_it_has_done(lab: EngineLab) -> None:
     mirrored(lab)
-    ref = lab.engine.submit(ScrubVolume(volume=lab.volume().ref, source=lab.plexes()[0].ref))
+    ref = slow_repair(lab)
     lab.engine.submit(AbortTask(task=ref))
     assert lab.engine.wait(ref, 60)
     assert lab.config.task(ref).ended

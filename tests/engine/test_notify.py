@@ -54,12 +54,12 @@ def troubles(lab: EngineLab) -> list[Alert]:
 
 
 def until(lab: EngineLab, holds) -> None:  # type: ignore[no-untyped-def]
-    assert lab.engine.committer.wait_until(lambda _: holds(), 20)
+    assert lab.engine.committer.wait_until(lambda _: holds(), 60)
 
 
 def appears(path: Path) -> str:
     """The text of a file that a program writes and then renames into place."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     waiting = threading.Event()
     while not path.exists():
         assert time.monotonic() < end, f"{path.name} does not come"
@@ -194,8 +194,12 @@ def test_a_program_that_hangs_is_ended_with_its_children(
         )
 
 
-def test_the_end_of_the_engine_waits_for_nobody(tmp_path: Path, server: SmtpStub) -> None:
+def test_the_end_of_the_engine_waits_for_nobody(
+    tmp_path: Path, server: SmtpStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A silent mail server and a program that hangs keep no engine from ending; alerts come back for nobody."""
+    for deadline in ("MAIL_DEADLINE_S", "PROGRAM_DEADLINE_S"):
+        monkeypatch.setattr(notify_send, deadline, 600.0)
     hangs = script(tmp_path, "open(out + '/begun', 'w').close()\ntime.sleep(600)")
     server.silent = True
     for rule, begun in ((BY_MAIL, server.spoken_to), (Notification(Severity.ERROR, program=(hangs,)), None)):
@@ -210,7 +214,7 @@ def test_the_end_of_the_engine_waits_for_nobody(tmp_path: Path, server: SmtpStub
             appears(tmp_path / "begun")
         before = time.monotonic()
         running.stop()
-        assert time.monotonic() - before < notify_send.MAIL_DEADLINE_S / 2
+        assert time.monotonic() - before < 60
 
 
 def test_a_slow_rule_holds_up_no_commit(lab: EngineLab, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Truth:
         plan = self.lab.engine.plan(command)
         before_config = self.records()
         disks = self.lab.config.disks_of(self.lab.group().ref)
-        assert self.lab.engine.committer.freed.settle(30)
+        assert self.lab.engine.committer.freed.settle(60)
         before = {disk.ref: self.bytes_of(disk) for disk in disks}
         if plan.problems:
             self.refused += 1
@@ -63,7 +63,7 @@ class Truth:
             return
         self.legal += 1
         task = self.lab.do(command)
-        assert self.lab.engine.committer.freed.settle(30)
+        assert self.lab.engine.committer.freed.settle(60)
         self._check_bytes(plan, task, disks, before)
 
     def _check_bytes(self, plan: Plan, task: Task, disks: list[Disk], before: dict[object, bytes]) -> None:

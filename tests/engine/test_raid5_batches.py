@@ -65,7 +65,7 @@ class Held:
         act()
         self.counted.log.clear()
         self.gate.open()
-        assert [call.wait(30) for call in self.calls] == [0] * len(self.calls)
+        assert [call.wait(60) for call in self.calls] == [0] * len(self.calls)
 
     def content(self) -> bytes:
         self.volume.checkpoint()
@@ -148,8 +148,8 @@ def test_what_waits_when_the_volume_is_closed_is_refused(plane: DataPlane) -> No
         plane.runtime.sleep(0.001)
     held.send(ROW, b"second")
     held.gate.open()
-    assert [call.wait(30) for call in held.calls] == [0, errno.ESHUTDOWN]
-    closer.join(30)
+    assert [call.wait(60) for call in held.calls] == [0, errno.ESHUTDOWN]
+    closer.join(60)
     plane.volumes.remove(held.volume)
 
 
@@ -178,4 +178,4 @@ def test_a_fenced_volume_takes_no_write_and_gives_no_wait(plane: DataPlane) -> N
     held.send(ROW, b"second")
     held.volume.fence()
     held.gate.open()
-    assert [call.wait(30) for call in held.calls] == [0, errno.EIO]
+    assert [call.wait(60) for call in held.calls] == [0, errno.EIO]

@@ -22,7 +22,7 @@ from engine.remote.client import RemoteEngine
 from engine.remote.server import ControlServer
 from engine.runtime import Runtime, Thread, ThreadRuntime
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 QUESTION = wire.AskPlan(number=1, command=commands.Rescan())
 ME = Ref(Kind.HOST, "a" * 32, "a" * 32)
 
@@ -125,9 +125,9 @@ def test_a_program_for_which_no_thread_can_be_had_is_sent_away(
 def test_a_flood_of_connections_that_say_nothing_keeps_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(session, "HELLO_PATIENCE_S", 1)
     expect_log(f"was sent away: process {os.getpid()}")
     with control(tmp_path, Planner(), ThreadRuntime()) as server, contextlib.ExitStack() as stack:
+        monkeypatch.setattr(session, "HELLO_PATIENCE_S", 3)
         for _ in range(140):
             link = stack.enter_context(socket.socket(socket.AF_UNIX))
             link.settimeout(PATIENCE_S)
@@ -136,4 +136,5 @@ def test_a_flood_of_connections_that_say_nothing_keeps_nobody_out(
             pass
         for thread in [each for each in threading.enumerate() if each.name.startswith("control-serve")]:
             thread.join(PATIENCE_S)
+        monkeypatch.undo()
         plans_once(server.path)

@@ -25,7 +25,7 @@ from engine.remote.client import RemoteEngine
 from engine.remote.server import ControlServer
 from engine.runtime import ThreadRuntime
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 HOST = "a" * 32
 ME = Ref(Kind.HOST, HOST, HOST)
 

@@ -429,6 +429,8 @@ def test_with_the_rule_the_scene_is_green(rule: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_without_the_rule_the_scene_is_red(rule: str, tmp_path: Path, monkeypatch: Patch) -> None:
     RULES[rule].take_out(monkeypatch)
+    monkeypatch.setattr(on_plane.Looks, "for_what_must_not_s", 20.0)
+    monkeypatch.setattr(on_plane.Looks, "for_what_must_s", 2.0)
     with pytest.raises(AssertionError):
         RULES[rule].scene(tmp_path)
 

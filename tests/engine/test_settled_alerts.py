@@ -31,7 +31,7 @@ def open_alerts(lab: EngineLab, about: Ref, action: Remedy) -> list[Alert]:
 
 
 def is_settled(lab: EngineLab, about: Ref, action: Remedy) -> bool:
-    return lab.engine.committer.wait_until(lambda _: not open_alerts(lab, about, action), 20)
+    return lab.engine.committer.wait_until(lambda _: not open_alerts(lab, about, action), 60)
 
 
 @pytest.mark.parametrize("by", ["reactivation", "resynchronization"])
@@ -56,7 +56,7 @@ def test_relocation_that_is_held_up_until_the_disks_are_back(lab: EngineLab) -> 
     far = next(disk for disk in unused if lab.config.disk(disk).enclosure != near)
     paths = [pull(lab, used[0]), pull(lab, far)]
     lab.do(Rescan())
-    assert lab.engine.committer.wait_until(lambda _: bool(open_alerts(lab, group, Remedy.RESCAN)), 20)
+    assert lab.engine.committer.wait_until(lambda _: bool(open_alerts(lab, group, Remedy.RESCAN)), 60)
     for path in paths:
         bring_back(path)
     lab.do(Rescan())
@@ -73,7 +73,7 @@ def test_a_volume_that_takes_no_writes_until_it_is_started(lab: EngineLab, choic
         lun.fail("flush", "write", persistent=True)
     assert lab.flush("w") or lab.write(bytes(MIB), name="w")
     action = Remedy.START_VOLUME if choices else Remedy.STOP_VOLUME
-    assert lab.engine.committer.wait_until(lambda _: bool(open_alerts(lab, volume, action)), 20)
+    assert lab.engine.committer.wait_until(lambda _: bool(open_alerts(lab, volume, action)), 60)
     for lun in luns:
         lun.heal()
     lab.do(StopVolumes(volumes=(volume,), force=True))

@@ -75,10 +75,11 @@ def repeater(service: Service, volume: str) -> Iterator[Path]:
     words += ["retries=120", "retry-delay=1", "retry-exponential=no"]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as running:
         try:
-            for _ in range(600):
+            for _ in range(2400):
                 if path.is_socket():
                     break
                 time.sleep(0.05)
+            assert path.is_socket(), "nbdkit does not listen"
             yield path
         finally:
             running.terminate()
@@ -90,6 +91,7 @@ class Verifier(threading.Thread):
     def __init__(self, path: Path, seed: int) -> None:
         super().__init__(name=f"fio-{path.name}")
         self.over = threading.Event()
+        self.first = threading.Event()  # a run has ended
         self.runs = 0
         self.complaint = ""
         self._path, self._chance = path, random.Random(seed)
@@ -119,9 +121,10 @@ class Verifier(threading.Thread):
             if done.returncode:
                 self.complaint = f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
             self.runs += 1
+            self.first.set()
 
 
-@pytest.mark.timeout(7200 if SOAK else 120)
+@pytest.mark.timeout(7200 if SOAK else 400)
 def test_fio_finds_every_byte_that_it_wrote_whenever_the_engine_is_killed(
     service: Service, seed: int, rows: list[tuple[object, ...]]
 ) -> None:
@@ -143,11 +146,13 @@ def test_fio_finds_every_byte_that_it_wrote_whenever_the_engine_is_killed(
                 service.end(signal.SIGKILL)
                 clock.killed += 1
                 service.start()
+            for verifier in verifiers:
+                assert verifier.first.wait(100), verifier.name
         finally:
             for verifier in verifiers:
                 verifier.over.set()
             for verifier in verifiers:
-                verifier.join(100)
+                verifier.join(240)
     assert not any(verifier.complaint for verifier in verifiers), [verifier.complaint for verifier in verifiers]
     assert all(verifier.runs for verifier in verifiers)
     runs = sum(verifier.runs for verifier in verifiers)
@@ -173,11 +178,13 @@ class Mount:
     def attach(self) -> None:
         before = self.file.stat().st_dev
         self._fuse = subprocess.Popen(["nbdfuse", str(self.file), self._uri], stderr=subprocess.DEVNULL)
-        for _ in range(400):
+        for _ in range(5000):
             if self.file.stat().st_dev != before:
                 break
             assert self._fuse.poll() is None
             time.sleep(0.02)
+        else:
+            pytest.fail("nbdfuse shows no volume")
         self.device = told("losetup", "--find", "--show", str(self.file)).strip()
 
     def mount(self) -> None:
@@ -191,7 +198,7 @@ class Mount:
             self.device = ""
         subprocess.run(["fusermount3", "-u", "-z", str(self.file)], capture_output=True, check=False)
         if self._fuse is not None:
-            self._fuse.wait(60)
+            self._fuse.wait(100)
             self._fuse = None
 
     def mended(self) -> None:
@@ -202,7 +209,7 @@ class Mount:
 
 
 def told(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, (words, done.stderr)
     return done.stdout
 
@@ -222,6 +229,8 @@ class Ledger:
         return link
 
     def write_until_it_fails(self, started: threading.Event) -> None:
+        """`started`: some rows are in."""
+        least = self.promised + 3
         with contextlib.suppress(sqlite3.Error):
             link = self.open()
             with contextlib.closing(link):
@@ -229,7 +238,8 @@ class Ledger:
                     number = self.promised + 1
                     link.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (number, f"row {number} " * 50))
                     self.promised = number
-                    started.set()
+                    if number >= least:
+                        started.set()
         started.set()
 
     def check(self) -> None:
@@ -242,7 +252,7 @@ class Ledger:
         self.promised = max(rows, default=0)
 
 
-@pytest.mark.timeout(7200 if SOAK else 120)
+@pytest.mark.timeout(7200 if SOAK else 400)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_a_file_system_and_a_database_survive_each_kill(
     service: Service, layout: str, seed: int, rows: list[tuple[object, ...]]
@@ -263,11 +273,11 @@ def test_a_file_system_and_a_database_survive_each_kill(
             started = threading.Event()
             writer = threading.Thread(target=ledger.write_until_it_fails, args=(started,), name="ledger")
             writer.start()
-            assert started.wait(60)
+            assert started.wait(100)
             time.sleep(chance.uniform(0, 0.8))  # the kill may come at any moment
             service.end(signal.SIGKILL)
             clock.killed += 1
-            writer.join(60)
+            writer.join(100)
             mount.leave()
             service.start()
             mount.attach()

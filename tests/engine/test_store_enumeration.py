@@ -52,7 +52,7 @@ def life_of(disks: int) -> Life:
     return LIVES[disks]
 
 
-@pytest.mark.timeout(3600 if SOAK else 120)
+@pytest.mark.timeout(3600 if SOAK else 300)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("disks", [1, 2, 3])
 def test_every_damage_is_seen_or_harmless(disks: int, kind: str, counts: dict[tuple[str, int], Counter[str]]) -> None:

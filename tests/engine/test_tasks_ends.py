@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from engine.config import Config
 from engine.devices.faulty import FaultyDevice
-from engine.records import PlexState, Ref, Task, TaskState, TaskType
-from engine.tasks.job import FROZEN_RETRY_S
+from engine.records import PlexState, Task, TaskState, TaskType
+from engine.tasks.job import FROZEN_RETRY_S, Job, Order
 from engine.units import MIB
 from tests.engine.task_cases import COPIES, Case, move_mirrored
 from tests.engine.task_lab import (
@@ -22,6 +22,7 @@ from tests.engine.task_lab import (
     VOLUME,
     Lab,
     Shape,
+    await_state,
     client,
     disk_ref,
     fill,
@@ -73,18 +74,16 @@ class Gate:
         assert self.go_on.wait(DEADLINE_S)
 
 
-def await_state(lab: Lab, ref: Ref, state: TaskState) -> Task:
-    """Wait for commits until the task is in this state and its run is over."""
-    seen = threading.Event()
+def opens_when_asked(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate holds until the task has been told to stop: it can't be over before that."""
+    honest = Job.ask
 
-    def look(config: Config) -> None:
-        if config.task(ref).state is state:
-            seen.set()
+    def ask(job: Job, order: Order) -> bool:
+        answer = honest(job, order)
+        gate.go_on.set()
+        return answer
 
-    lab.on_commit = look
-    look(lab.config())
-    assert seen.wait(DEADLINE_S), lab.config().task(ref)
-    return lab.config().task(ref)
+    monkeypatch.setattr(Job, "ask", ask)
 
 
 @pytest.mark.parametrize("verb", ["write", "flush"])
@@ -235,7 +234,7 @@ def test_abort_while_paused(lab: Lab, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", COPIES)
 @pytest.mark.parametrize("nth", [1, 2, 4])
-def test_close_and_next_start(kind: str, nth: int) -> None:
+def test_close_and_next_start(kind: str, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an orderly end the records alone bring the task back to its checkpoint."""
     case = COPIES[kind](LONG)
     first = Lab()
@@ -243,7 +242,7 @@ def test_close_and_next_start(kind: str, nth: int) -> None:
     gate = Gate(first, nth)
     first.runner.start(case.task.ref)
     assert gate.reached.wait(DEADLINE_S)
-    threading.Timer(0.05, gate.go_on.set).start()
+    opens_when_asked(gate, monkeypatch)
     first.runner.close()
     checkpoint = first.config().task(case.task.ref).checkpoint
     first.close()
@@ -377,14 +376,14 @@ def test_two_new_plexes_at_once(lab: Lab, seed: int) -> None:
     lab.check(VOLUME, bytes(model))
 
 
-def test_suspended_for_a_while(lab: Lab) -> None:
+def test_suspended_for_a_while(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its group leaves and comes back: the record says that it runs, and so it does again."""
     case = COPIES["mirror"](LONG)
     model = prepare(lab, case)
     gate = Gate(lab, 3)
     lab.runner.start(case.task.ref)
     assert gate.reached.wait(DEADLINE_S)
-    threading.Timer(0.05, gate.go_on.set).start()
+    opens_when_asked(gate, monkeypatch)
     lab.runner.suspend([case.task.ref])
     assert lab.runner.running() == ()
     resting = lab.config().task(case.task.ref)

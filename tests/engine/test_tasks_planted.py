@@ -34,7 +34,7 @@ OVERTAKING_S = 0.2
 _ZEROS = bytes(MIB)
 
 
-def overtaken_copy_is_right(kind: str, seed: int) -> bool:
+def overtaken_copy_is_right(kind: str, seed: int, overtaking_s: float = OVERTAKING_S) -> bool:
     """A client writes between a copy's read and its write of the same bytes. Whether the plexes are right after it."""
     lab = Lab()
     shape = SHAPES[3]
@@ -56,7 +56,7 @@ def overtaken_copy_is_right(kind: str, seed: int) -> bool:
         def hook(name: str, verb: str, offset: int, length: int) -> None:
             if verb == "write" and threading.current_thread().name.startswith("task") and first.acquire(blocking=False):
                 at_work.start()
-                written.wait(OVERTAKING_S)  # a lock keeps the client out for just so long
+                written.wait(overtaking_s)  # a lock keeps the client out for just so long
 
         lab.hook = hook
         assert lab.run(case.task.ref).state is TaskState.COMPLETED
@@ -83,7 +83,7 @@ def test_a_client_never_loses_a_write_to_a_copy(kind: str, seed: int) -> None:
 @pytest.mark.parametrize("kind", ["mirror", "move"])
 def test_without_region_locks_that_is_found(kind: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Worker, "_regions", _without_lock)
-    assert not overtaken_copy_is_right(kind, seed)
+    assert not overtaken_copy_is_right(kind, seed, DEADLINE_S)
 
 
 Image = dict[str, dict[int, bytes]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count
 from random import Random
@@ -13,6 +14,7 @@ from engine.records import AnyRecord, Kind, Plex, PlexState, Ref, Subdisk, Task,
 from engine.tasks import steps, zeroing
 from engine.units import MIB
 from tests.engine.task_lab import (
+    DEADLINE_S,
     DISK_SIZE,
     GROUP,
     HOST,
@@ -20,6 +22,7 @@ from tests.engine.task_lab import (
     VOLUME,
     Lab,
     Shape,
+    await_state,
     client,
     disk_ref,
     fill,
@@ -123,15 +126,20 @@ def test_create_goes_on_after_a_close(monkeypatch: pytest.MonkeyPatch) -> None:
     for device in first.raw.values():
         device.write(0, b"\xaa" * DISK_SIZE)
     first.load(records)
+    asked = threading.Event()
     zeros = count(1)  # its steps are atomic, as two workers ask for them
 
     def hook(name: str, verb: str, offset: int, length: int) -> None:
-        if verb == "zero" and next(zeros) == 5:
+        number = next(zeros) if verb == "zero" else 0
+        if number == 5:
             first.runner.pause(task.ref)
+            asked.set()
+        elif number > 5:
+            assert asked.wait(DEADLINE_S)
 
     first.hook = hook
     first.runner.start(task.ref)
-    assert not first.runner.wait(task.ref, 0.5)
+    await_state(first, task.ref, TaskState.PAUSED)
     first.close()
     paused = first.config().task(task.ref)
     assert paused.state is TaskState.PAUSED

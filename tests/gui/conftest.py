@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,17 @@ from vea_gui.console import Console
 from vea_gui.sessions import Session
 from vea_gui.settings import Settings
 from vea_gui.views.main_window import MainWindow
+
+PATIENCE_MS = 60_000
+"""What a busy machine may take for what is awaited; a test that waits in vain waits so long once."""
+
+
+@pytest.fixture
+def qtbot(qtbot: QtBot) -> QtBot:
+    """As everywhere, but patient: by itself it waits for five seconds."""
+    for name in ("waitUntil", "waitSignal", "waitSignals", "waitExposed", "waitActive"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=PATIENCE_MS))
+    return qtbot
 
 
 @pytest.fixture

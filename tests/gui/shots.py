@@ -43,7 +43,7 @@ class Shot:
 def grab(walker: Walker, path: Path) -> None:
     """The whole screen, menus and what is dragged included."""
     environment = walker.display.environment | {"QT_SCALE_FACTOR": "1"}
-    subprocess.run([sys.executable, "-c", GRAB, str(path)], env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", GRAB, str(path)], env=environment, check=True, timeout=240)
 
 
 # --- labs ---
@@ -61,7 +61,7 @@ def lab(arrays: int, luns: int, size: str) -> Callable[[Path], None]:
     def prepare(folder: Path) -> None:
         words = ["create", str(folder / "lab"), "--arrays", arrays, "--luns", luns, "--lun-size", size]
         program = "from engine.cli.lab import main; main()"
-        subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, capture_output=True, timeout=120)
+        subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, capture_output=True, timeout=240)
 
     return prepare
 

@@ -48,8 +48,8 @@ def test_changes_from_many_threads_arrive_in_order_on_the_gui_thread(
     workers = [threading.Thread(target=work, name=f"engine {number}") for number in range(4)]
     for worker in workers:
         worker.start()
-    qtbot.waitUntil(lambda: not any(worker.is_alive() for worker in workers), timeout=20_000)
-    qtbot.waitUntil(lambda: difference(session.mirror.config, lab.config()) == {}, timeout=20_000)
+    qtbot.waitUntil(lambda: not any(worker.is_alive() for worker in workers), timeout=60_000)
+    qtbot.waitUntil(lambda: difference(session.mirror.config, lab.config()) == {}, timeout=60_000)
     assert threads_seen == {session.bridge.thread()}
 
 
@@ -67,7 +67,7 @@ def test_one_update_is_bounded(qtbot: QtBot, api: PlannedEngine, session: Sessio
     count = bridge_module.EVENTS_PER_DRAIN * 3
     for number in range(count):
         api.publish([Upsert(sample_lab.volume(100 + number, f"v{number}", 1))])
-    qtbot.waitUntil(lambda: session.mirror.config.count(Kind.VOLUME) == count + 2, timeout=20_000)
+    qtbot.waitUntil(lambda: session.mirror.config.count(Kind.VOLUME) == count + 2, timeout=60_000)
     assert max(len(change.records) for change in changes) <= bridge_module.EVENTS_PER_DRAIN
     assert len(changes) >= 3
 

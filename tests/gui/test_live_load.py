@@ -1,17 +1,14 @@
 """Ten thousand volumes, five thousand changes a second, a running task, a live plot: each movement is answered.
 
-Machines are shared, so what counts is the processor time of the GUI's own thread; what the clock on the wall says is
-printed beside it and held to a wider bound. `VEA_STRICT_SPEED=1` holds both to the figure itself.
+What is measured, and how, is said in test_bridge_load.
 """
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -41,12 +38,13 @@ from tests.gui.sample_lab import GROUP, HOST, PUBLIC, ref
 from tests.gui.test_bridge_load import (
     BURST,
     CHANGES_A_SECOND,
-    CLICK_S,
     DISKS,
-    STALL_S,
     VOLUMES_IN_ALL,
-    Stalls,
+    OwnStalls,
+    answered,
     api,
+    check,
+    check_stalls,
     collector,
     records,
 )
@@ -66,34 +64,11 @@ from vea_gui.views.table_view import RecordTableView
 
 __all__ = ["api", "collector", "records"]  # fixtures
 
-FAIR = 1.0 if os.environ.get("VEA_STRICT_SPEED") else 2.5
-"""What the processor time may be beside its figure: neighbours on a core and in its caches cost some, too."""
-WALL = 1.0 if os.environ.get("VEA_STRICT_SPEED") else 12.0
-"""What the clock may show beside its figure: other processes may have had the processor meanwhile."""
 SECONDS = 3
 IN_GROUP = (HOST, Folder(HOST.id, AGENT), Folder(HOST.id, DISK_GROUPS), GROUP)
 TASK = Ref(Kind.TASK, "77", HOST.id)
 WATCHED = ref(Kind.VOLUME, 4_000)
 LEFT, PLAIN = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-
-
-class Took(NamedTuple):
-    """Seconds: by the clock on the wall, of the GUI's thread, of the whole process with the thread that sends."""
-
-    wall: float
-    own: float
-    process: float
-
-    def __str__(self) -> str:
-        return "/".join(f"{seconds * 1000:.0f}" for seconds in self)
-
-
-def answered(act: Callable[[], object]) -> Took:
-    """How long it takes until an act has been done and painted."""
-    wall, own, process = time.perf_counter(), time.thread_time(), time.process_time()
-    act()
-    QApplication.processEvents()
-    return Took(time.perf_counter() - wall, time.thread_time() - own, time.process_time() - process)
 
 
 class LiveEngine:
@@ -181,26 +156,6 @@ def newcomers(number: int) -> Iterator[Disk | Volume | Plex | Subdisk]:
     )
 
 
-class OwnStalls(Stalls):
-    """Stalls, and how much of each was this thread's own work."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.own: list[float] = []
-        self._before = 0.0
-
-    def __enter__(self) -> OwnStalls:
-        super().__enter__()
-        self._before = time.thread_time()
-        return self
-
-    def _beat(self) -> None:
-        super()._beat()
-        now = time.thread_time()
-        self.own.append(now - self._before)
-        self._before = now
-
-
 @pytest.fixture
 def plot(qtbot: QtBot, session: Session, settings: Settings, window: MainWindow) -> Iterator[PerformanceTab]:
     """A second window on the same session, with the live plot of a volume and the tasks below."""
@@ -212,7 +167,7 @@ def plot(qtbot: QtBot, session: Session, settings: Settings, window: MainWindow)
     shown.show_tab(WATCHED, "", "Performance")
     page = shown.right.page()
     assert isinstance(page, PerformanceTab)
-    qtbot.waitUntil(lambda: all(view.chart is not None for view in page.panels), timeout=30_000)
+    qtbot.waitUntil(lambda: all(view.chart is not None for view in page.panels), timeout=60_000)
     yield page
     shown.close()
     shown.deleteLater()
@@ -227,7 +182,7 @@ def live(
     window.go(IN_GROUP)
     window.right.show_tab("Volumes")
     with LiveEngine(api) as engine:
-        qtbot.waitUntil(lambda: engine.sent >= CHANGES_A_SECOND // 2, timeout=30_000)
+        qtbot.waitUntil(lambda: engine.sent >= CHANGES_A_SECOND // 2, timeout=60_000)
         yield engine
 
 
@@ -241,13 +196,6 @@ def blocks(window: MainWindow) -> BlockView:
     page = window.right.page()
     assert isinstance(page, DiskView)
     return page.view
-
-
-def check(took: dict[str, Took]) -> None:
-    """Print everything; fail on what was too slow."""
-    print("ms on the wall/own/process:", {name: str(each) for name, each in took.items()})
-    slow = {name: str(each) for name, each in took.items() if each.own > CLICK_S * FAIR or each.wall > CLICK_S * WALL}
-    assert not slow
 
 
 def run_on(qtbot: QtBot, engine: LiveEngine, seconds: float) -> None:
@@ -342,7 +290,7 @@ def test_nothing_stalls_and_everything_stays(qtbot: QtBot, window: MainWindow, l
     before = window.console.selection.refs, _top_of_current(view), window.tree.verticalScrollBar().value()
     with OwnStalls() as stalls:
         run_on(qtbot, live, SECONDS)
-    _check_stalls("tables", stalls)
+    check_stalls("tables", stalls)
     assert (window.console.selection.refs, _top_of_current(view), window.tree.verticalScrollBar().value()) == before
     assert view.selected_refs() == [ref(Kind.VOLUME, 5_000)] == [view.table.ref(view.currentIndex().row())]
     assert window.tree.currentIndex() == branch
@@ -370,7 +318,7 @@ def test_the_block_under_the_pointer_stays(qtbot: QtBot, window: MainWindow, liv
     disks = len(view.blocks.rows.bands)
     with OwnStalls() as stalls:
         run_on(qtbot, live, SECONDS)
-    _check_stalls("blocks", stalls)
+    check_stalls("blocks", stalls)
     assert len(view.blocks.rows.bands) >= disks + SECONDS - 1
     index = view.indexAt(point)
     assert index.isValid()
@@ -385,17 +333,6 @@ def _some_block(view: BlockView) -> tuple[QPoint, Key]:
             if index.isValid() and view.blocks.item(index).kind is ItemKind.SUBDISK:
                 return view.visualRect(index).center(), view.blocks.item(index).key
     raise AssertionError("no subdisk is in sight")
-
-
-def _check_stalls(where: str, stalls: OwnStalls) -> None:
-    gaps, own = sorted(stalls.gaps), sorted(stalls.own)
-    often = gaps[int(len(gaps) * 0.99)]
-    print(
-        f"{where}: worst {gaps[-1] * 1000:.0f} ms, 99 % below {often * 1000:.0f} ms; own work {own[-1] * 1000:.0f} ms"
-    )
-    assert own[len(own) * 9 // 10] < STALL_S * FAIR
-    assert own[-1] < STALL_S * FAIR * 2
-    assert gaps[-1] < STALL_S * WALL
 
 
 def test_plot_and_task_live_meanwhile(qtbot: QtBot, window: MainWindow, plot: PerformanceTab, live: LiveEngine) -> None:

@@ -22,6 +22,7 @@ from engine.records import Kind, Ref
 from engine.units import MIB
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
+from tests.pace import slowness
 from vea_gui import theme
 from vea_gui.console import Console
 from vea_gui.plots import ink, measures
@@ -41,7 +42,7 @@ def make(qtbot: QtBot, console: Console, ref: Ref) -> PerformanceTab:
     tab = PerformanceTab(console, ref)
     tab.resize(1_000, 600)
     tab.show()
-    qtbot.waitUntil(lambda: ready(tab), timeout=30_000)
+    qtbot.waitUntil(lambda: ready(tab), timeout=60_000)
     return tab
 
 
@@ -253,7 +254,7 @@ def test_narrow_pages_put_the_figures_below(qtbot: QtBot, tab: PerformanceTab) -
 
 def test_the_start_loads_nothing_of_plots() -> None:
     code = "import sys, vea_gui.app; print('pyqtgraph' in sys.modules, 'vea_gui.plots.performance' in sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240)
     assert out.stdout.split() == ["False", "False"]
 
 
@@ -268,7 +269,7 @@ def test_the_event_loop_does_not_stall_while_plots_run(
     window.right.show_tab("Performance")
     tab = window.right.page()
     assert isinstance(tab, PerformanceTab)
-    qtbot.waitUntil(lambda: ready(tab), timeout=30_000)
+    qtbot.waitUntil(lambda: ready(tab), timeout=60_000)
     tab.span.setCurrentText("15 minutes")
     tell(api, 900)
     seen(qtbot, tab, 900)
@@ -293,5 +294,6 @@ def test_the_event_loop_does_not_stall_while_plots_run(
         loop.exec()
         probe.stop()
     waits.sort()
-    assert waits[-1] < 0.25, "one stall may be the machine's; none may be this long"
-    assert waits[-3] < 0.05
+    fair = slowness()
+    assert waits[-1] < 0.25 * fair, "one stall may be the machine's; none may be this long"
+    assert waits[-3] < 0.05 * fair

@@ -27,7 +27,7 @@ print(before < between, made() - between)
 
 def test_the_plot_library_finds_all_of_them_made() -> None:
     """Counted in another process: in this one earlier tests have asked for some."""
-    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=100, check=True)
+    done = subprocess.run([sys.executable, "-c", LOOK], capture_output=True, text=True, timeout=240, check=True)
     assert done.stdout.split() == ["True", "0"], done.stdout
 
 

@@ -43,7 +43,7 @@ from vea_gui.views.main_window import MainWindow
 from vea_gui.wizards.dialog import FormDialog
 
 SIZE = 64 * MIB
-DEADLINE_MS = 20_000
+DEADLINE_MS = 60_000
 LEFT = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 ACTION = Qt.DropAction.MoveAction

@@ -22,7 +22,7 @@ from vea_gui.console import Console
 from vea_gui.sessions import Session
 from vea_gui.settings import Settings
 
-DEADLINE_MS = 30_000
+DEADLINE_MS = 60_000
 
 
 host = host_fixture(Lab(arrays=2, luns=4, lun_size=64 * MIB))

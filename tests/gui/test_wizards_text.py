@@ -22,7 +22,7 @@ READ_ALOUD = {"QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"}
 def test_every_text_is_whole_and_every_control_has_its_name(qapp: object, scale: str, points: int) -> None:
     environment = {**os.environ, **READ_ALOUD, "QT_SCALE_FACTOR": scale, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.gui.form_gallery", str(points)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
 

@@ -35,7 +35,7 @@ from vea_gui.views.table_page import TablePage
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.dialog import FormDialog
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 OF_EACH_STATE = frozenset({"properties"})
 """Actions whose dialog is opened for every menu that differs; all others once for each kind of object."""
 HEAD_PIXELS, MARK_PIXELS = 8, 16

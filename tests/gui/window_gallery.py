@@ -28,7 +28,7 @@ from vea_gui.settings import Settings
 from vea_gui.views.main_window import MainWindow
 
 SIZE = (1280, 720)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 LABS = {"empty": lambda: [sample_lab.host()], "sound": sample_lab.records, "trouble": more_records}
 
 

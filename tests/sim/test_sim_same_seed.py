@@ -23,7 +23,7 @@ def digest_in_new_process(seed: int, hash_seed: int) -> str:
         env={**os.environ, "PYTHONHASHSEED": str(hash_seed)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
