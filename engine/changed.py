@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def look_at_changes(committer: Committer, command: Command) -> None:
     """Before a plan of a Snap Back: the records of both sides tell what the maps tell now."""
-    if not isinstance(command, commands.SnapBack):
+    if not isinstance(command, commands.SnapBack | commands.RefreshSnapshots):
         return
     config = committer.config
     ends = [volume for ref in command.snapshots if isinstance(volume := config.get(ref), Volume)]

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from engine import commands
 from engine.disks import nothing
 from engine.errors import DeviceError
-from engine.records import Settings, Volume
+from engine.records import Settings, TaskType, Volume
 from engine.serving import export_name
 from engine.snap_moves import new_links
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from engine.notify import Notifier
     from engine.plans import Plan
     from engine.records import Ref
+    from engine.refresher import Refresher
     from engine.scanner import Scanner
     from engine.tasks.runner import TaskRunner
 
@@ -57,6 +58,7 @@ class DeviceWork:
         self._state = state
         self._notifier = notifier
         self._catch_up = catch_up
+        self.refresher: Refresher | None = None  # set by whoever has one
         self._before: dict[type[Command], Callable[..., Callable[[Edit], None]]] = {
             commands.Refresh: scanner.refresh,
             commands.AddLuns: scanner.add_luns,
@@ -73,6 +75,7 @@ class DeviceWork:
             commands.ChangeSettings: self._change_settings,
             commands.TakeSnapshots: self._date,
             commands.SnapBack: self._date,
+            commands.RefreshSnapshots: self._date,
         }
         self._failed: dict[type[Command], Callable[..., None]] = {
             commands.CreateGroup: groups.not_created,
@@ -131,17 +134,28 @@ class DeviceWork:
             work(command, plan)
 
     def control_task(self, command: Command) -> Ref:
-        """Pause, resume, abort or throttle a task."""
+        """Pause, resume, abort or throttle a task; a Refresh by its copies."""
+        task: Ref = command.task  # type: ignore[attr-defined]
+        if self._committer.config.task(task).type is not TaskType.REFRESH or self.refresher is None:
+            self._control(command, task)
+            return task
+        if isinstance(command, commands.AbortTask):
+            self.refresher.abort(task)
+            return task
+        for copy in self.refresher.copies(task):
+            self._control(command, copy)
+        return task
+
+    def _control(self, command: Command, task: Ref) -> None:
         match command:
             case commands.PauseTask():
-                self._runner.pause(command.task)
+                self._runner.pause(task)
             case commands.ResumeTask():
-                self._runner.resume(command.task)
+                self._runner.resume(task)
             case commands.AbortTask():
-                self._runner.abort(command.task)
+                self._runner.abort(task)
             case commands.ThrottleTask():
-                self._runner.set_iodelay(command.task, command.iodelay_ms)
-        return command.task  # type: ignore[attr-defined,no-any-return]
+                self._runner.set_iodelay(task, command.iodelay_ms)
 
     def _arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
         self._groups.arrived(command, plan)
@@ -168,6 +182,8 @@ class DeviceWork:
                 peers = [link.peer for volume in ends for link in volume.links if link.peer in config]
                 both = command.master is commands.Master.SNAPSHOT
                 volumes = [*ends, *(config.volume(ref) for ref in peers if both)]
+            case commands.RefreshSnapshots():
+                volumes = [config.volume(ref) for ref in command.snapshots if ref in config]
             case commands.DeportGroup():
                 volumes = config.volumes_of(command.group)
             case _:

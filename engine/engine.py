@@ -37,7 +37,9 @@ from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.planners.backups import restore as restore_plan
 from engine.plans import Problem
+from engine.quiesce.quiescer import Quiescer
 from engine.records import Host, Kind, PlexState, Ref, Remedy, Severity, Task, TaskState, TaskType, new_ref
+from engine.refresher import Refresher
 from engine.relocate import HotRelocation
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
@@ -117,6 +119,10 @@ class Engine:
             self._notifier,
             self._catch_up,
         )
+        self._quiescer = Quiescer(self.committer, state, self.runtime)
+        self._refresher = Refresher(self.committer, self.submit, self._runner, self.runtime)
+        self._work.refresher = self._refresher
+        self._groups.volumes.refresh = self._refresher.begin
         self._backups = BackupKeeper(self.committer, state, self.runtime)
         self._relocation: HotRelocation | None = None
         self._traffic: TrafficSampler | None = None
@@ -134,6 +140,7 @@ class Engine:
         self.committer.commit(self._put_host)
         self.committer.show(self._put_history)
         self.committer.show(self._backups.show)
+        self._quiescer.start()
         self._scanner.discover(self._first_luns)
         if self._nbd is not None:
             self._nbd.start()
@@ -170,6 +177,7 @@ class Engine:
         self.committer.detach(listener)
 
     def plan(self, command: Command) -> Plan:
+        self._quiescer.look(command)
         look_at_content(self.committer, command)
         look_at_changes(self.committer, command)
         plan = self._plan(self.committer.config, command)
@@ -177,6 +185,20 @@ class Engine:
         return plan
 
     def submit(self, command: Command, basis: int | None = None) -> Ref:
+        self._quiescer.look(command)
+        if not isinstance(command, commands.TakeSnapshots):
+            return self._submit(command, basis)
+        self._check(command, self._plan(self.committer.config, command), basis)
+        still = self._quiescer.freeze(command)
+        try:
+            task = self._submit(command, basis)
+        except BaseException:
+            self._quiescer.let_go(still)
+            raise
+        self._quiescer.taken(still, task, lambda: self._start(task))
+        return task
+
+    def _submit(self, command: Command, basis: int | None) -> Ref:
         look_at_content(self.committer, command)
         look_at_changes(self.committer, command)
         self._check(command, self._plan(self.committer.config, command), basis)
@@ -214,6 +236,8 @@ class Engine:
 
     def _endings(self) -> list[Callable[[], object]]:
         return [
+            self._quiescer.close,
+            self._refresher.close,
             self._file_systems.close,
             *([self._nbd.stop] if self._nbd is not None else []),
             *([self._relocation.close] if self._relocation is not None else []),
@@ -292,11 +316,19 @@ class Engine:
         return task.ref
 
     def _begin(self, task: Task) -> None:
+        """A Snap Shot's own task waits until what was frozen for it has been thawed."""
+        if task.type is TaskType.REFRESH:
+            self._refresher.begin(task.ref)
+        elif task.type is not TaskType.SNAP_SHOT:
+            self._start(task.ref)
+
+    def _start(self, task: Ref) -> None:
         try:
-            self._runner.start(task.ref)
+            self._runner.start(task)
         except RuntimeError as error:
+            name = self.committer.config.task(task).name
             raise EngineError(
-                f"“{task.name}” waits: no thread could be had for it ({error}). Abort it, or start the engine again."
+                f"“{name}” waits: no thread could be had for it ({error}). Abort it, or start the engine again."
             ) from error
 
     def _note_wish(self, command: Command, basis: int | None) -> None:

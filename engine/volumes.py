@@ -57,6 +57,7 @@ class VolumeKeeper:
         self._runner = runner
         self.columns = ColumnKeeper(committer, state, luns, runner)
         self._fences_told: dict[Ref, str] = {}
+        self.refresh: Callable[[Ref], None] = lambda task: None  # set by whoever conducts it
 
     def stop_in_order(self, group: Ref) -> None:
         """Flush every volume of a group and make its record say CLEAN."""
@@ -101,6 +102,9 @@ class VolumeKeeper:
         for task in self._committer.config.tasks_of(group):
             lost = lost_target(self._committer.config, task)
             if task.ended:
+                continue
+            if task.type is TaskType.REFRESH:
+                self.refresh(task.ref)
                 continue
             if lost:
                 self._runner.fail(task.ref, f"{lost} is missing.")

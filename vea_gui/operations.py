@@ -58,6 +58,7 @@ NAMES: dict[type[Command], str] = {
     c.TakeSnapshots: "Snap Shot",
     c.SnapBack: "Snap Back",
     c.ClearSnapshots: "Snap Clear",
+    c.RefreshSnapshots: "Refresh Snapshots",
     c.ChangeSettings: "Change Settings",
     c.SendTestNotification: "Send Test Notification",
 }

@@ -28,6 +28,8 @@ from engine.commands.snapshots import (
     ClearSnapshots,
     Master,
     PrepareSnapshot,
+    Quiesce,
+    RefreshSnapshots,
     SnapBack,
     SnapChoice,
     TakeSnapshots,
@@ -86,8 +88,10 @@ __all__ = [
     "MoveSubdisks",
     "PauseTask",
     "PrepareSnapshot",
+    "Quiesce",
     "ReactivateDisk",
     "Refresh",
+    "RefreshSnapshots",
     "RemoveDisks",
     "RemoveLog",
     "RemoveLuns",
@@ -129,7 +133,7 @@ AnyCommand: TypeAlias = (
     | MoveSubdisks | EvacuateDisk | SplitSubdisk | JoinSubdisks
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
     | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
-    | PrepareSnapshot | AbortSnapshot | TakeSnapshots | SnapBack | ClearSnapshots
+    | PrepareSnapshot | AbortSnapshot | TakeSnapshots | SnapBack | ClearSnapshots | RefreshSnapshots
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.commands.base import Command
-from engine.records import Notification, RelocationMode, TaskDelay
+from engine.records import Notification, Quiescing, RelocationMode, TaskDelay
 
 
 class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
@@ -18,6 +18,8 @@ class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
     mail_port: int | None = None
     mail_from: str | None = None
     backups_kept: int | None = None
+    quiesce: tuple[Quiescing, ...] | None = None
+    freeze_limit_s: int | None = None
 
 
 class SendTestNotification(Command, frozen=True, kw_only=True, tag=True):

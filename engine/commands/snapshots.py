@@ -10,6 +10,15 @@ from engine.commands.base import Command
 from engine.records import Ref
 
 
+class Quiesce(enum.StrEnum):
+    """How writers are kept still while a snapshot is taken."""
+
+    AUTO = "auto"  # by whatever is found; what can't be kept still is told
+    FS = "fs"  # by the file systems that are mounted on this host, or not at all
+    AGENT = "agent"  # by the guests' agents, or not at all
+    NONE = "none"  # not: as a power cut would leave it
+
+
 class PrepareSnapshot(Command, frozen=True, kw_only=True, tag=True):
     """A snap plex for a volume: a new mirror, or `plex`, one that it has."""
 
@@ -31,6 +40,7 @@ class SnapChoice(msgspec.Struct, frozen=True, gc=False):
     volume: Ref
     plex: Ref | None = None  # the snap plex that leaves; None: the first that is ready
     name: str = ""  # of the snapshot; empty: the next free `SnapVolumeNN`
+    agent: str = ""  # path of the guest agent's socket; empty: what the host's settings say
 
 
 class TakeSnapshots(Command, frozen=True, kw_only=True, tag=True):
@@ -38,6 +48,7 @@ class TakeSnapshots(Command, frozen=True, kw_only=True, tag=True):
 
     choices: tuple[SnapChoice, ...]
     set_name: str = ""
+    quiesce: Quiesce = Quiesce.AUTO
 
 
 class Master(enum.StrEnum):
@@ -59,3 +70,12 @@ class ClearSnapshots(Command, frozen=True, kw_only=True, tag=True):
     """Volumes and their snapshots forget each other for good."""
 
     volumes: tuple[Ref, ...]  # snapshots, or originals: those lose all of theirs
+
+
+class RefreshSnapshots(Command, frozen=True, kw_only=True, tag=True):
+    """Snapshots of one instant become snapshots of now, under their names: what has changed since is copied first."""
+
+    snapshots: tuple[Ref, ...]
+    force: bool = False  # disconnect their clients
+    set_name: str = ""  # empty: as it was
+    quiesce: Quiesce = Quiesce.AUTO

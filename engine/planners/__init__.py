@@ -20,6 +20,7 @@ from engine.planners import (
     naming,
     plexes,
     prepare,
+    refresh,
     repair,
     replace,
     scrub,
@@ -88,6 +89,7 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.TakeSnapshots: snap_shot.take,
     commands.SnapBack: snap_back.back,
     commands.ClearSnapshots: snap_back.clear,
+    commands.RefreshSnapshots: refresh.refresh,
     commands.ChangeSettings: settings.change,
     commands.SendTestNotification: settings.send_test,
 }

@@ -11,13 +11,14 @@ from engine.commands import ChangeSettings, SendTestNotification
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import Notification, TaskDelay
+from engine.records import Notification, Quiescing, TaskDelay
 
 _BOUNDS = {
     "relocation_wait_s": (0, 86_400, "The wait before hot relocation", "s"),
     "monitoring_interval_s": (1, 3600, "The monitoring interval", "s"),
     "mail_port": (1, 65_535, "The port of the mail server", ""),
     "backups_kept": (1, 1000, "The number of configuration backups", ""),
+    "freeze_limit_s": (1, 60, "The time for freezing", "s"),
 }
 """Field -> least, most, what it is, its unit."""
 _WORDS = {
@@ -30,6 +31,8 @@ _WORDS = {
     "mail_port": "the port of the mail server",
     "mail_from": "the sender of mail",
     "backups_kept": "the number of configuration backups",
+    "quiesce": "quiescing",
+    "freeze_limit_s": "the time for freezing",
 }
 _RULES_MAX = 64
 _TEXT_MAX = 4096
@@ -85,6 +88,8 @@ def _problems(wanted: dict[str, object]) -> Iterable[Problem | None]:
     delays, rules_ = wanted.get("iodelay_ms", ()), wanted.get("notifications", ())
     yield _delays_problem(delays if isinstance(delays, tuple) else ())
     yield _notifications_problem(rules_ if isinstance(rules_, tuple) else ())
+    quiesce = wanted.get("quiesce", ())
+    yield _quiesce_problem(quiesce if isinstance(quiesce, tuple) else ())
 
 
 def _delays_problem(delays: tuple[TaskDelay, ...]) -> Problem | None:
@@ -113,6 +118,21 @@ def _notifications_problem(notifications: tuple[Notification, ...]) -> Problem |
         if rule.program and not rule.program[0].startswith("/"):
             text = "The program is not named by its whole path."
             return Problem(text, "Begin with a slash.", field="notifications")
+    return None
+
+
+def _quiesce_problem(quiesce: tuple[Quiescing, ...]) -> Problem | None:
+    if len({one.volume for one in quiesce}) < len(quiesce):
+        return Problem("A volume is named twice.", "Name each once.", field="quiesce")
+    for one in quiesce:
+        if one.agent and not (one.agent.startswith("/") and _is_argument(one.agent)):
+            text = "The guest agent's socket is not named by its whole path."
+            return Problem(text, "Begin with a slash.", field="quiesce")
+        if one.program and not all(_is_argument(part) for part in one.program):
+            text = "The program or one of its arguments can't be given to it."
+            return Problem(text, "Give its path, then its arguments one by one.", field="quiesce")
+        if one.program and not one.program[0].startswith("/"):
+            return Problem("The program is not named by its whole path.", "Begin with a slash.", field="quiesce")
     return None
 
 

@@ -35,13 +35,13 @@ def back(config: Config, command: SnapBack, ids: Ids) -> Plan:
     names = listed([volume.name for volume in snapshots])
     restores = command.master is Master.SNAPSHOT
     title = f"Snap Back {names}, using the {'snapshot' if restores else 'original volume'}"
-    if blocked := refuse(title, *_problems(config, command, snapshots)):
+    if blocked := refuse(title, *back_problems(config, command, snapshots)):
         return blocked
     draft = Draft(config, ids, snapshots[0].group)
     originals = [config.volume(_link(volume).peer) for volume in snapshots]
     clients = warn_clients(draft, [v.ref for v in (*snapshots, *(originals if restores else ()))], command.force)
     kept: list[Volume] = []
-    tasks = [_back(draft, volume, title, restores, kept) for volume in snapshots]
+    tasks = [give_back(draft, volume, title, restores, kept) for volume in snapshots]
     total = sum(task.bytes_total for task in tasks)
     to = listed([volume.name for volume in originals])
     if restores:
@@ -65,7 +65,8 @@ def back(config: Config, command: SnapBack, ids: Ids) -> Plan:
     return replace(plan, also=tuple(tasks[1:]))
 
 
-def _back(draft: Draft, snapshot: Volume, title: str, restores: bool, kept: list[Volume]) -> Task:
+def give_back(draft: Draft, snapshot: Volume, title: str, restores: bool, kept: list[Volume]) -> Task:
+    """One snapshot's plex is its volume's again; answers the copy. What is kept of an original is added to `kept`."""
     config = draft.config
     link = _link(snapshot)
     original = config.volume(link.peer)
@@ -142,7 +143,8 @@ def _to_copy(snapshot: Volume, original: Volume, link: Link) -> int:
     return min(sum(changed), original.size)
 
 
-def _problems(config: Config, command: SnapBack, snapshots: list[Volume]) -> list[Problem | None]:
+def back_problems(config: Config, command: SnapBack, snapshots: list[Volume]) -> list[Problem | None]:
+    """What is in the way of giving snapshots back."""
     one_group = rules.one_group(config, (volume.group for volume in snapshots), "snapshots", "snapshots")
     found = [one_group, *(_problem(config, command, volume) for volume in snapshots)]
     if any(found):

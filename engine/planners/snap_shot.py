@@ -7,13 +7,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from engine import rules
-from engine.commands import SnapBack, SnapChoice, TakeSnapshots
+from engine.commands import Quiesce, SnapBack, SnapChoice, TakeSnapshots
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.mirrors import without
 from engine.planners.names import renamed
 from engine.plans import Plan, Problem
-from engine.records import DirtyLog, Kind, Link, LinkSide, Plex, Ref, TaskParams, TaskType, Volume
+from engine.records import Consistency, DirtyLog, Kind, Link, LinkSide, Plex, Ref, TaskParams, TaskType, Volume
 from engine.rules import counted, listed
 
 
@@ -23,6 +23,7 @@ class Part(NamedTuple):
     volume: Volume
     plex: Plex
     name: str
+    agent: str = ""
 
 
 def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
@@ -42,8 +43,14 @@ def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
         made.append(split(draft, part, set_id=set_id, set_name=command.set_name))
     snapshots = tuple(volume.ref for volume in made)
     what = listed([f"{volume.name} of {part.volume.name}" for volume, part in zip(made, parts, strict=True)])
+    level = warn_crash(draft, volumes, command.quiesce)
+    frozen = dict.fromkeys(one.what for volume in volumes for one in rules.to_freeze(volume, command.quiesce))
+    if frozen:
+        draft.step(f"Freeze {listed(frozen)}", "what writes there waits")
     draft.step(f"Hold new writes to {names} and wait for those under way", "for some milliseconds")
-    draft.step(f"Make {what}", "all in one transaction")
+    draft.step(f"Make {what}", f"all in one transaction, {level}")
+    if frozen:
+        draft.step(f"Thaw {listed(frozen)}", "in every case, also when no snapshot comes of it")
     draft.step("Bring to the disks what had been written before", f"{names} stay online" if len(made) > 1 else "")
     task = draft.task(
         TaskType.SNAP_SHOT, title, volumes[0].ref, TaskParams(volumes=(*snapshots, *(v.ref for v in volumes))), 0
@@ -55,6 +62,18 @@ def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
         undo=SnapBack(snapshots=snapshots),
         redundancy=f"{listed(copies)}; each snapshot has 1 copy.",
     )
+
+
+def warn_crash(draft: Draft, volumes: list[Volume], quiesce: Quiesce) -> Consistency:
+    """What the set will be worth, as things were found; why some member is worth less than was hoped is told."""
+    for volume in volumes:
+        things = rules.to_freeze(volume, quiesce)
+        for problem in dict.fromkeys(one.problem for one in things if one.problem):
+            draft.warn(f"{problem} {volume.name} will be {rules.expected_consistency(volume, quiesce)}.")
+        if quiesce is Quiesce.AUTO and not things and draft.base.connections_of(volume.ref):
+            text = f"Nothing was found that keeps the programs on {volume.name} still:"
+            draft.warn(f"{text} its snapshot will be {Consistency.CRASH}, as after a power cut.")
+    return rules.lowest(rules.expected_consistency(volume, quiesce) for volume in volumes)
 
 
 def split(draft: Draft, part: Part, *, set_id: str, set_name: str = "", settled: bool = False) -> Volume:
@@ -71,6 +90,7 @@ def split(draft: Draft, part: Part, *, set_id: str, set_name: str = "", settled:
         set_id=set_id,
         set_name=set_name,
         settled=settled,
+        agent=part.agent,
     )
     ref = draft.ids(Kind.VOLUME)
     made = Volume(ref=ref, name=part.name, group=volume.group, size=volume.size, started=settled, links=(link,))
@@ -92,7 +112,7 @@ def _parts(config: Config, command: TakeSnapshots) -> list[Part]:
         taken.add(name)
         plex = _plex_of(config, choice)
         assert plex is not None  # the problems have been looked at
-        parts.append(Part(config.volume(choice.volume), plex, name))
+        parts.append(Part(config.volume(choice.volume), plex, name, choice.agent))
     return parts
 
 
@@ -108,16 +128,17 @@ def _problems(config: Config, command: TakeSnapshots, volumes: list[Volume]) -> 
     return [
         rules.one_group(config, (volume.group for volume in volumes), "volumes", "choices"),
         Problem(f"{config.volume(twice).name} was chosen twice.", "Choose it once.", twice) if twice else None,
-        *(_problem(config, choice) for choice in command.choices),
+        *(_problem(config, choice, command.quiesce) for choice in command.choices),
     ]
 
 
-def _problem(config: Config, choice: SnapChoice) -> Problem | None:
+def _problem(config: Config, choice: SnapChoice, quiesce: Quiesce) -> Problem | None:
     plex = _plex_of(config, choice)
     if choice.plex is not None and plex is not None and plex.volume != choice.volume:
         text = f"{plex.name} is no snap plex of {config.volume(choice.volume).name}."
         return Problem(text, "Choose one of its snap plexes.", choice.plex, "plex")
-    return rules.can_snap(config, choice.volume, plex.ref if plex is not None else None)
+    ready = rules.can_snap(config, choice.volume, plex.ref if plex is not None else None)
+    return ready or rules.can_quiesce(config, choice.volume, quiesce)
 
 
 def _name_problem(config: Config, part: Part) -> Problem | None:

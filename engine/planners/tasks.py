@@ -17,6 +17,7 @@ _ABORT_LEAVES = {
     TaskType.GROW_VOLUME: "The volume keeps its size.",
     TaskType.ADD_MIRROR: "The new mirror is removed again.",
     TaskType.RESYNC: "The mirrors that were being filled stay out of use until the next resynchronization.",
+    TaskType.REFRESH: "There is no snapshot until the next Snap Shot; what was copied is not copied again.",
     TaskType.MOVE_SUBDISK: "Everything stays where it was.",
     TaskType.EVACUATE_DISK: "What has moved already stays at its new place.",
     TaskType.ADD_COLUMN: "The volume keeps the columns that it had.",

@@ -13,6 +13,7 @@ from engine.records.groups import Group, GroupState
 from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
 from engine.records.maps import DirtyLog, LogPlace
 from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, SnapPlex, Subdisk
+from engine.records.quiesce import Consistency, Freezable, FreezeBy, Quiescing
 from engine.records.settings import Notification, RelocationMode, Settings, TaskDelay, settings_ref
 from engine.records.snapshots import Link, LinkSide
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
@@ -29,11 +30,14 @@ __all__ = [
     "AnyRecord",
     "Backup",
     "Connection",
+    "Consistency",
     "DirtyLog",
     "Disk",
     "DiskStatus",
     "DiskUsage",
     "Enclosure",
+    "Freezable",
+    "FreezeBy",
     "Group",
     "GroupState",
     "Host",
@@ -47,6 +51,7 @@ __all__ = [
     "Plex",
     "PlexLayout",
     "PlexState",
+    "Quiescing",
     "Record",
     "Ref",
     "RelocationMode",

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.records.base import Kind, Record, Ref
 from engine.records.hosts import Severity
+from engine.records.quiesce import Quiescing
 from engine.records.tasks import TaskType
 
 
@@ -46,6 +47,8 @@ class Settings(Record, frozen=True, kw_only=True, tag="settings"):
     mail_port: int = 25
     mail_from: str = ""  # empty: vea-console at the host's name
     backups_kept: int = 32  # configuration backups of each group
+    quiesce: tuple[Quiescing, ...] = ()  # how volumes are kept still for their snapshots, beside what is mounted here
+    freeze_limit_s: int = 10  # what can't be kept still within this time is not
 
     def delay_of(self, type_: TaskType) -> int:
         """The rest of new tasks of a type, in milliseconds."""

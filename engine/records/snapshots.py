@@ -8,6 +8,7 @@ import msgspec
 
 from engine.records.base import Ref
 from engine.records.maps import DirtyLog
+from engine.records.quiesce import Consistency
 
 
 class LinkSide(enum.StrEnum):
@@ -31,6 +32,11 @@ class Link(msgspec.Struct, frozen=True, gc=False):
     set_id: str = ""  # snapshots that were taken at one instant have the same one
     set_name: str = ""
     settled: bool = False  # what had been written when it was taken is on stable storage on both sides
+    consistency: Consistency = Consistency.CRASH
+    frozen: tuple[str, ...] = ()  # what was kept still while it was taken, in words
+    frozen_s: float = 0.0  # for how long
+    lower: str = ""  # why the consistency is no better, where better was wanted: whole sentences
+    agent: str = ""  # path of the guest agent's socket that was named for it
 
     @property
     def is_known(self) -> bool:

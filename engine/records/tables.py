@@ -38,7 +38,7 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
 HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("lun", "enclosure", "block_size", "present", "failing", "errors", "content", "paths"),
     Kind.GROUP: ("owner", "frozen"),
-    Kind.VOLUME: ("content", "content_size", "dirty_bytes", "changed", "held_s"),
+    Kind.VOLUME: ("content", "content_size", "dirty_bytes", "changed", "held_s", "freezers"),
     Kind.TASK: (
         "state",
         "finished_at",

@@ -23,6 +23,7 @@ class TaskType(enum.StrEnum):
     VERIFY = "Verify Volume"
     SCRUB = "Verify and Repair"
     SNAP_SHOT = "Snap Shot"
+    REFRESH = "Refresh Snapshots"
     FILE_SYSTEM = "Resize File System"
     REBUILD = "RAID-5 Rebuild"
     PARITY = "RAID-5 Parity Resynchronization"
@@ -56,6 +57,7 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     leaving: tuple[Ref, ...] = ()  # plexes that `plexes` take over from, one from one, once they are complete
     ranges: tuple[tuple[int, int], ...] = ()  # (offset, length) in the volume: where its plexes were found to differ
     whole: bool = False  # every byte is copied, whatever the dirty map says
+    then: str = ""  # the command that follows, as engine.commands.encode writes it
     lineage: str = ""  # the knowledge of a dirty map that the checkpoint counts in; empty: in bytes of the volume
 
 

@@ -6,6 +6,7 @@ import enum
 
 from engine.records.base import Record, Ref
 from engine.records.maps import DirtyLog
+from engine.records.quiesce import Freezable
 from engine.records.snapshots import Link
 
 
@@ -55,6 +56,7 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     dirty_bytes: int = 0  # that a copy after a crash would take, as of some seconds ago
     changed: tuple[tuple[str, int], ...] = ()  # (generation of a link, bytes changed since), as of some seconds ago
     held_s: float = 0.0  # a snapshot: how long writes to its set waited for it
+    freezers: tuple[Freezable, ...] = ()  # what a Snap Shot can keep still on it, as of the last plan of one
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT

@@ -24,8 +24,10 @@ def task_of(config: Config, volume: Ref) -> Task | None:
 
 
 def volumes_of(config: Config, task: Task) -> set[Ref]:
-    """The volumes that a task works on."""
+    """The volumes that a task works on; a Refresh waits for tasks that do."""
     params = task.params
+    if task.type is TaskType.REFRESH:
+        return set()
     found = {params.volume, task.object, *params.volumes}
     for ref in params.subdisks:
         subdisk = config.get(ref)

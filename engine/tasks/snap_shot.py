@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from engine import rules
 from engine.records import LinkSide, Volume
 from engine.tasks.steps import Begin, Commit, FlushVolumes, TaskFailed
 
@@ -43,5 +44,13 @@ def _settle(edit: Edit, volumes: tuple[Ref, ...]) -> None:
 
 
 def _told(config: Config, volumes: tuple[Ref, ...]) -> str:
-    waits = [volume.held_s for ref in volumes if isinstance(volume := config.get(ref), Volume)]
-    return f"Writes waited for {max(waits, default=0.0) * 1000:.1f} ms."
+    found = [volume for ref in volumes if isinstance(volume := config.get(ref), Volume)]
+    waited = max((volume.held_s for volume in found), default=0.0)
+    told = [f"Writes waited for {waited * 1000:.1f} ms."]
+    ends = [link for one in found for link in one.links if link.side is LinkSide.SNAPSHOT and link.peer in volumes]
+    frozen_s = max((link.frozen_s for link in ends), default=0.0)
+    if frozen_s:
+        told.append(f"Frozen for {frozen_s * 1000:.0f} ms.")
+    told.append(f"The snapshot{'s are' if len(ends) > 1 else ' is'} {rules.set_consistency(ends)}.")
+    told += dict.fromkeys(link.lower for link in ends if link.lower)
+    return " ".join(told)
