@@ -43,6 +43,7 @@ from engine.refresher import Refresher
 from engine.relocate import HotRelocation
 from engine.runtime import ThreadRuntime
 from engine.scanner import Scanner
+from engine.schedules.keeper import ScheduleKeeper
 from engine.serving import VolumeExports
 from engine.takeover import TakeoverWatch
 from engine.task_host import EngineTaskHost
@@ -128,6 +129,7 @@ class Engine:
         self._traffic: TrafficSampler | None = None
         self._takeovers: TakeoverWatch | None = None
         self._sweep: DirtySweep | None = None
+        self._schedules: ScheduleKeeper | None = None
         self._first_luns = tuple(luns)
         self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
@@ -150,6 +152,7 @@ class Engine:
         for group in sorted(self.committer.stores):
             self._recover(group)
         self._relocation = HotRelocation(self.committer, self.submit, self._catch_up, self.runtime)
+        self._schedules = ScheduleKeeper(self.committer, self.submit, self.runtime)
 
     def _recover(self, group: Ref) -> None:
         """One group that can't go on keeps no other from it."""
@@ -240,6 +243,7 @@ class Engine:
             self._refresher.close,
             self._file_systems.close,
             *([self._nbd.stop] if self._nbd is not None else []),
+            *([self._schedules.close] if self._schedules is not None else []),
             *([self._relocation.close] if self._relocation is not None else []),
             self._runner.close,
             *([self._traffic.close] if self._traffic is not None else []),

@@ -236,6 +236,7 @@ def _members_of(config: Config, group: Ref) -> list[Ref]:
             found += [subdisk.ref for subdisk in config.subdisks_of(plex.ref)]
             found.append(plex.ref)
         found.append(volume.ref)
+    found += [schedule.ref for schedule in config.schedules_of(group)]
     found += [task.ref for task in config.tasks_of(group)]
     return found
 

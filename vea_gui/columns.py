@@ -29,6 +29,7 @@ from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text, unlo
 from vea_gui.mirror import Mirror
 from vea_gui.remedies import first_words
 from vea_gui.risk import risk_of, summary
+from vea_gui.schedule_columns import kept_text, last_text, last_tip, last_tone, next_text, when_words
 from vea_gui.snap_columns import SNAP_COLUMNS
 from vea_gui.words import Tone, percent_done, plex_words, status_text, time_left, tone_of
 
@@ -381,6 +382,16 @@ BACKUP: tuple[Column, ...] = (
     size("size", "Size", lambda _, b: b.size),
 )
 
+SCHEDULE: tuple[Column, ...] = (
+    NAME,
+    Column("when", "When", lambda _, s: when_words(s.when), width=34),
+    Column("next", "Next Run", next_text, lambda _, s: s.next_run or float("inf"), width=21),
+    Column("last", "Last Result", lambda _, s: last_text(s), tip=last_tip, tone=lambda _, s: last_tone(s), width=22),
+    Column("kept", "Sets", kept_text, width=26),
+    Column("volumes", "Volumes", lambda m, s: ", ".join(filter(None, (_name_of(m.config, v) for v in s.volumes)))),
+    Column("group", "Group Name", lambda m, s: _name_of(m.config, s.group), width=12, shown=False),
+)
+
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.HOST: HOST,
     Kind.ENCLOSURE: ENCLOSURE,
@@ -394,6 +405,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.ALERT: ALERT,
     Kind.SETTINGS: SETTINGS,
     Kind.BACKUP: BACKUP,
+    Kind.SCHEDULE: SCHEDULE,
 }
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 Writer = Callable[[float], str]
+DayWriter = Callable[[int], str]
 
 
 def iso_moment(when: float) -> str:
@@ -21,14 +22,20 @@ def iso_clock(when: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(when))
 
 
+def iso_time_of_day(minute: int) -> str:
+    """`02:00`."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
 _moment: Writer = iso_moment
 _clock: Writer = iso_clock
+_time_of_day: DayWriter = iso_time_of_day
 
 
-def write_as(moment: Writer = iso_moment, clock: Writer = iso_clock) -> None:
+def write_as(moment: Writer = iso_moment, clock: Writer = iso_clock, time_of_day: DayWriter = iso_time_of_day) -> None:
     """From now on moments are written so; without arguments after ISO 8601 again."""
-    global _moment, _clock
-    _moment, _clock = moment, clock
+    global _moment, _clock, _time_of_day
+    _moment, _clock, _time_of_day = moment, clock, time_of_day
 
 
 def moment(when: float) -> str:
@@ -39,3 +46,8 @@ def moment(when: float) -> str:
 def clock(when: float) -> str:
     """A time of day to the second."""
     return _clock(when)
+
+
+def time_of_day(minute: int) -> str:
+    """A time of day to the minute; `minute` from midnight on."""
+    return _time_of_day(minute)

@@ -59,6 +59,10 @@ NAMES: dict[type[Command], str] = {
     c.SnapBack: "Snap Back",
     c.ClearSnapshots: "Snap Clear",
     c.RefreshSnapshots: "Refresh Snapshots",
+    c.AddSchedule: "Add Schedule",
+    c.ChangeSchedule: "Change Schedule",
+    c.RemoveSchedules: "Remove Schedule",
+    c.RunSchedule: "Run Schedule",
     c.ChangeSettings: "Change Settings",
     c.SendTestNotification: "Send Test Notification",
 }

@@ -130,6 +130,7 @@ KIND_NAMES: dict[Kind, tuple[str, str]] = {
     Kind.ALERT: ("alert", "alerts"),
     Kind.SETTINGS: ("setting", "settings"),
     Kind.BACKUP: ("configuration backup", "configuration backups"),
+    Kind.SCHEDULE: ("schedule", "schedules"),
 }
 
 

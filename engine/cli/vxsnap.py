@@ -8,7 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from engine.cli import output, resolve, snap_words
+from engine.cli import output, resolve, snap_schedule, snap_words
 from engine.cli.common import COMMON, DONE, FORCE, GROUP, run
 from engine.cli.forms import Form, Option, Tool, Usage, Words
 
@@ -291,6 +291,7 @@ TOOL = Tool(
         ),
         Form("clear VOLUME...", "Make volumes and their snapshots independent of each other.", _clear),
         Form("list [VOLUME...]", "Snap plexes and snapshots, and what has changed since.", _list),
+        *snap_schedule.FORMS,
     ),
     (FILE, GROUP, *COMMON),
 )

@@ -22,6 +22,7 @@ from engine.commands.groups import (
 )
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
 from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
+from engine.commands.schedules import AddSchedule, ChangeSchedule, RemoveSchedules, RunSchedule
 from engine.commands.settings import ChangeSettings, SendTestNotification
 from engine.commands.snapshots import (
     AbortSnapshot,
@@ -64,9 +65,11 @@ __all__ = [
     "AddLog",
     "AddLuns",
     "AddMirrors",
+    "AddSchedule",
     "AnyCommand",
     "AttachPlex",
     "BreakMirror",
+    "ChangeSchedule",
     "ChangeSettings",
     "ClearSnapshots",
     "ClearTasks",
@@ -96,6 +99,7 @@ __all__ = [
     "RemoveLog",
     "RemoveLuns",
     "RemoveMirrors",
+    "RemoveSchedules",
     "Rename",
     "RepairVolumes",
     "ReplaceDisk",
@@ -104,6 +108,7 @@ __all__ = [
     "RestoreConfiguration",
     "ResumeTask",
     "ResyncVolume",
+    "RunSchedule",
     "ScrubVolume",
     "SendTestNotification",
     "SetDiskUsage",
@@ -134,6 +139,7 @@ AnyCommand: TypeAlias = (
     | PauseTask | ResumeTask | AbortTask | ThrottleTask | ClearTasks | AcknowledgeAlerts
     | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
     | PrepareSnapshot | AbortSnapshot | TakeSnapshots | SnapBack | ClearSnapshots | RefreshSnapshots
+    | AddSchedule | ChangeSchedule | RemoveSchedules | RunSchedule
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from engine.records import (
     PlexLayout,
     Record,
     Ref,
+    Schedule,
     Settings,
     Subdisk,
     Task,
@@ -33,6 +34,7 @@ PARENT_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.SUBDISK: ("plex", "disk", "replaces"),
     Kind.TASK: ("group",),
     Kind.CONNECTION: ("volume",),
+    Kind.SCHEDULE: ("group",),
 }
 
 _BY_PLACE = attrgetter("disk_offset", "ref")
@@ -182,6 +184,10 @@ class Config:
         found = cast("list[Task]", self.children(group, Kind.TASK, "group"))
         return sorted(found, key=lambda task: int(task.ref.id))
 
+    def schedules_of(self, group: Ref) -> list[Schedule]:
+        """The schedules of snapshot sets of a group."""
+        return by_name(cast("list[Schedule]", self.children(group, Kind.SCHEDULE, "group")))
+
     def connections_of(self, volume: Ref) -> list[Record]:
         return by_name(self.children(volume, Kind.CONNECTION, "volume"))
 
@@ -196,7 +202,7 @@ class Config:
     def _scope(self, ref: Ref) -> Ref | None:
         """The group within which a name is unique; None for what is named on the host."""
         match self.get(ref):
-            case Volume(group=group):
+            case Volume(group=group) | Schedule(group=group):
                 return group
             case Plex(volume=volume):
                 return self._scope(volume)
@@ -210,7 +216,7 @@ class Config:
         match record:
             case Group():
                 return record.ref
-            case Disk() | Volume() | Task():
+            case Disk() | Volume() | Task() | Schedule():
                 return record.group
             case Plex():
                 volume = self.get(record.volume)

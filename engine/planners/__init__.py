@@ -23,6 +23,7 @@ from engine.planners import (
     refresh,
     repair,
     replace,
+    schedules,
     scrub,
     settings,
     shrink,
@@ -90,6 +91,10 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.SnapBack: snap_back.back,
     commands.ClearSnapshots: snap_back.clear,
     commands.RefreshSnapshots: refresh.refresh,
+    commands.AddSchedule: schedules.add,
+    commands.ChangeSchedule: schedules.change,
+    commands.RemoveSchedules: schedules.remove,
+    commands.RunSchedule: schedules.run,
     commands.ChangeSettings: settings.change,
     commands.SendTestNotification: settings.send_test,
 }

@@ -116,6 +116,7 @@ def destroy(config: Config, command: DestroyGroup, ids: Ids) -> Plan:
             draft.put(replace(disk, group=None, usage=DiskUsage.NORMAL))
         else:
             draft.drop(disk.ref)
+    draft.drop(*(schedule.ref for schedule in config.schedules_of(group.ref)))
     draft.drop(*(task.ref for task in config.tasks_of(group.ref)), group.ref)
     names = listed([disk.name for disk in disks]) if disks else "no disk"
     draft.step(f"Clear the labels of {names}")

@@ -44,6 +44,8 @@ _KIND_OF: dict[str, frozenset[Kind]] = {
     "tasks": frozenset({Kind.TASK}),
     "alerts": frozenset({Kind.ALERT}),
     "backup": frozenset({Kind.BACKUP}),
+    "schedule": frozenset({Kind.SCHEDULE}),
+    "schedules": frozenset({Kind.SCHEDULE}),
     "object": frozenset(Kind),
 }
 _MAY_BE_EMPTY = (

@@ -14,6 +14,16 @@ from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
 from engine.records.maps import DirtyLog, LogPlace
 from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, SnapPlex, Subdisk
 from engine.records.quiesce import Consistency, Freezable, FreezeBy, Quiescing
+from engine.records.schedules import (
+    LAST_DAY,
+    MadeSet,
+    Outcome,
+    Pattern,
+    RunResult,
+    RunWay,
+    Schedule,
+    ScheduledRun,
+)
 from engine.records.settings import Notification, RelocationMode, Settings, TaskDelay, settings_ref
 from engine.records.snapshots import Link, LinkSide
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
@@ -23,6 +33,7 @@ from engine.records.volumes import Volume, VolumeLayout, VolumeStatus
 __all__ = [
     "DERIVED_FIELDS",
     "HOST_FIELDS",
+    "LAST_DAY",
     "PERSISTED_KINDS",
     "RECORD_TYPES",
     "TASK_ENDED",
@@ -45,8 +56,11 @@ __all__ = [
     "Link",
     "LinkSide",
     "LogPlace",
+    "MadeSet",
     "Notification",
     "Origin",
+    "Outcome",
+    "Pattern",
     "PieceState",
     "Plex",
     "PlexLayout",
@@ -56,6 +70,10 @@ __all__ = [
     "Ref",
     "RelocationMode",
     "Remedy",
+    "RunResult",
+    "RunWay",
+    "Schedule",
+    "ScheduledRun",
     "Settings",
     "Severity",
     "SnapPlex",

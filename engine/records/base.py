@@ -27,6 +27,7 @@ class Kind(enum.StrEnum):
     ALERT = "alert"
     SETTINGS = "settings"
     BACKUP = "backup"
+    SCHEDULE = "schedule"
 
 
 class Ref(msgspec.Struct, frozen=True, gc=False, order=True, array_like=True, cache_hash=True):

@@ -10,12 +10,13 @@ from engine.records.disks import Disk, Enclosure
 from engine.records.groups import Group
 from engine.records.hosts import Alert, Connection, Host
 from engine.records.plexes import Plex, Subdisk
+from engine.records.schedules import Schedule
 from engine.records.settings import Settings
 from engine.records.tasks import Task
 from engine.records.volumes import Volume
 
 AnyRecord: TypeAlias = (
-    Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert | Settings | Backup
+    Host | Enclosure | Disk | Group | Volume | Plex | Subdisk | Task | Connection | Alert | Settings | Backup | Schedule
 )
 
 
@@ -32,12 +33,14 @@ RECORD_TYPES: dict[Kind, type[Record]] = {
     Kind.ALERT: Alert,
     Kind.SETTINGS: Settings,
     Kind.BACKUP: Backup,
+    Kind.SCHEDULE: Schedule,
 }
 
 
 HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.DISK: ("lun", "enclosure", "block_size", "present", "failing", "errors", "content", "paths"),
     Kind.GROUP: ("owner", "frozen"),
+    Kind.SCHEDULE: ("next_run",),
     Kind.VOLUME: ("content", "content_size", "dirty_bytes", "changed", "held_s", "freezers"),
     Kind.TASK: (
         "state",
@@ -60,5 +63,5 @@ DERIVED_FIELDS: dict[Kind, tuple[str, ...]] = {
 }
 
 
-PERSISTED_KINDS = frozenset({Kind.GROUP, Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.TASK})
+PERSISTED_KINDS = frozenset({Kind.GROUP, Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.TASK, Kind.SCHEDULE})
 """Kinds that a group's private regions keep; the rest lives as long as the engine, or in the host's state folder."""

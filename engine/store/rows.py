@@ -40,6 +40,7 @@ _CODES = {
     Kind.ALERT: 10,
     Kind.SETTINGS: 11,
     Kind.BACKUP: 12,
+    Kind.SCHEDULE: 13,
 }
 _KINDS = {code: kind for kind, code in _CODES.items()}
 _TEXT_ID = 0x80  # set in the kind's byte when the id is text, not 16 bytes

@@ -11,11 +11,16 @@ from engine.records import (
     Group,
     Host,
     Kind,
+    MadeSet,
+    Outcome,
+    Pattern,
     Plex,
     PlexLayout,
     PlexState,
     Record,
     Ref,
+    RunResult,
+    Schedule,
     Settings,
     Subdisk,
     Volume,
@@ -60,6 +65,21 @@ def backup() -> Backup:
         disks=6,
         volumes=4,
         size=8192,
+    )
+
+
+def schedule() -> Schedule:
+    return Schedule(
+        ref=ref(Kind.SCHEDULE, 1),
+        name="nightly",
+        group=GROUP,
+        volumes=(ref(Kind.VOLUME, 1),),
+        when=Pattern(times=(120, 870), weekdays=(0, 1, 2, 3, 4), days=(0,), last="2099-12-31", zone="Europe/Berlin"),
+        keep=3,
+        dealt=1.7e9,
+        sets=(MadeSet("nightly_20231114_0200", 1.7e9, (ref(Kind.VOLUME, 9),), ("ev_20231114_0200",)),),
+        results=(RunResult(1.7e9, 1.7e9, Outcome.FAILED, "ev is not prepared. Prepare it: Snap > Prepare."),),
+        next_run=1.71e9,
     )
 
 
@@ -113,6 +133,7 @@ def records() -> list[Record]:
         backup(),
         *enclosures(),
         Group(ref=GROUP, name="dg1"),
+        schedule(),
         *(disk(number) for number in range(12)),
         volume(1, "ev", size),
         plex(1, 1, "ev-01"),

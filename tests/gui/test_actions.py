@@ -72,6 +72,8 @@ def more_records() -> list[Record]:
     found[ref(Kind.DISK, 10)] = replace(sample_lab.disk(10), group=ref(Kind.GROUP, 3), public_length=1 << 30)
     saved = replace(sample_lab.backup(), ref=backup_ref(ref(Kind.GROUP, 3), 1), group=ref(Kind.GROUP, 3))
     found[saved.ref] = saved
+    once = replace(sample_lab.schedule(), ref=ref(Kind.SCHEDULE, 2), name="sometimes", enabled=False)
+    found[once.ref] = replace(once, volumes=(ref(Kind.VOLUME, 2),), prepares=True)
     first_half = sample_lab.subdisk(20, 8, 5, 64 << 20)
     second_half = replace(
         sample_lab.subdisk(21, 8, 5, 64 << 20, skip=64 << 20), plex_offset=first_half.length, column=0

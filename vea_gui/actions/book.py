@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 from vea_gui.action_rows import ActionBook
-from vea_gui.actions import agent, alert, app, disk, group, mirror, snap, subdisk, task, view, volume
+from vea_gui.actions import agent, alert, app, disk, group, mirror, schedule, snap, subdisk, task, view, volume
 
-MODULES = (app, view, agent, group, disk, volume, snap, mirror, subdisk, task, alert)
+MODULES = (app, view, agent, group, disk, volume, snap, mirror, subdisk, schedule, task, alert)
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from PySide6.QtCore import QDateTime, QLocale
+from PySide6.QtCore import QDateTime, QLocale, QTime
 
 from vea_gui import moments
 
@@ -19,6 +19,7 @@ def follow(locale: QLocale | None = None) -> None:
     moments.write_as(
         lambda when: here.toString(_at(when), f"{date} {clock}"),
         lambda when: here.toString(_at(when), clock),
+        lambda minute: here.toString(QTime(minute // 60, minute % 60), QLocale.FormatType.ShortFormat),
     )
 
 

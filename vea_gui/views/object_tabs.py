@@ -48,6 +48,10 @@ def _volumes_of_group(ref: Ref) -> Source:
     return Source(Kind.VOLUME, lambda m: m.config.children(ref, Kind.VOLUME, "group"), lambda _, v: v.group == ref)
 
 
+def _schedules_of_group(ref: Ref) -> Source:
+    return Source(Kind.SCHEDULE, lambda m: m.config.schedules_of(ref), lambda _, s: s.group == ref)
+
+
 def _disks_of_group(ref: Ref) -> Source:
     return Source(Kind.DISK, lambda m: m.config.disks_of(ref), lambda _, d: d.group == ref)
 
@@ -160,6 +164,7 @@ TABS: dict[str, tuple[TabSpec, ...]] = {
     Kind.GROUP: (
         table("Volumes", "volumes", _volumes_of_group),
         table("Disks", "disks", _disks_of_group),
+        table("Schedules", "schedules", _schedules_of_group),
         DISK_VIEW,
         VOLUME_VIEW,
     ),

@@ -22,6 +22,10 @@ EMPTY: dict[Kind, tuple[str, str]] = {
     Kind.ENCLOSURE: ("Enclosures would be here, as soon as there are LUNs.", "add-lun"),
     Kind.PLEX: ("Mirrors of the volume would be here.", ""),
     Kind.BACKUP: ("Backups of configurations would be here. One is saved before a disk group changes.", ""),
+    Kind.SCHEDULE: (
+        "Schedules would be here. A schedule takes snapshots of volumes again and again.",
+        "schedule-snapshots",
+    ),
     Kind.SUBDISK: ("Subdisks would be here: the pieces of volumes that lie on disks.", ""),
     Kind.TASK: ("Nothing runs, and nothing has run. Tasks appear here when something is changed.", ""),
     Kind.ALERT: ("No alerts. What needs attention appears here.", ""),

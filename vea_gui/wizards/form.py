@@ -34,6 +34,7 @@ class FieldKind(enum.Enum):
     LISTS = "lists"  # tuple of values; Available and Selected
     FACT = "fact"  # nothing to answer: a line of text
     PATHS = "paths"  # tuple of str, one path a line
+    CALENDAR = "calendar"  # nothing to answer: two months; its options are days and what is on them
     MENDED = "mended"  # LISTS, and a button that opens a form for what can't be taken yet
     LINES = "lines"  # tuple of Line: several answers for each of several objects
     FILE = "file"  # str: the path of a file to write; empty: none

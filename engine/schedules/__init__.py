@@ -1,0 +1,1 @@
+"""Schedules of snapshot sets: what is due, and the runs."""
