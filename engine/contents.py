@@ -1,4 +1,4 @@
-"""What stands on a volume: looked at when somebody asks what another size would do to it."""
+"""What stands on a volume: looked at when somebody asks what another size, or a format, would do to it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     from engine.commands import Command
     from engine.commit import Committer
     from engine.config import Edit
+    from engine.records import Ref
 
-_SIZED = (commands.GrowVolume, commands.ShrinkVolume, commands.ResizeFileSystem)
+_SIZED = (commands.GrowVolume, commands.ShrinkVolume, commands.ResizeFileSystem, commands.FormatVolume)
 _UNREADABLE = Content("content that can't be read", 0)
 
 
 def look_at_content(committer: Committer, command: Command) -> None:
-    """Before a plan of a command that changes a volume's size: its record tells what stands there, as clients see it.
+    """Before a plan of a command that depends on what stands on a volume: its record tells that, as clients see it.
 
     Never under the control lock, as reading may wait for a decision that needs it.
     """
     if not isinstance(command, _SIZED):
         return
-    volume = committer.config.get(command.volume)
+    look_at_volume(committer, command.volume)
+
+
+def look_at_volume(committer: Committer, ref: Ref) -> None:
+    """A volume's record tells what stands on it now."""
+    volume = committer.config.get(ref)
     if not isinstance(volume, Volume) or not volume.size:
         return
     found = _read(committer, volume) or Content("", 0)
@@ -35,7 +41,7 @@ def look_at_content(committer: Committer, command: Command) -> None:
         return
 
     def change(edit: Edit) -> None:
-        record = edit.config.get(command.volume)
+        record = edit.config.get(ref)
         if isinstance(record, Volume):
             edit.put(msgspec.structs.replace(record, content=found.phrase, content_size=found.size))
 

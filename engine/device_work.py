@@ -171,24 +171,45 @@ class DeviceWork:
 
     # --- volumes ---
     def _exports_of(self, command: Command) -> Iterable[str]:
+        """Those whose clients a command disconnects by force."""
+        config = self._committer.config
+        volumes = [] if isinstance(command, commands.ChangeDrive) else map(config.volume, self.meant(command))
+        return [export_name(config.group(volume.group), volume) for volume in volumes]
+
+    def new_folders(self, command: Command) -> list[str]:
+        """The folders that a command gives to volumes, those that they have already aside."""
+        match command:
+            case commands.ChangeDrive():
+                volume = self._committer.config.get(command.volume)
+                has = volume.drive_path if isinstance(volume, Volume) else ""
+                found = [command.path if command.path != has else ""]
+            case commands.CreateVolume():
+                found = [command.path]
+            case commands.TakeSnapshots():
+                found = [choice.path for choice in command.choices]
+            case _:
+                found = []
+        return [path for path in found if path]
+
+    def meant(self, command: Command) -> tuple[Ref, ...]:
+        """The volumes that a command ends, or whose bytes it exchanges: nobody may have them open."""
         config = self._committer.config
         match command:
             case commands.StopVolumes() | commands.DeleteVolumes():
-                volumes = [config.volume(ref) for ref in command.volumes if ref in config]
-            case commands.ShrinkVolume():
-                volumes = [config.volume(command.volume)] if command.volume in config else []
+                found = list(command.volumes)
+            case commands.ShrinkVolume() | commands.ChangeDrive():
+                found = [command.volume]
             case commands.SnapBack():
-                ends = [config.volume(ref) for ref in command.snapshots if ref in config]
-                peers = [link.peer for volume in ends for link in volume.links if link.peer in config]
-                both = command.master is commands.Master.SNAPSHOT
-                volumes = [*ends, *(config.volume(ref) for ref in peers if both)]
+                ends = [volume for ref in command.snapshots if isinstance(volume := config.get(ref), Volume)]
+                peers = [link.peer for volume in ends for link in volume.links]
+                found = [*command.snapshots, *(peers if command.master is commands.Master.SNAPSHOT else ())]
             case commands.RefreshSnapshots():
-                volumes = [config.volume(ref) for ref in command.snapshots if ref in config]
+                found = list(command.snapshots)
             case commands.DeportGroup():
-                volumes = config.volumes_of(command.group)
+                found = [volume.ref for volume in config.volumes_of(command.group)]
             case _:
-                volumes = []
-        return (export_name(config.group(volume.group), volume) for volume in volumes)
+                found = []
+        return tuple(ref for ref in dict.fromkeys(found) if ref in config)
 
     def _flush(self, volumes: Iterable[Ref]) -> None:
         """Little is left to do while writes are held, and afterwards."""

@@ -25,18 +25,22 @@ from engine.dataplane.pulse import Pulse
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
 from engine.dirty_sweep import DirtySweep
+from engine.drives.folders import folder_problem
+from engine.drives.keeper import DriveKeeper
 from engine.errors import CommandRejected, EngineError, Unsettled
 from engine.export.server import NbdServer
 from engine.faults import FaultKeeper
-from engine.filesystems.resizer import FileSystemResizer
-from engine.filesystems.tools import resizable
+from engine.filesystems import work as file_system_work
+from engine.filesystems.programs import Programs
+from engine.filesystems.tools import makeable, no_files, no_mounts, resizable
+from engine.filesystems.work import FileSystemWork
 from engine.groups import GroupKeeper
 from engine.log_renewal import parity_known_to
 from engine.luns import LunTable
 from engine.notify import Notifier
 from engine.planners import plan as make_plan
 from engine.planners.backups import restore as restore_plan
-from engine.plans import Problem
+from engine.plans import Problem, refused
 from engine.quiesce.quiescer import Quiescer
 from engine.records import Host, Kind, PlexState, Ref, Remedy, Severity, Task, TaskState, TaskType, new_ref
 from engine.refresher import Refresher
@@ -69,6 +73,7 @@ log = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 SWITCH_INTERVAL_S = 0.0001
+NO_EXPORTS = "This engine exports no volumes: start it with --nbd."
 _PLANS_REMEMBERED = 256
 _TASKS_MAX = 1000
 _DECIDED_S = 2.0
@@ -103,7 +108,9 @@ class Engine:
         self.committer.end_task = self._runner.fail
         self._faults = FaultKeeper(self.committer, self._luns, self._runner, self.runtime)
         task_host.mender = self._faults.mend
-        self._nbd = NbdServer(nbd, VolumeExports(self.committer, state.host_id), self.runtime) if nbd else None
+        self._programs = Programs(self.runtime)
+        exports = VolumeExports(self.committer, state.host_id, self._programs.is_ours)
+        self._nbd = NbdServer(nbd, exports, self.runtime) if nbd else None
         self._groups = GroupKeeper(self.committer, state, self._luns, self._runner)
         self.committer.task_failed = self._groups.volumes.copy_failed
         self._catch_up = CatchUp(self.committer, self.submit, self.runtime)
@@ -134,7 +141,11 @@ class Engine:
         self._closed = False
         self._shown: OrderedDict[tuple[str, int], tuple[object, ...]] = OrderedDict()
         self._nbd_path = str(nbd or "")
-        self._file_systems = FileSystemResizer(self.committer, self.runtime, self._nbd_path)
+        self._drives = DriveKeeper(self.committer, self.runtime, self._nbd_path, self._programs)
+        self._file_systems = FileSystemWork(
+            self.committer, self.runtime, self._nbd_path, self._programs, self._drives.away
+        )
+        self._groups.volumes.take_up = self._file_systems.recover
 
     def start(self) -> None:
         """Open the LUNs, import what is ours, start the volumes, listen for NBD clients, take up tasks again."""
@@ -151,6 +162,7 @@ class Engine:
         self._takeovers = TakeoverWatch(self.committer, self._groups, self.runtime)
         for group in sorted(self.committer.stores):
             self._recover(group)
+        self._drives.start()
         self._relocation = HotRelocation(self.committer, self.submit, self._catch_up, self.runtime)
         self._schedules = ScheduleKeeper(self.committer, self.submit, self.runtime)
 
@@ -183,15 +195,23 @@ class Engine:
         self._quiescer.look(command)
         look_at_content(self.committer, command)
         look_at_changes(self.committer, command)
-        plan = self._plan(self.committer.config, command)
+        self._drives.look(self._work.meant(command))
+        plan = self._with_folders(command, self._plan(self.committer.config, command))
         self._remember_shown(command, plan)
         return plan
+
+    def _with_folders(self, command: Command, plan: Plan) -> Plan:
+        """What the host itself has against a folder, where nothing else is against the command."""
+        if plan.problems:
+            return plan
+        problem = next(filter(None, map(folder_problem, self._work.new_folders(command))), None)
+        return plan if problem is None else refused(plan.title, problem)
 
     def submit(self, command: Command, basis: int | None = None) -> Ref:
         self._quiescer.look(command)
         if not isinstance(command, commands.TakeSnapshots):
             return self._submit(command, basis)
-        self._check(command, self._plan(self.committer.config, command), basis)
+        self._check(command, self._with_folders(command, self._plan(self.committer.config, command)), basis)
         still = self._quiescer.freeze(command)
         try:
             task = self._submit(command, basis)
@@ -204,16 +224,19 @@ class Engine:
     def _submit(self, command: Command, basis: int | None) -> Ref:
         look_at_content(self.committer, command)
         look_at_changes(self.committer, command)
-        self._check(command, self._plan(self.committer.config, command), basis)
+        meant = self._work.meant(command)
+        self._drives.look(meant)
+        self._check(command, self._with_folders(command, self._plan(self.committer.config, command)), basis)
         if isinstance(command, _CONTROL):
             self._note_wish(command, basis)
             return self._work.control_task(command)
-        self._work.prepare(command)
-        try:
+        with self._drives.away(meant, force=bool(getattr(command, "force", False))):
+            self._work.prepare(command)
+            try:
+                return self._submit_locked(command, basis)
+            except Unsettled:
+                self._work.let_decide(command, _DECIDED_S)
             return self._submit_locked(command, basis)
-        except Unsettled:
-            self._work.let_decide(command, _DECIDED_S)
-        return self._submit_locked(command, basis)
 
     def _submit_locked(self, command: Command, basis: int | None) -> Ref:
         with self.committer.lock:
@@ -242,6 +265,8 @@ class Engine:
             self._quiescer.close,
             self._refresher.close,
             self._file_systems.close,
+            self._drives.close,
+            self._programs.refuse,
             *([self._nbd.stop] if self._nbd is not None else []),
             *([self._schedules.close] if self._schedules is not None else []),
             *([self._relocation.close] if self._relocation is not None else []),
@@ -312,10 +337,8 @@ class Engine:
         self._work.after(command, plan)
         if task.type is TaskType.RESCAN:
             self._scanner.rescan(task.ref)
-        if task.type is TaskType.FILE_SYSTEM:
-            self._file_systems.begin(task.ref)
         for record in tasks:
-            if record.type not in (TaskType.RESCAN, TaskType.FILE_SYSTEM) and record.state is not TaskState.COMPLETED:
+            if record.type is not TaskType.RESCAN and record.state is not TaskState.COMPLETED:
                 self._begin(record)
         return task.ref
 
@@ -323,6 +346,8 @@ class Engine:
         """A Snap Shot's own task waits until what was frozen for it has been thawed."""
         if task.type is TaskType.REFRESH:
             self._refresher.begin(task.ref)
+        elif task.type in file_system_work.KINDS:
+            self._file_systems.begin(task.ref)
         elif task.type is not TaskType.SNAP_SHOT:
             self._start(task.ref)
 
@@ -430,6 +455,9 @@ class Engine:
                 nbd_socket=self._nbd_path,
                 process_id=os.getpid(),
                 resizable=resizable() if self._nbd_path else (),
+                formats=makeable() if self._nbd_path else (),
+                no_drives=no_files() if self._nbd_path else NO_EXPORTS,
+                no_mounts=no_mounts() if self._nbd_path else NO_EXPORTS,
             )
         )
         edit.put(self.state.settings)

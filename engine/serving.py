@@ -8,7 +8,7 @@ from engine.export.source import ExportFacts
 from engine.records import Connection, Group, Kind, Ref, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.commit import Committer
     from engine.dataplane.volume_io import VolumeIo
@@ -32,9 +32,11 @@ class OpenedVolume:
 class VolumeExports:
     """The engine's side of the NBD server."""
 
-    def __init__(self, committer: Committer, host: str) -> None:
+    def __init__(self, committer: Committer, host: str, is_ours: Callable[[int], bool] = lambda _: False) -> None:
+        """`is_ours` tells whether a process is a program of the engine's own."""
         self._committer = committer
         self._host = host
+        self._is_ours = is_ours
 
     def names(self) -> Sequence[str]:
         config = self._committer.config
@@ -58,6 +60,7 @@ class VolumeExports:
                 since=client.since_s,
                 process_id=client.pid,
                 user_id=client.uid,
+                helper=self._is_ours(client.pid),
             )
             self._committer.commit(lambda edit: edit.put(record))
             return OpenedVolume(self._committer, self._committer.ios[volume.ref], ref)

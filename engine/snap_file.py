@@ -32,6 +32,11 @@ class SetMember(NamedTuple):
     snapshot_id: str
     generation: str
     plex: str
+    drive_letter: str = ""  # of the snapshot
+    drive_path: str = ""
+
+
+_OPTIONAL = tuple(SetMember._field_defaults)
 
 
 class SnapFile(NamedTuple):
@@ -54,7 +59,8 @@ def set_of(config: Config, snapshots: Iterable[Ref]) -> SnapFile:
         if volume is None or link is None or link.peer not in config:
             raise EngineError("The snapshots were taken, and are gone again already: no file was written.")
         ids = (config.volume(link.peer).name, link.peer.id, volume.name, ref.id)
-        members.append(SetMember(*ids, link.generation, link.plex_name))
+        drive = (volume.drive_letter, volume.drive_path)
+        members.append(SetMember(*ids, link.generation, link.plex_name, *drive))
         first = first or (config.group(volume.group), link)
     if first is None:
         raise EngineError("There are no snapshots: no file was written.")
@@ -121,7 +127,8 @@ def _text(snap_set: SnapFile) -> str:
     }
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', f"<snapshot-set {_attributes(heads)}>"]
     for member in snap_set.members:
-        fields = {name.replace("_", "-"): value for name, value in member._asdict().items()}
+        told = {name: value for name, value in member._asdict().items() if value or name not in _OPTIONAL}
+        fields = {name.replace("_", "-"): value for name, value in told.items()}
         lines.append(f"  <snapshot {_attributes(fields)}/>")
     return "\n".join([*lines, "</snapshot-set>", ""])
 
@@ -181,7 +188,8 @@ class _Reader:
             self._head = fields
         elif self._depth == 2 and len(self._members) < _MEMBERS_MAX:
             names = {field.replace("_", "-"): field for field in SetMember._fields}
-            _check(name, "snapshot", fields, set(names))
+            optional = {field.replace("_", "-") for field in _OPTIONAL}
+            _check(name, "snapshot", fields, {key for key in names if key not in optional or key in fields})
             for key in ("original-id", "snapshot-id", "generation"):
                 _id(fields[key])
             self._members.append(SetMember(**{names[key]: value for key, value in fields.items()}))

@@ -58,6 +58,7 @@ class VolumeKeeper:
         self.columns = ColumnKeeper(committer, state, luns, runner)
         self._fences_told: dict[Ref, str] = {}
         self.refresh: Callable[[Ref], None] = lambda task: None  # set by whoever conducts it
+        self.take_up: Callable[[Task], None] = lambda task: None  # set by whoever works on file systems
 
     def stop_in_order(self, group: Ref) -> None:
         """Flush every volume of a group and make its record say CLEAN."""
@@ -106,7 +107,9 @@ class VolumeKeeper:
             if task.type is TaskType.REFRESH:
                 self.refresh(task.ref)
                 continue
-            if lost:
+            if task.type in (TaskType.FILE_SYSTEM, TaskType.FORMAT):
+                self.take_up(task)
+            elif lost:
                 self._runner.fail(task.ref, f"{lost} is missing.")
             elif task.paused:
                 self._committer.commit(functools.partial(_rest, task.ref))

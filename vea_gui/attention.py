@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.config import Config, natural
 from engine.records import Disk, DiskStatus, Group, Kind, Record, Ref, Remedy, Volume, VolumeLayout, VolumeStatus
-from engine.rules import listed
+from engine.rules import clients_of, listed
 from engine.units import format_size
 from vea_gui.mirror import Mirror
 from vea_gui.words import Tone, status_text, tone_of
@@ -137,7 +137,7 @@ def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:
     disks = _disks_of(config, volume)
     away = [disk.name for disk in disks if not disk.present]
     failing = [disk.name for disk in disks if disk.failing and disk.present]
-    clients = [client.name for client in config.connections_of(volume.ref)]
+    clients = clients_of(config, volume.ref)
     used = f" In use by {listed(clients)}." if clients else ""
     if not away:
         helps = VOLUME_HELP.get(volume.status, "").format(disks=listed(failing) if failing else "its failing disk")

@@ -22,9 +22,11 @@ from engine.records import (
     Task,
     Volume,
 )
+from engine.rules import clients_of, drive_name
 from engine.units import format_exact, format_size
 from vea_gui.attention import trouble_of
 from vea_gui.column import NAME, Column, moment, number, size, status
+from vea_gui.drive_words import drive_tip, file_system
 from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text, unlogged_text
 from vea_gui.mirror import Mirror
 from vea_gui.remedies import first_words
@@ -55,7 +57,7 @@ def _share(title: str, read: Callable[[Any], float | None]) -> Column:
 
 # --- volumes ---
 def _clients(mirror: Mirror, volume: Volume) -> str:
-    return ", ".join(client.name for client in mirror.config.connections_of(volume.ref))
+    return ", ".join(clients_of(mirror.config, volume.ref))
 
 
 def _volume_disks(mirror: Mirror, volume: Volume) -> str:
@@ -93,7 +95,11 @@ VOLUME = (
     Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=8),
     Column("group", "Disk Group", lambda m, v: _name_of(m.config, v.group), width=12),
     *SNAP_COLUMNS,
+    Column("drive", "Drive", lambda _, v: drive_name(v), tip=drive_tip, width=8),
     Column("clients", "In use by", _clients, width=22),
+    Column("content", "File System", lambda _, v: file_system(v), shown=False, width=12),
+    Column("file", "Block File", lambda _, v: v.drive, shown=False, width=24),
+    Column("mounted", "Mounted In", lambda _, v: v.mounted, shown=False, width=24),
     Column("disks", "Disks", _volume_disks, shown=False, width=24),
     Column("reads", "Volume Usage", _reads_from, shown=False),
     Column("log", "Log", log_text, shown=False, width=24),

@@ -63,6 +63,8 @@ NAMES: dict[type[Command], str] = {
     c.ChangeSchedule: "Change Schedule",
     c.RemoveSchedules: "Remove Schedule",
     c.RunSchedule: "Run Schedule",
+    c.ChangeDrive: "Change Drive Letter and Path",
+    c.FormatVolume: "Format",
     c.ChangeSettings: "Change Settings",
     c.SendTestNotification: "Send Test Notification",
 }

@@ -51,8 +51,8 @@ class Session:
         self.bridge.call(lambda: self.api.submit(command, basis), then, failed)
 
     def clients(self) -> list[Connection]:
-        """Who uses this host's volumes now."""
-        return self.mirror.config.all(Kind.CONNECTION, Connection)
+        """Who is connected to this host's volumes now, the engine's own programs aside."""
+        return [client for client in self.mirror.config.all(Kind.CONNECTION, Connection) if not client.helper]
 
     def close(self, end: bool = True) -> None:
         """End the session and, with `end`, the connection; an engine of our own then stops its volumes in order."""

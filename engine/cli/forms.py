@@ -166,6 +166,7 @@ def _take_settings(tool: Tool, words: Words, rest: list[str]) -> Iterator[str]:
             yield word
             continue
         key, _, value = word.partition("=")
+        key = key if key in known else key.lower()
         if key not in known:
             raise Usage(f"{_called(tool, words.form)} knows {', '.join(known)}, but not {shown(key)}.")
         if key in words.settings:

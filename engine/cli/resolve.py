@@ -48,8 +48,28 @@ def disk(config: Config, name: str) -> Disk:
 
 
 def volume(config: Config, name: str, within: Group | None) -> Volume:
-    """A volume of a group; without a group the only one of this name."""
-    return _in_group(config, Kind.VOLUME, Volume, name, within)
+    """A volume of a group; without a group the only one of this name. Its drive letter or its folder names it, too."""
+    by_drive = _by_drive(config, name, within)
+    try:
+        return _in_group(config, Kind.VOLUME, Volume, name, within)
+    except EngineError:
+        if by_drive is None:
+            raise
+        return by_drive
+
+
+def _by_drive(config: Config, name: str, within: Group | None) -> Volume | None:
+    letter = name.rstrip("\\").removesuffix(":").upper()
+    path = name if name == "/" else name.rstrip("/")
+    for one in config.every(Kind.VOLUME):
+        if not isinstance(one, Volume) or not (one.drive_letter or one.drive_path):
+            continue
+        here = config.get(one.group)
+        if not isinstance(here, Group) or here.state is not GroupState.IMPORTED or within not in (None, here):
+            continue
+        if (letter and one.drive_letter == letter) or (path and one.drive_path == path):
+            return one
+    return None
 
 
 def plex(config: Config, name: str, within: Group | None) -> Plex:

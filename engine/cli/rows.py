@@ -114,6 +114,8 @@ def _group_disk(disk: Disk) -> Row:
 
 def volume_tree(config: Config, volume: Volume) -> Row:
     """A volume with its plexes and their subdisks."""
+    from engine.rules import clients_of  # only this needs rules
+
     return {
         "name": volume.name,
         "size": volume.size,
@@ -122,7 +124,12 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "status": str(volume.status),
         "started": volume.started,
         "prefers": name_of(config, volume.preferred),
-        "in_use_by": [client.name for client in config.connections_of(volume.ref)],
+        "in_use_by": clients_of(config, volume.ref),
+        "drive_letter": volume.drive_letter or None,
+        "drive_path": volume.drive_path or None,
+        "drive": volume.drive or None,
+        "mounted": volume.mounted or None,
+        "file_system": volume.content or None,
         "held_back": volume.fenced or None,
         "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
         "logs": [plex_tree(config, plex) for plex in config.logs_of(volume.ref)],

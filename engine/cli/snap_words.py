@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from engine.config import Config
     from engine.records import Group, Volume
 
-_KEYS = {"newvol": "/Newvol", "plex": "/Plex"}
-_LATER = {"driveletter": "/DriveLetter", "drivepath": "/DrivePath"}
+_KEYS = {"newvol": "/Newvol", "plex": "/Plex", "driveletter": "/DriveLetter", "drivepath": "/DrivePath"}
 _GLUED = re.compile(r"(?i)/(?=(?:newvol|plex|driveletter|drivepath)=)")
 _GUID = re.compile(r"(?i)\\\\\?\\Volume\{([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\}\\?")
 _DEVICE = re.compile(r"(?i)\\{1,2}Device\\HarddiskDmVolumes\\\s?([^\\]+)\\([^\\]+)")
@@ -43,7 +42,7 @@ def sources(words: Sequence[str]) -> list[Source]:
         elif word.startswith("/") and found:
             rest = _GLUED.split(word)[1:] or [word[1:]]
         else:
-            raise Usage(f"{shown(word)} is no source: source=VOLUME[/Newvol=NAME][/Plex=PLEX].")
+            raise Usage(f"{shown(word)} is no source: source=VOLUME[/DriveLetter=X][/Newvol=NAME][/Plex=PLEX].")
         for part in rest:
             _take(found[-1], part)
     return found
@@ -52,8 +51,6 @@ def sources(words: Sequence[str]) -> list[Source]:
 def _take(source: Source, text: str) -> None:
     key, equals, value = text.partition("=")
     known = key.lower()
-    if known in _LATER:
-        raise Usage(f"{_LATER[known]} is not known here: volumes have names, and no drive letters or paths.")
     if known not in _KEYS or not equals:
         raise Usage(f"/{shown(key)} is not known here. It knows: {', '.join(_KEYS.values())}.")
     if not value:
@@ -76,6 +73,11 @@ def volume(config: Config, name: str, within: Group | None) -> Volume:
     if device := _DEVICE.fullmatch(name):
         return resolve.volume(config, device.group(2), resolve.group(config, device.group(1)))
     return resolve.volume(config, name, within)
+
+
+def letter(text: str) -> str:
+    """A drive letter as it may be typed: `J`, `j:`."""
+    return text.removesuffix("\\").removesuffix(":").upper()
 
 
 def guid_of(record: Volume) -> str:

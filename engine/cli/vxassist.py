@@ -32,6 +32,8 @@ _LOG = {"logtype": "drl|raid5|none"}
 _SHAPE = {**_LAYOUT, "columns": "N", "mirror": "N", "stripeunit": "SIZE", **_LOG}
 _ALLOC = {"alloc": "DISK,DISK..."}
 _ACROSS = {"across": "enclosure"}
+_DRIVE = {"driveletter": "X|none", "drivepath": "FOLDER|none"}
+_FORMAT = {"fstype": "ext4|xfs|ntfs", "label": "TEXT", "quick": "yes|no"}
 
 
 def _shape(words: Words) -> dict[str, Any]:
@@ -102,7 +104,62 @@ def _make(session: Session, words: Words) -> int:
             size=size(words["SIZE"], most=True),
             disks=_alloc(session, words),
             force=words.has("-f"),
+            letter=_letter(words, ""),
+            path=_path(words, ""),
+            file_system=words.settings.get("fstype", ""),
+            label=words.settings.get("label", ""),
+            quick=_quick(words),
             **_shape(words),
+        )
+    )
+
+
+def _letter(words: Words, otherwise: str) -> str:
+    """The drive letter that was typed: `E`, `e:` or `none`."""
+    text = words.settings.get("driveletter", otherwise)
+    return "" if text.lower() == "none" else text.removesuffix("\\").removesuffix(":").upper()
+
+
+def _path(words: Words, otherwise: str) -> str:
+    text = words.settings.get("drivepath", otherwise)
+    return "" if text.lower() == "none" else text.rstrip("/") or text
+
+
+def _quick(words: Words) -> bool:
+    text = words.settings.get("quick", "yes").lower()
+    if text not in ("yes", "no"):
+        raise Usage(f"quick={shown(text)} is none of yes, no.")
+    return text == "yes"
+
+
+def _assign(session: Session, words: Words) -> int:
+    from engine.commands import ChangeDrive
+
+    if not _DRIVE.keys() & words.settings.keys():
+        raise Usage("Say what it gets: vxassist assign VOLUME DriveLetter=X, or DrivePath=FOLDER.")
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    letter, path = _letter(words, volume.drive_letter), _path(words, volume.drive_path)
+    return session.carry_out(ChangeDrive(volume=volume.ref, letter=letter, path=path, force=words.has("-f")))
+
+
+def _unassign(session: Session, words: Words) -> int:
+    from engine.commands import ChangeDrive
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(ChangeDrive(volume=volume.ref, force=words.has("-f")))
+
+
+def _format(session: Session, words: Words) -> int:
+    from engine.commands import FormatVolume
+
+    volume = resolve.volume(session.config, words["VOLUME"], session.named_group)
+    return session.carry_out(
+        FormatVolume(
+            volume=volume.ref,
+            file_system=words.settings.get("fstype", "ext4"),
+            label=words.settings.get("label", ""),
+            quick=_quick(words),
+            force=words.has("-f"),
         )
     )
 
@@ -249,7 +306,7 @@ TOOL = Tool(
             "make VOLUME SIZE",
             "Make a volume. SIZE may be max; it is rounded up to 1 MiB.",
             _make,
-            settings={**_SHAPE, **_ACROSS, **_ALLOC},
+            settings={**_SHAPE, **_ACROSS, **_ALLOC, **_DRIVE, **_FORMAT},
             options=(FORCE,),
             examples=(
                 "vxassist -g dg1 make ev 512m layout=mirror",
@@ -291,6 +348,28 @@ TOOL = Tool(
             "Make the file system on an unused volume as large as the volume, or as SIZE.",
             _resize_file_system,
             examples=("vxassist -g dg1 resizefs ev 200m", "vxassist -g dg1 shrinkto ev 200m"),
+        ),
+        Form(
+            "format VOLUME",
+            "Make an empty file system on an unused volume; -f in spite of what stands there.",
+            _format,
+            settings=_FORMAT,
+            options=(FORCE,),
+            examples=("vxassist -g dg1 format ev fstype=xfs label=mail", "vxassist format E: --plan"),
+        ),
+        Form(
+            "assign VOLUME",
+            "Give a volume a drive letter, and an empty folder that its file system is mounted in.",
+            _assign,
+            settings=_DRIVE,
+            options=(FORCE,),
+            examples=("vxassist -g dg1 assign ev DriveLetter=E", "vxassist assign E: DrivePath=/srv/mail"),
+        ),
+        Form(
+            "unassign VOLUME",
+            "Take its drive letter and its folder away; -f cuts off who uses them.",
+            _unassign,
+            options=(FORCE,),
         ),
         Form(
             "mirror VOLUME",

@@ -49,7 +49,15 @@ def _create(session: Session, words: Words) -> int:
         volume = snap_words.volume(session.config, source.volume, session.named_group)
         group = session.config.group(volume.group)
         plex = resolve.plex(session.config, source.fields["plex"], group).ref if "plex" in source.fields else None
-        choices.append(SnapChoice(volume=volume.ref, plex=plex, name=source.fields.get("newvol", "")))
+        choices.append(
+            SnapChoice(
+                volume=volume.ref,
+                plex=plex,
+                name=source.fields.get("newvol", ""),
+                letter=snap_words.letter(source.fields.get("driveletter", "")),
+                path=source.fields.get("drivepath", ""),
+            )
+        )
     before = session.config
     status = session.carry_out(TakeSnapshots(choices=tuple(choices), set_name=path.stem))
     if status == DONE and not words.has("--plan"):
@@ -143,7 +151,8 @@ def _again(config: Config, snapshot: Ref) -> SnapChoice:
 
     volume = config.volume(snapshot)
     original = next(link.peer for link in volume.links if link.side is LinkSide.SNAPSHOT)
-    return SnapChoice(volume=original, plex=config.plexes_of(snapshot)[0].ref, name=volume.name)
+    plex = config.plexes_of(snapshot)[0].ref
+    return SnapChoice(volume=original, plex=plex, name=volume.name, letter=volume.drive_letter, path=volume.drive_path)
 
 
 def _volumes(session: Session, words: Words) -> list[Volume]:

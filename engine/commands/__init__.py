@@ -11,6 +11,7 @@ import msgspec
 
 from engine.commands.base import MAX_SIZE, Command
 from engine.commands.disks import AddLuns, InitDisks, Refresh, RemoveLuns, Rename, Rescan, SetDiskUsage
+from engine.commands.drives import ChangeDrive, FormatVolume
 from engine.commands.groups import (
     AddDisks,
     CreateGroup,
@@ -69,6 +70,7 @@ __all__ = [
     "AnyCommand",
     "AttachPlex",
     "BreakMirror",
+    "ChangeDrive",
     "ChangeSchedule",
     "ChangeSettings",
     "ClearSnapshots",
@@ -81,6 +83,7 @@ __all__ = [
     "DestroyGroup",
     "DetachPlex",
     "EvacuateDisk",
+    "FormatVolume",
     "GrowVolume",
     "ImportGroup",
     "InitDisks",
@@ -140,6 +143,7 @@ AnyCommand: TypeAlias = (
     | ReactivateDisk | ReplaceDisk | RepairVolumes | UndoRelocation
     | PrepareSnapshot | AbortSnapshot | TakeSnapshots | SnapBack | ClearSnapshots | RefreshSnapshots
     | AddSchedule | ChangeSchedule | RemoveSchedules | RunSchedule
+    | ChangeDrive | FormatVolume
     | ChangeSettings | SendTestNotification
 )  # fmt: skip
 

@@ -41,6 +41,8 @@ class SnapChoice(msgspec.Struct, frozen=True, gc=False):
     plex: Ref | None = None  # the snap plex that leaves; None: the first that is ready
     name: str = ""  # of the snapshot; empty: the next free `SnapVolumeNN`
     agent: str = ""  # path of the guest agent's socket; empty: what the host's settings say
+    letter: str = ""  # the snapshot's drive letter
+    path: str = ""  # the folder that the snapshot's file system is mounted in
 
 
 class TakeSnapshots(Command, frozen=True, kw_only=True, tag=True):

@@ -32,6 +32,11 @@ class CreateVolume(Command, frozen=True, kw_only=True, tag=True):
     across_enclosures: bool = False  # each mirror in an enclosure of its own
     force: bool = False  # two plexes or two columns may share a disk
     log: LogType = LogType.DEFAULT
+    letter: str = ""  # its drive letter
+    path: str = ""  # the folder that its file system is mounted in
+    file_system: str = ""  # made on it once it is there; empty: none
+    label: str = ""
+    quick: bool = True
 
 
 class DeleteVolumes(Command, frozen=True, kw_only=True, tag=True):

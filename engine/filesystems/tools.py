@@ -1,4 +1,4 @@
-"""Which programs make a file system larger or smaller while nobody uses it, and how they are called."""
+"""Which programs make a file system, and make it larger or smaller while nobody uses it, and how they are called."""
 
 from __future__ import annotations
 
@@ -65,6 +65,21 @@ CALLS: Mapping[str, tuple[Call, ...]] = {
 """Content of a volume -> the programs that resize it, in order."""
 
 
+class Maker(NamedTuple):
+    """A program that makes an empty file system in a file, and the option that names it."""
+
+    arguments: tuple[str, ...]
+    label: str = "-L"
+
+
+MAKERS: Mapping[str, Maker] = {
+    "ext4": Maker(("mkfs.ext4", "-q", "-F", "-E", "nodiscard")),
+    "xfs": Maker(("mkfs.xfs", "-q", "-f", "-K")),
+    "ntfs": Maker(("mkfs.ntfs", "-q", "-F", "-f")),
+}
+"""File system -> what makes it."""
+
+
 def path_of(program: str) -> str | None:
     """Where a program is; None when it is not installed."""
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SEARCHED)))
@@ -72,6 +87,31 @@ def path_of(program: str) -> str | None:
 
 def resizable() -> tuple[str, ...]:
     """The kinds of content that the programs of this host can resize."""
-    if path_of(MOUNTER) is None or path_of(UNMOUNTER) is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+    if no_files():
         return ()
     return tuple(kind for kind, calls in CALLS.items() if all(call.there for call in calls))
+
+
+def makeable() -> tuple[str, ...]:
+    """The file systems that the programs of this host can make on a volume."""
+    return () if no_files() else tuple(kind for kind, maker in MAKERS.items() if path_of(maker.arguments[0]))
+
+
+def no_files() -> str:
+    """Why volumes can't be shown as files here, and what would help; empty when they can."""
+    if path_of(MOUNTER) is None or path_of(UNMOUNTER) is None:
+        return "This host can't show volumes as files: install libnbd-bin and fuse3, and start the engine again."
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "This host can't show volumes as files: /dev/fuse is missing, or not open to the engine's user."
+    return ""
+
+
+def no_mounts() -> str:
+    """Why file systems of volumes can't be mounted here, and what would help; empty when they can."""
+    if found := no_files():
+        return found
+    if os.geteuid() != 0:
+        return "File systems are mounted only by an engine that runs as root."
+    if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
+        return "This host can't mount files: load the kernel module loop, and start the engine again."
+    return ""

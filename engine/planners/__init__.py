@@ -11,7 +11,9 @@ from engine.planners import (
     backups,
     columns,
     disks,
+    drives,
     file_system,
+    formats,
     groups,
     grow,
     logs,
@@ -95,6 +97,8 @@ PLANNERS: Mapping[type[Command], Callable[..., Plan]] = {
     commands.ChangeSchedule: schedules.change,
     commands.RemoveSchedules: schedules.remove,
     commands.RunSchedule: schedules.run,
+    commands.ChangeDrive: drives.change,
+    commands.FormatVolume: formats.format_volume,
     commands.ChangeSettings: settings.change,
     commands.SendTestNotification: settings.send_test,
 }

@@ -7,7 +7,7 @@ from engine.commands import MAX_SIZE, ResizeFileSystem
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import Host, Kind, Task, TaskParams, TaskType, Volume
+from engine.records import Host, Kind, TaskParams, TaskType, Volume
 from engine.units import KIB, align_down, format_exact, format_size
 
 
@@ -27,13 +27,8 @@ def resize(config: Config, command: ResizeFileSystem, ids: Ids) -> Plan:
     else:
         draft.step(f"Check the {volume.content} on {volume.name}", "nobody may use it")
     draft.step(f"Resize it from {format_size(volume.content_size)} to {format_size(size)}", "nobody may use it")
-    task = Task(
-        ref=ids(Kind.TASK),
-        name=title,
-        type=TaskType.FILE_SYSTEM,
-        object=volume.ref,
-        params=TaskParams(volume=volume.ref, size=size),
-    )
+    params = TaskParams(volume=volume.ref, size=size)
+    task = draft.task(TaskType.FILE_SYSTEM, title, volume.ref, params, 0)
     return draft.plan(
         title,
         task=task,
@@ -48,7 +43,7 @@ def _problem(config: Config, volume: Volume) -> Problem | None:
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
         or _can_be_resized(config, volume)
-        or _is_served(config, volume)
+        or is_served(config, volume)
         or rules.in_use_by_clients(config, volume.ref)
     )
 
@@ -80,7 +75,8 @@ _HELP = {
 }
 
 
-def _is_served(config: Config, volume: Volume) -> Problem | None:
+def is_served(config: Config, volume: Volume) -> Problem | None:
+    """Programs of this host can reach the volume."""
     if not volume.serving:
         return Problem(f"{volume.name} is not started.", "Start the volume first.", volume.ref)
     if not any(host.nbd_socket for host in config.all(Kind.HOST, Host)):

@@ -64,7 +64,7 @@ def _put(draft: Draft, growths: list[Growth]) -> tuple[Ref, ...]:
 
 def _warn_connected(draft: Draft, volume: Volume) -> None:
     """What happens to clients, and to what stands on the volume."""
-    names = [record.name for record in draft.base.connections_of(volume.ref)]
+    names = rules.clients_of(draft.base, volume.ref)
     if names:
         verb = "sees" if len(names) == 1 else "see"
         draft.warn(f"{rules.listed(names)} {verb} the new size only after connecting again.")

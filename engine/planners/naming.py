@@ -62,4 +62,4 @@ def _clients(config: Config, record: Renamable) -> list[str]:
     volumes = (
         config.volumes_of(record.ref) if isinstance(record, Group) else [record] if isinstance(record, Volume) else []
     )
-    return [connection.name for volume in volumes for connection in config.connections_of(volume.ref)]
+    return [name for volume in volumes for name in rules.clients_of(config, volume.ref)]

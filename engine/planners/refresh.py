@@ -53,12 +53,21 @@ def refresh(config: Config, command: RefreshSnapshots, ids: Ids) -> Plan:
 
 
 def _again(config: Config, command: RefreshSnapshots, snapshots: list[Volume]) -> TakeSnapshots:
-    """The same plexes under the same names."""
+    """The same plexes under the same names, drives included."""
     choices = []
     for volume in snapshots:
         link = next(one for one in volume.links if one.side is LinkSide.SNAPSHOT)
         (plex,) = config.plexes_of(volume.ref)
-        choices.append(SnapChoice(volume=link.peer, plex=plex.ref, name=volume.name, agent=link.agent))
+        choices.append(
+            SnapChoice(
+                volume=link.peer,
+                plex=plex.ref,
+                name=volume.name,
+                agent=link.agent,
+                letter=volume.drive_letter,
+                path=volume.drive_path,
+            )
+        )
     set_name = command.set_name or next(link.set_name for link in snapshots[0].links)
     return TakeSnapshots(choices=tuple(choices), set_name=set_name, quiesce=command.quiesce)
 

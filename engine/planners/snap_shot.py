@@ -10,6 +10,7 @@ from engine import rules
 from engine.commands import Quiesce, SnapBack, SnapChoice, TakeSnapshots
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.drives import drive_problem, warn_host
 from engine.planners.mirrors import without
 from engine.planners.names import renamed
 from engine.plans import Plan, Problem
@@ -24,6 +25,8 @@ class Part(NamedTuple):
     plex: Plex
     name: str
     agent: str = ""
+    letter: str = ""
+    path: str = ""
 
 
 def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
@@ -38,9 +41,11 @@ def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
     made = []
     parts = _parts(config, command)
     for part in parts:
-        if (problem := _name_problem(draft.config, part)) is not None:
+        problem = _name_problem(draft.config, part) or drive_problem(draft.config, part.letter, part.path)
+        if problem is not None:
             return refuse(title, problem) or Plan(title=title)
         made.append(split(draft, part, set_id=set_id, set_name=command.set_name))
+        warn_host(draft, part.letter, part.path, part.name)
     snapshots = tuple(volume.ref for volume in made)
     what = listed([f"{volume.name} of {part.volume.name}" for volume, part in zip(made, parts, strict=True)])
     level = warn_crash(draft, volumes, command.quiesce)
@@ -94,6 +99,7 @@ def split(draft: Draft, part: Part, *, set_id: str, set_name: str = "", settled:
     )
     ref = draft.ids(Kind.VOLUME)
     made = Volume(ref=ref, name=part.name, group=volume.group, size=volume.size, started=settled, links=(link,))
+    made = replace(made, drive_letter=part.letter, drive_path=part.path)
     draft.put(made)
     left = replace(plex, volume=ref, snap=None, name=f"{volume.name}-01")
     draft.put(left)
@@ -112,7 +118,7 @@ def _parts(config: Config, command: TakeSnapshots) -> list[Part]:
         taken.add(name)
         plex = _plex_of(config, choice)
         assert plex is not None  # the problems have been looked at
-        parts.append(Part(config.volume(choice.volume), plex, name, choice.agent))
+        parts.append(Part(config.volume(choice.volume), plex, name, choice.agent, choice.letter, choice.path))
     return parts
 
 

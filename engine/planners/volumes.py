@@ -21,13 +21,15 @@ from engine.allocate import (
 from engine.commands import MAX_SIZE, CreateVolume, DeleteVolumes, StartVolumes, StopVolumes
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
+from engine.planners.drives import drive_problem, warn_host
 from engine.planners.enclosures import warn_made_together
+from engine.planners.formats import format_problem, format_task, steps
 from engine.planners.links import unlink
 from engine.planners.logs import log_places, log_template, no_room_for_log, wanted_log
 from engine.planners.names import next_volume_name
 from engine.planners.sizes import named_disks, no_space, rounded, warn_failing
 from engine.plans import Plan, Problem, refused
-from engine.records import Kind, Plex, Ref, TaskType, Volume, VolumeLayout
+from engine.records import Kind, Plex, Ref, Task, TaskType, Volume, VolumeLayout
 from engine.rules import counted, listed
 from engine.units import format_size
 
@@ -43,11 +45,20 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     size = max_size(config, command) if command.size == MAX_SIZE else rounded(draft, command.size, shape.granule)
     disks = usable_disks(config, command.group, command.disks)
     wish = Wish(shape, command.mirrors, size, command.across_enclosures, command.force)
+    if command.file_system and (blocked := refuse(title, _format_problem(config, command, size))):
+        return blocked
     placed = place_plexes(config, Space(config, disks), wish) if size else None
     if placed is None:
         slots = 1 if command.force else shape.columns * command.mirrors
         return refused(title, no_space(config, disks, slots, size, max_size(config, command)))
-    volume = Volume(ref=ids(Kind.VOLUME), name=name, group=command.group, dirty_log=wanted_log(command))
+    volume = Volume(
+        ref=ids(Kind.VOLUME),
+        name=name,
+        group=command.group,
+        dirty_log=wanted_log(command),
+        drive_letter=command.letter,
+        drive_path=command.path,
+    )
     draft.put(volume)
     plex = Plex(ref=volume.ref, name="", volume=volume.ref, **shape._asdict())
     params = replace(draft.add_plexes(volume, plex, placed), size=size)
@@ -64,13 +75,29 @@ def create(config: Config, command: CreateVolume, ids: Ids) -> Plan:
     _log_step(draft, volume, size)
     draft.step(f"Zero {format_size(total)}", f"{name} can't be used yet")
     draft.step(f"Publish {name} with {format_size(size)}", f"{name} is exported")
-    return draft.plan(
+    _format_steps(draft, command, name, size)
+    plan = draft.plan(
         title,
         task=draft.task(TaskType.CREATE_VOLUME, f"Create Volume {name}", volume.ref, params, total),
         undo=DeleteVolumes(volumes=(volume.ref,)),
         zeroes=total,
         redundancy=_redundancy(command, name),
     )
+    return replace(plan, also=_further(draft, command, volume))
+
+
+def _format_steps(draft: Draft, command: CreateVolume, name: str, size: int) -> None:
+    if command.file_system:
+        steps(draft, name, size, command.file_system, quick=command.quick)
+    warn_host(draft, command.letter, command.path, name)
+
+
+def _further(draft: Draft, command: CreateVolume, volume: Volume) -> tuple[Task, ...]:
+    """A file system is made by a task of its own, which waits until the volume is there."""
+    if not command.file_system:
+        return ()
+    title = f"Format {volume.name} with {command.file_system}"
+    return (format_task(draft, title, volume, command.file_system, command.label, quick=command.quick),)
 
 
 def _log_step(draft: Draft, volume: Volume, size: int) -> None:
@@ -108,7 +135,12 @@ def _create_problem(config: Config, command: CreateVolume, name: str) -> Problem
         or rules.mirrors_ok(0, command.mirrors, "mirrors")
         or _shape_problem(command)
         or named_disks(config, group, command.disks)
+        or drive_problem(config, command.letter, command.path)
     )
+
+
+def _format_problem(config: Config, command: CreateVolume, size: int) -> Problem | None:
+    return format_problem(config, command.file_system, command.label, size)
 
 
 def _shape_problem(command: CreateVolume) -> Problem | None:
@@ -165,7 +197,7 @@ def _same_group(config: Config, volumes: list[Volume]) -> Problem | None:
 
 def warn_clients(draft: Draft, volumes: list[Ref], force: bool) -> int:
     """Tell who is disconnected when it is forced; how many that are."""
-    names = [record.name for volume in volumes for record in draft.base.connections_of(volume)]
+    names = [name for volume in volumes for name in rules.clients_of(draft.base, volume)]
     if names and force:
         draft.warn(f"{counted(len(names), 'client')} will be disconnected: {listed(names)}.")
     return len(names)

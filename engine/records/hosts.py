@@ -43,6 +43,9 @@ class Host(Record, frozen=True, kw_only=True, tag="host"):
     nbd_socket: str = ""  # path of the NBD server's unix socket
     process_id: int = 0
     resizable: tuple[str, ...] = ()  # contents of volumes that its programs can resize: "ext4 file system"
+    formats: tuple[str, ...] = ()  # file systems that its programs can make: "ext4"
+    no_drives: str = ""  # why volumes can't be shown as block files, and what would help; empty: they can
+    no_mounts: str = ""  # why file systems can't be mounted in folders, and what would help
 
 
 class Connection(Record, frozen=True, kw_only=True, tag="connection"):
@@ -52,6 +55,7 @@ class Connection(Record, frozen=True, kw_only=True, tag="connection"):
     since: float  # seconds since the epoch
     process_id: int = 0
     user_id: int = -1
+    helper: bool = False  # a program of the engine's own: not by itself somebody who uses the volume
 
 
 class Alert(Record, frozen=True, kw_only=True, tag="alert"):

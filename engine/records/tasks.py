@@ -25,6 +25,7 @@ class TaskType(enum.StrEnum):
     SNAP_SHOT = "Snap Shot"
     REFRESH = "Refresh Snapshots"
     FILE_SYSTEM = "Resize File System"
+    FORMAT = "Format"
     REBUILD = "RAID-5 Rebuild"
     PARITY = "RAID-5 Parity Resynchronization"
     RESCAN = "Rescan"
@@ -58,6 +59,9 @@ class TaskParams(msgspec.Struct, frozen=True, gc=False):
     ranges: tuple[tuple[int, int], ...] = ()  # (offset, length) in the volume: where its plexes were found to differ
     whole: bool = False  # every byte is copied, whatever the dirty map says
     then: str = ""  # the command that follows, as engine.commands.encode writes it
+    file_system: str = ""  # format: which one is made
+    label: str = ""
+    quick: bool = True  # format: what stands on the rest of the volume stays
     lineage: str = ""  # the knowledge of a dirty map that the checkpoint counts in; empty: in bytes of the volume
 
 

@@ -50,6 +50,8 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     log_generation: str = ""  # RAID-5: entries of the log that carry another one never count
     parity_known: bool = True  # RAID-5: False until a parity resynchronization, after a crash without a log
     links: tuple[Link, ...] = ()  # to its snapshots, or to what it is a snapshot of
+    drive_letter: str = ""  # A to Z: a name of it on the host that has its group
+    drive_path: str = ""  # the folder of that host in which its file system is mounted
     # host
     content: str = ""  # what stands on it, as last seen: "ext4 file system"
     content_size: int = 0  # how many of its bytes that claims; 0 when that is not known
@@ -57,6 +59,10 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     changed: tuple[tuple[str, int], ...] = ()  # (generation of a link, bytes changed since), as of some seconds ago
     held_s: float = 0.0  # a snapshot: how long writes to its set waited for it
     freezers: tuple[Freezable, ...] = ()  # what a Snap Shot can keep still on it, as of the last plan of one
+    drive: str = ""  # the block file that shows it here, while there is one
+    mounted: str = ""  # the folder in which its file system is mounted here
+    drive_users: tuple[str, ...] = ()  # who uses that file or folder, as last seen
+    drive_note: str = ""  # why its letter is a name only, or its folder is empty
     # derived
     serving: bool = False  # clients can connect right now
     layout: VolumeLayout = VolumeLayout.CONCAT

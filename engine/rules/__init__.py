@@ -16,6 +16,17 @@ from engine.rules.calendar_words import (
     when_text,
 )
 from engine.rules.disks import disk_can_join, disk_empty, disk_present
+from engine.rules.drives import (
+    LETTERS,
+    drive_name,
+    free_letter,
+    holder_of,
+    letter_free,
+    letter_ok,
+    path_ok,
+    path_unused,
+    with_drives,
+)
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
 from engine.rules.links import link_of, other_end
 from engine.rules.logs import has_log, log_wanted, may_have_log
@@ -128,7 +139,7 @@ from engine.rules.tasks import (
     task_of,
     volumes_of,
 )
-from engine.rules.volumes import in_use_by_clients, not_initializing, volume_ready
+from engine.rules.volumes import clients_of, in_use_by_clients, not_initializing, volume_ready
 from engine.rules.words import counted, listed, needed_free
 
 __all__ = [
@@ -136,6 +147,7 @@ __all__ = [
     "IODELAY_MAX_MS",
     "KEEP_MAX",
     "LEFT_OUT",
+    "LETTERS",
     "MIRRORS_MAX",
     "NAME_MAX",
     "SCHEDULES_MAX",
@@ -160,6 +172,7 @@ __all__ = [
     "can_snap_back",
     "can_split",
     "can_take_subdisk",
+    "clients_of",
     "clock_text",
     "consistency_of",
     "counted",
@@ -169,12 +182,15 @@ __all__ = [
     "disk_can_return",
     "disk_empty",
     "disk_present",
+    "drive_name",
     "expected_consistency",
+    "free_letter",
     "group_quiet",
     "group_without_volumes",
     "has_links",
     "has_log",
     "has_source",
+    "holder_of",
     "holds_bytes",
     "in_use_by_clients",
     "instant",
@@ -185,6 +201,8 @@ __all__ = [
     "keep_ok",
     "keeps_a_mirror",
     "known_to_return",
+    "letter_free",
+    "letter_ok",
     "link_of",
     "listed",
     "log_fits",
@@ -218,6 +236,8 @@ __all__ = [
     "own_sets",
     "parity_known",
     "parity_ok",
+    "path_ok",
+    "path_unused",
     "pattern_problem",
     "plex_can_attach",
     "plex_can_break",
@@ -258,5 +278,6 @@ __all__ = [
     "volumes_to_return",
     "wall",
     "when_text",
+    "with_drives",
     "zone_of",
 ]

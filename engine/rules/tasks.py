@@ -56,7 +56,7 @@ def task_controllable(config: Config, task: Ref) -> Problem | None:
     if ended := task_live(config, task):
         return ended
     record = config.task(task)
-    if record.type is TaskType.FILE_SYSTEM:
+    if record.type in (TaskType.FILE_SYSTEM, TaskType.FORMAT):
         return Problem(f"“{record.name}” can't be interrupted without harm.", "Wait for it to end.", task)
     if record.type in (TaskType.COMMAND, TaskType.RESCAN):
         return Problem(f"“{record.name}” ends by itself in a moment.", "Wait for it.", task)

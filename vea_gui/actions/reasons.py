@@ -236,7 +236,7 @@ def unused(config: Config, volume: Ref) -> Problem | None:
 
 def used(config: Config, volume: Ref) -> Problem | None:
     """Somebody is connected, who could be disconnected."""
-    if config.connections_of(volume):
+    if rules.clients_of(config, volume):
         return None
     return Problem(f"No client uses {config.volume(volume).name}.", "Stop Volume is enough.", volume)
 

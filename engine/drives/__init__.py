@@ -1,0 +1,1 @@
+"""Volumes with drive letters and folders, as this host shows them: block files, and mounted file systems."""
