@@ -71,6 +71,15 @@ def taken_text(_: Mirror, volume: Volume) -> str:
     return moments.moment(when) if when else ""
 
 
+def consistency_text(_: Mirror, volume: Volume) -> str:
+    """What whoever reads the snapshot finds, and what was kept still for that."""
+    link = link_of(volume)
+    if link is None:
+        return ""
+    kept = f", kept still: {rules.listed(link.frozen)}" if link.frozen else ""
+    return f"{link.consistency}{kept}"
+
+
 def taken(volume: Volume) -> float:
     """When it was taken, in seconds since the epoch; 0 for no snapshot."""
     link = link_of(volume)

@@ -40,11 +40,11 @@ def prepare(config: Config, command: PrepareSnapshot, ids: Ids) -> Plan:
     _track(draft, volume)
     warn_failing(draft, command.disks)
     warn_made_together(draft, volume, wish)
-    _warn_shared(draft, volume, params.plexes[0])
+    shared = _warn_shared(draft, volume, params.plexes[0])
     draft.allocation_steps(f"{volume.name} stays online")
     draft.step(f"Copy {format_size(volume.size)} to the snap plex", "reads and writes go on")
     name = draft.config.plex(params.plexes[0]).name
-    draft.step(f"Keep {name} in step: Snap Ready", "until a Snap Shot is taken")
+    draft.step(f"Keep {name} in step: Snap Ready", "" if shared else "its snapshots can be split off")
     return draft.plan(
         title,
         task=draft.task(TaskType.ADD_MIRROR, title, volume.ref, params, volume.size),
@@ -67,7 +67,8 @@ def _track(draft: Draft, volume: Volume) -> None:
     draft.put(replace(volume, dirty_log=volume.dirty_log or DirtyLog(0)))
 
 
-def _warn_shared(draft: Draft, volume: Volume, plex: Ref) -> None:
+def _warn_shared(draft: Draft, volume: Volume, plex: Ref) -> bool:
+    """Whether it lies on disks of other mirrors: then it can't get a group of its own."""
     own = {subdisk.disk for subdisk in draft.config.subdisks_of(plex)}
     others = {sd.disk for other in draft.base.plexes_of(volume.ref) for sd in draft.base.subdisks_of(other.ref)}
     shared = [draft.base.disk(ref).name for ref in sorted(own & others)]
@@ -76,6 +77,7 @@ def _warn_shared(draft: Draft, volume: Volume, plex: Ref) -> None:
             f"{listed(shared)} {'holds' if len(shared) == 1 else 'hold'} {volume.name}, too: its snapshots can't be "
             "split off into a disk group of their own."
         )
+    return bool(shared)
 
 
 def _convert(config: Config, command: PrepareSnapshot, volume: Volume, ref: Ref, ids: Ids) -> Plan:

@@ -85,6 +85,7 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("snap_shot", [BOOKS], ()),
         ("snap_back", [ORDERS_SNAP], ()),
         ("snap_back", [ORDERS], ()),
+        ("refresh_snapshots", [ORDERS_SNAP], ()),
         ("rename", [EV], ()),
         ("set_disk_usage", [DISKS[2], DISKS[3]], ()),
         ("add_lun", [], ()),

@@ -140,6 +140,16 @@ ROWS = (
         plural="Snap Abort of {} Volumes...",
     ),
     Action(
+        "refresh-snapshots",
+        "Refresh...",
+        asks("refresh_snapshots"),
+        VOLUME,
+        reasons.one_group(_cannot_snap_back),
+        submenu=SNAP,
+        section=SECTION,
+        plural="Refresh {} Snapshots...",
+    ),
+    Action(
         "destroy-snapshot",
         "Destroy...",
         lambda console, selection: console.carry_out(DeleteVolumes(volumes=_refs(selection))),

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from engine.config import Config
-from vea_gui.wizards.calendar_control import CalendarControl
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.controls import (
     CheckControl,
@@ -37,12 +36,13 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.LISTS: ListsControl,
     FieldKind.FACT: FactControl,
     FieldKind.PATHS: PathsControl,
-    FieldKind.CALENDAR: CalendarControl,
     FieldKind.MENDED: MendedControl,
     FieldKind.LINES: LinesControl,
     FieldKind.FILE: FileControl,
 }
-WIDE = frozenset({FieldKind.LISTS, FieldKind.MENDED, FieldKind.LINES})
+WIDE = frozenset({FieldKind.LISTS, FieldKind.MENDED})
+ACROSS = WIDE | {FieldKind.LINES}
+"""Kinds without a label of their own: they take the whole width, those of WIDE all of the height, too."""
 LOWERED = {FieldKind.FACT: 0, FieldKind.CHOICE: 1, FieldKind.CHECK: 1}
 """Pixels by which a label sits lower than its control's top, so that both stand on one line; 4 for all others."""
 UNBOUND = frozenset({FieldKind.CHECK, FieldKind.CHOICE, FieldKind.FACT})
@@ -77,16 +77,16 @@ class FormPage(QWidget):
         reason = Notice(Tone.ERROR, self)
         self.controls[each.name], self.reasons[each.name] = control, reason
         self._parts[each.name] = [control]
-        if each.kind in WIDE:
+        if each.kind in ACROSS:
             self.grid.addWidget(control, row, 0, 1, 2)
-            self.grid.setRowStretch(row, 10)
+            self.grid.setRowStretch(row, 10 if each.kind in WIDE else 0)
         else:
             label = self._label(each, control)
             if label is not None:
                 self.grid.addWidget(label, row, 0, Qt.AlignmentFlag.AlignTop)
                 self._parts[each.name].append(label)
             self.grid.addWidget(control, row, 1)
-        self.grid.addWidget(reason, row + 1, 0 if each.kind in WIDE else 1, 1, 2 if each.kind in WIDE else 1)
+        self.grid.addWidget(reason, row + 1, 0 if each.kind in ACROSS else 1, 1, 2 if each.kind in ACROSS else 1)
         self.grid.setRowMinimumHeight(row + 2, 0 if each.hides else 4)
         control.changed.connect(lambda name=each.name: self.changed.emit(name))
         if isinstance(control, SizeControl):

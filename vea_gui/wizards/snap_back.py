@@ -70,7 +70,7 @@ def snap_back(config: Config, selection: Selection) -> Form:
             hint="With the original volume, what was written to the snapshot is lost. With the snapshot, the volume "
             "gets the snapshot's data. In both cases the snapshot becomes a snap plex of the volume again.",
         ),
-        Field("amount", "To copy", FieldKind.FACT, options=partial(_amounts, fixed)),
+        Field("amount", "Amount", FieldKind.FACT, options=partial(_amounts, fixed)),
         Field(
             "force",
             "Disconnect clients",
@@ -111,12 +111,13 @@ def _which(refs: tuple[Ref, ...], fixed: tuple[Ref, ...]) -> Field:
 
 
 def snapshot_text(config: Config, snapshot: Volume) -> str:
-    """`SnapVolume01 of ev, taken 2026-11-23 02:00:00, set hyperbackup`."""
+    """`SnapVolume01 of ev, taken 2026-11-23 02:00:00, crash-consistent, set hyperbackup`."""
     link, original = snap_words.link_of(snapshot), snap_words.original_of(config, snapshot)
     of = f" of {original.name}" if original is not None else ""
     taken = f", taken {moments.moment(link.taken)}" if link is not None and link.taken else ""
+    level = f", {link.consistency}" if link is not None else ""
     name = f", set {link.set_name}" if link is not None and link.set_name else ""
-    return f"{snapshot.name}{of}{taken}{name}"
+    return f"{snapshot.name}{of}{taken}{level}{name}"
 
 
 def _told(fixed: tuple[Ref, ...], config: Config, answers: Answers) -> list[Option]:

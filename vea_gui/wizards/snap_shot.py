@@ -14,9 +14,11 @@ from engine.config import Config
 from engine.errors import EngineError
 from engine.records import Kind, Plex, Ref, Volume
 from engine.units import format_size
+from vea_gui import snap_words
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Cell, Field, FieldKind, Form, Line, Mending, Option, Page
+from vea_gui.wizards.snap_quiesce import quiesce_fields
 from vea_gui.wizards.snap_set_file import write_when_taken
 
 WELCOME = """This wizard takes snapshots of volumes. Each is a volume of its own with all the bytes of one instant.
@@ -76,15 +78,22 @@ def _volumes_page(group: Ref | None) -> Page:
 
 def _volume_options(group: Ref | None, config: Config, answers: Answers) -> list[Option]:
     volumes = config.volumes_of(group) if group is not None and group in config else []
-    return [
-        Option(volume.ref, f"{volume.name}, {format_size(volume.size)}", _cannot_snap(config, volume.ref))
-        for volume in sorted(volumes, key=lambda volume: volume.name)
-    ]
+    options = [Option(volume.ref, _volume_text(config, volume), _cannot_snap(config, volume)) for volume in volumes]
+    return sorted(options, key=lambda option: (bool(option.why_not), option.text))
 
 
-def _cannot_snap(config: Config, volume: Ref) -> str:
-    ready = ready_plex(config, volume)
-    return choices.short(rules.can_snap(config, volume, ready.ref if ready is not None else None))
+def _volume_text(config: Config, volume: Volume) -> str:
+    """`db, 2 GiB`; `SnapVolume01, 2 GiB, snapshot of db`."""
+    original = snap_words.original_of(config, volume)
+    of = f", snapshot of {original.name}" if original is not None else ""
+    return f"{volume.name}, {format_size(volume.size)}{of}"
+
+
+def _cannot_snap(config: Config, volume: Volume) -> str:
+    """Why, without the volume's name: that stands before it."""
+    ready = ready_plex(config, volume.ref)
+    why = choices.short(rules.can_snap(config, volume.ref, ready.ref if ready is not None else None))
+    return why.removeprefix(f"{volume.name} is ")
 
 
 def _cannot_prepare(config: Config, volume: Any) -> str:
@@ -95,7 +104,7 @@ def _cannot_prepare(config: Config, volume: Any) -> str:
 def _attributes_page(plexes: dict[Ref, Ref]) -> Page:
     return Page(
         "Change Attributes",
-        "Decide what the snapshots are called, and whether a file describes the set.",
+        "Decide what the snapshots are called, how their writers are kept still, and whether a file describes the set.",
         (
             Field(
                 "attributes",
@@ -108,6 +117,7 @@ def _attributes_page(plexes: dict[Ref, Ref]) -> Page:
                 problems=("name", "plex", "choices"),
                 hint="Each snapshot is a volume of its own under this name, exported and writable.",
             ),
+            *quiesce_fields(lambda _, answers: answers["volumes"]),
             Field(
                 "file",
                 "XML file",
@@ -194,6 +204,7 @@ def _build(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> TakeSnap
     return TakeSnapshots(
         choices=tuple(SnapChoice(volume=volume, plex=said.plex, name=said.name) for volume, said in told),
         set_name=Path(file).stem if file else "",
+        quiesce=answers["quiesce"],
     )
 
 
