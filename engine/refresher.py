@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
+from engine import rules
 from engine.commands import TakeSnapshots, decode
 from engine.errors import EngineError
 from engine.records import Plex, Task, TaskState, TaskType, Volume
@@ -99,17 +100,21 @@ class Refresher:
         self._end(task, state, result)
 
     def _copied(self, task: Ref) -> Outcome | None:
-        """Wait for the copies; None when the snapshots can be taken, or have been."""
+        """Wait for the copies, and for whatever else works on the volumes; None when the snapshots can be taken, or
+        have been."""
         while True:
             record = self._record(task)
             self._tell(task)
-            if _is_ready(self._committer.config, record):
-                return (TaskState.ABORTED, f"Aborted. {READY}") if task in self._aborted else None
-            if not self.copies(task) and not _is_ready(self._committer.config, record):
-                aborted = task in self._aborted
-                why = "Aborted." if aborted else "What has changed could not be copied, and no snapshot was taken."
-                return TaskState.ABORTED if aborted else TaskState.FAILED, f"{why} {BEHIND}"
-            self._committer.wait_until(functools.partial(_is_ready, task=record), LOOK_S)
+            config = self._committer.config
+            if _is_quiet(config, record):
+                break
+            self._committer.wait_until(functools.partial(_is_quiet, task=record), LOOK_S)
+        aborted, ready = task in self._aborted, _is_ready(config, record)
+        if aborted:
+            return TaskState.ABORTED, f"Aborted. {READY if ready else BEHIND}"
+        if ready:
+            return None
+        return TaskState.FAILED, f"What has changed could not be copied, and no snapshot was taken. {BEHIND}"
 
     def _record(self, task: Ref) -> Task:
         """The task, while it is to be conducted."""
@@ -216,8 +221,14 @@ def _copies(config: Config, task: Task) -> list[Task]:
     return [one for one in tasks if wanted & set(one.params.plexes) and one.started_at >= task.started_at]
 
 
+def _is_quiet(config: Config, task: Task) -> bool:
+    """No other task works on a volume of the plexes, wherever they belong now."""
+    plexes = [plex for ref in task.params.plexes if isinstance(plex := config.get(ref), Plex)]
+    return all(rules.task_of(config, plex.volume) is None for plex in plexes)
+
+
 def _is_ready(config: Config, task: Task) -> bool:
-    """All plexes are complete, wherever they belong now."""
+    """All plexes are complete."""
     plexes = [config.get(ref) for ref in task.params.plexes]
     return all(isinstance(plex, Plex) and plex.complete for plex in plexes)
 
