@@ -22,6 +22,7 @@ from vea_gui.wizards.new_volume import new_volume
 from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_task
 from vea_gui.wizards.repair import repair_volume, replace_disk, undo_relocation
 from vea_gui.wizards.resize import resize_volume
+from vea_gui.wizards.schedules import change_schedule, schedule_snapshots
 from vea_gui.wizards.scrub import repair_mirrors
 from vea_gui.wizards.snap_back import snap_back
 from vea_gui.wizards.snap_prepare import abort_snapshot, prepare_snapshot
@@ -60,6 +61,8 @@ FORMS: dict[str, Callable[..., Form]] = {
     "add_lun": add_lun,
     "throttle_task": throttle_task,
     "undo_task": undo_task,
+    "schedule_snapshots": schedule_snapshots,
+    "change_schedule": change_schedule,
 }
 """Name -> what makes its form from today's records, the selection, and what else was handed over."""
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from engine.config import Config
+from vea_gui.wizards.calendar_control import CalendarControl
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.controls import (
     CheckControl,
@@ -36,6 +37,7 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.LISTS: ListsControl,
     FieldKind.FACT: FactControl,
     FieldKind.PATHS: PathsControl,
+    FieldKind.CALENDAR: CalendarControl,
     FieldKind.MENDED: MendedControl,
     FieldKind.LINES: LinesControl,
     FieldKind.FILE: FileControl,
