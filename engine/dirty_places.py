@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine.allocate.dirty import DRL, REGION_MIN, maps_of, placed, with_map
-from engine.records import DirtyLog, Disk, Kind, Plex, Subdisk, TaskParams, TaskType, Volume
+from engine.records import DirtyLog, Disk, Kind, Plex, PlexState, Subdisk, TaskParams, TaskType, Volume
 from engine.states import COMPLETE
 
 if TYPE_CHECKING:
@@ -116,6 +116,8 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
     newest = max(ends.values(), default=0)
     for plex in edit.config.plexes_of(volume):
         here = {subdisk.disk.id for subdisk in edit.config.subdisks_of(plex.ref)} & ends.keys()
+        if plex.state is PlexState.FILLING:  # it was there: what has no copy, as most disks of a big group, is believed
+            here = {disk for disk in here if ends[disk] or disk in stale}
         if plex.tracked and any(ends[disk] not in (newest, plex.left_at) for disk in here):
             edit.put(replace(plex, tracked=False))
     for task in edit.config.tasks_of(record.group):

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from engine.dataplane.needed import needed_bytes, together
 from engine.records import Volume
 from engine.ticker import Ticker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from engine.commit import Committer
-    from engine.config import Edit
+    from engine.config import Config, Edit
     from engine.dataplane.dirty_map import DirtyMap
     from engine.dataplane.request import Request
     from engine.dataplane.volume_io import VolumeIo
@@ -27,11 +30,54 @@ class Counts(NamedTuple):
 
     dirty: int
     changed: tuple[tuple[str, int], ...]  # since each snapshot, by the link's generation
+    apart: tuple[tuple[str, int], ...]  # that a Snap Back copies, by the link's generation
 
 
 def changed_bytes(io: VolumeIo) -> tuple[tuple[str, int], ...]:
     """How much has been written since each snapshot, by the link's generation."""
-    return tuple((key, known.dirty_bytes) for key, known in sorted(io.maps.items()) if known is not io.dirty)
+    return tuple((key, needed_bytes(known)) for key, known in sorted(io.maps.items()) if known is not io.dirty)
+
+
+def count(config: Config, ios: Mapping[Ref, VolumeIo], refs: Iterable[Ref]) -> dict[Ref, Counts]:
+    """What is told of these volumes now: beside what a crash would take, which stays as it was."""
+    wanted = {ref: volume for ref in refs if ref in ios and isinstance(volume := config.get(ref), Volume)}
+    changed = {ref: changed_bytes(ios[ref]) for ref in wanted}
+    same = {ref for ref, volume in wanted.items() if volume.changed == changed[ref]}
+    apart: dict[str, int] = {}
+    for ref, volume in wanted.items():
+        for link in volume.links:
+            known = dict(volume.apart).get(link.generation)
+            if link.generation in apart:
+                continue
+            if known is not None and {ref, link.peer} <= same:
+                apart[link.generation] = known  # cells are never taken back: as many are the same ones
+                continue
+            ends = [ios[one].maps.get(link.generation) for one in (ref, link.peer) if one in ios]
+            maps = [one for one in ends if one is not None]
+            if len(maps) == 2 and maps[0].size == maps[1].size:
+                apart[link.generation] = together(*maps).length
+    return {
+        ref: Counts(
+            volume.dirty_bytes,
+            changed[ref],
+            tuple((one.generation, apart[one.generation]) for one in volume.links if one.generation in apart),
+        )
+        for ref, volume in wanted.items()
+    }
+
+
+def show(edit: Edit, counts: Mapping[Ref, Counts]) -> None:
+    """The records tell what has been counted."""
+    for ref, (dirty, changed, apart) in counts.items():
+        volume = edit.config.get(ref)
+        if isinstance(volume, Volume):
+            edit.put(msgspec.structs.replace(volume, dirty_bytes=dirty, changed=changed, apart=apart))
+
+
+def differs(config: Config, ref: Ref, told: Counts) -> bool:
+    """Whether a record tells something else."""
+    volume = config.get(ref)
+    return isinstance(volume, Volume) and (volume.dirty_bytes, volume.changed, volume.apart) != told
 
 
 class DirtySweep:
@@ -47,31 +93,16 @@ class DirtySweep:
 
     def sweep(self) -> None:
         """One look at every map."""
-        counts: dict[Ref, Counts] = {}
-        for ref, io in sorted(self._committer.ios.copy().items()):
-            counts[ref] = Counts(0, changed_bytes(io))
-            dirty = io.dirty
+        ios = self._committer.ios.copy()
+        counts = count(self._committer.config, ios, sorted(ios))
+        for ref, told in counts.items():
+            dirty = ios[ref].dirty
             if dirty is not None and dirty.is_marked:
-                close_regions(io, dirty)
-                counts[ref] = counts[ref]._replace(dirty=dirty.dirty_bytes)
-        self._show(counts)
-
-    def _show(self, counts: dict[Ref, Counts]) -> None:
-        config = self._committer.config
-        changed = {
-            ref: count
-            for ref, count in counts.items()
-            if isinstance(volume := config.get(ref), Volume) and (volume.dirty_bytes, volume.changed) != count
-        }
-
-        def change(edit: Edit) -> None:
-            for ref, count in changed.items():
-                volume = edit.config.get(ref)
-                if isinstance(volume, Volume):
-                    edit.put(msgspec.structs.replace(volume, dirty_bytes=count.dirty, changed=count.changed))
-
+                close_regions(ios[ref], dirty)
+            counts[ref] = told._replace(dirty=dirty.dirty_bytes if dirty is not None else 0)
+        changed = {ref: told for ref, told in counts.items() if differs(self._committer.config, ref, told)}
         if changed:
-            self._committer.show(change)
+            self._committer.show(lambda edit: show(edit, changed))
 
 
 def close_regions(io: VolumeIo, dirty: DirtyMap) -> None:

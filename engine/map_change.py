@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from engine.allocate.dirty import DRL, maps_of, with_map
 from engine.dataplane.dirty_map import DirtyMap
+from engine.dataplane.fine_map import FineMap, of_regions
+from engine.dataplane.needed import finest
 from engine.dirty_places import forget_map, is_unequal, reached, tend, untrack
 from engine.errors import Unsettled
 from engine.geometry import DIRTY_PAGE_REGIONS
@@ -32,10 +34,11 @@ HOLD_S = 2.0
 
 
 class Union(NamedTuple):
-    """What differs between the two sides of a snapshot that goes back; None: nobody knows."""
+    """What differs between the two sides of a snapshot that goes back; None: nobody knows. `fine` narrows it."""
 
     of: Return
     runs: tuple[tuple[int, int], ...] | None
+    fine: FineMap | None = None
 
 
 class MapChange:
@@ -102,7 +105,10 @@ class MapChange:
         if pins and made is not None:
             volume = edit.config.volume(ref)
             region_size = maps_of(volume)[key].region_size
-            self._renew(edit, ref, key, _in_regions((*pins, *made.runs()), volume.size, region_size))
+            fine = finest(made)
+            for offset, length in pins:
+                fine.add(offset, length)
+            self._renew(edit, ref, key, _in_regions((*pins, *made.runs()), volume.size, region_size), fine)
 
     def _hold_all(self, originals: Iterable[Ref]) -> None:
         """From here on nothing is written to the volumes of which snapshots are taken; what failed is on record."""
@@ -132,10 +138,12 @@ class MapChange:
             if io.parked or (back.restores and not io.fenced and not io.settle_writes()):
                 name = self._base.volume(ref).name
                 raise Unsettled(f"What was written to {name} can't be brought to stable storage. Look at its alerts.")
-        maps = [self._live(ref, back.generation) for ref in (back.snapshot, back.original)]
-        if not back.known or any(one is None for one in maps):
+        found = [self._live(ref, back.generation) for ref in (back.snapshot, back.original)]
+        maps = [one for one in found if one is not None]
+        if not back.known or len(maps) < len(found) or maps[0].size != maps[1].size:
             return Union(back, None)
-        return Union(back, tuple(run for one in maps if one is not None for run in one.runs()))
+        fine = finest(maps[0]).plus(*map(finest, maps[1:]))
+        return Union(back, tuple(run for one in maps for run in one.runs()), fine)
 
     def _doubt_strangers(self, edit: Edit, ref: Ref) -> None:
         """A place that no map of ours keeps, as of a configuration that was restored, tells nothing: it begins anew."""
@@ -155,13 +163,13 @@ class MapChange:
             count = -(-edit.config.volume(ref).size // log.region_size)
             self._renew(edit, ref, DRL, b"\1" * count)
 
-    def _renew(self, edit: Edit, ref: Ref, key: str, regions: bytes) -> None:
-        """A map under new generations, which tells of these regions, a byte for each."""
+    def _renew(self, edit: Edit, ref: Ref, key: str, regions: bytes, fine: FineMap | None = None) -> None:
+        """A map under new generations, which tells of these regions, a byte for each, and of no cells but `fine`."""
         volume = edit.config.volume(ref)
         log = maps_of(volume)[key]
         self._hold(ref)
         wanted = DirtyLog(log.region_size, tuple(replace(place, generation="") for place in log.places))
-        made = self._map_of(volume, wanted, regions)
+        made = self._map_of(volume, key, wanted, regions, fine)
         live = self._live(ref, key)
         for offset, length in live.pins() if live is not None else ():
             made.pin(offset, length)
@@ -246,9 +254,13 @@ class MapChange:
             runs = whole
         log = maps_of(volume)[DRL]
         if log.places:
-            equal = back.of.restores and not is_unequal(self._base, ref)  # and on stable storage
+            unequal = is_unequal(self._base, ref)
+            equal = back.of.restores and not unequal  # and on stable storage
             known = live.runs() if live is not None and not equal else ()
-            self._renew(edit, ref, DRL, _in_regions((*runs, *known), volume.size, log.region_size))
+            lacks = live is not None and (unequal or live.pinned or ref in self._unequal)
+            more = [live] if live is not None and lacks else []  # else that is only what a crash might leave different
+            fine = back.fine.plus(*map(finest, more)) if back.fine is not None else None
+            self._renew(edit, ref, DRL, _in_regions((*runs, *known), volume.size, log.region_size), fine)
         else:
             untrack(edit, ref)
 
@@ -262,7 +274,8 @@ class MapChange:
             forget_map(edit, ref, key)
             return
         known = live.runs() if live is not None else ()
-        self._renew(edit, ref, key, _in_regions((*back.runs, *known), volume.size, log.region_size))
+        fine = back.fine.plus(*([finest(live)] if live is not None else [])) if back.fine is not None else None
+        self._renew(edit, ref, key, _in_regions((*back.runs, *known), volume.size, log.region_size), fine)
 
     def _live(self, ref: Ref, key: str) -> DirtyMap | None:
         io = self._ios.get(ref)
@@ -301,11 +314,11 @@ class MapChange:
         volume = edit.config.volume(ref)
         count = -(-volume.size // wanted.region_size)
         if (ref, key) in self._fresh:
-            return self._map_of(volume, wanted, bytes(count))
+            return self._map_of(volume, key, wanted, bytes(count))
         found = self._maps.found((ref, key)) if ref not in self._ios else None
         if found is None or found.regions is None or len(found.regions) != count:
             return None
-        return self._map_of(volume, wanted, found.regions)
+        return self._map_of(volume, key, wanted, found.regions)
 
     def _new_map(self, edit: Edit, ref: Ref, wanted: DirtyLog) -> DirtyMap:
         volume = edit.config.volume(ref)
@@ -315,15 +328,20 @@ class MapChange:
             regions = b"\1" * count
             untrack(edit, ref)
             _copy_from_the_start(edit, ref)
-        made = self._map_of(volume, wanted, regions)
+        made = self._map_of(volume, DRL, wanted, regions)
         live = self._live(ref, DRL)
         for offset, length in live.pins() if live is not None else ():
             made.pin(offset, length)
         return made
 
-    def _map_of(self, volume: Volume, wanted: DirtyLog, regions: bytes) -> DirtyMap:
-        maps = self._maps
-        return DirtyMap(volume.size, wanted.region_size, DIRTY_PAGE_REGIONS, maps.writers, maps.runtime, regions)
+    def _map_of(
+        self, volume: Volume, key: str, wanted: DirtyLog, regions: bytes, fine: FineMap | None = None
+    ) -> DirtyMap:
+        """What has been written since a snapshot is told by cells, too; what mirrors differ in is so by a snap back."""
+        maps, size = self._maps, wanted.region_size
+        if fine is None and key != DRL:
+            fine = of_regions(volume.size, size, regions)
+        return DirtyMap(volume.size, size, DIRTY_PAGE_REGIONS, maps.writers, maps.runtime, regions, fine)
 
     def _known(self, edit: Edit, ref: Ref, count: int, region_size: int) -> bytes | None:
         """Which regions may differ between mirrors, as a byte for each; None when nobody knows."""

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from engine.export.source import ExportFacts
 from engine.records import Connection, Group, Kind, Ref, Volume
+from engine.told_changes import ToldChanges, told_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from engine.commit import Committer
-    from engine.dataplane.volume_io import VolumeIo
     from engine.export.source import ClientInfo, ExportSource, Opened
 
 
@@ -20,8 +20,9 @@ class OpenedVolume:
 
     read_only = False
 
-    def __init__(self, committer: Committer, io: VolumeIo, connection: Ref) -> None:
-        self.source: ExportSource = io
+    def __init__(self, committer: Committer, volume: Volume, connection: Ref) -> None:
+        self.source: ExportSource = committer.ios[volume.ref]
+        self.changes = ToldChanges(committer, volume).changes
         self._committer = committer
         self._connection = connection
 
@@ -45,7 +46,10 @@ class VolumeExports:
 
     def describe(self, name: str) -> ExportFacts | None:
         volume = self._find(name)
-        return ExportFacts(volume.size, description=f"{volume.layout} volume") if volume is not None else None
+        if volume is None:
+            return None
+        changes = told_link(volume) is not None
+        return ExportFacts(volume.size, description=f"{volume.layout} volume", tells_changes=changes)
 
     def open(self, name: str, client: ClientInfo) -> Opened | None:
         with self._committer.lock:
@@ -63,7 +67,7 @@ class VolumeExports:
                 helper=self._is_ours(client.pid),
             )
             self._committer.commit(lambda edit: edit.put(record))
-            return OpenedVolume(self._committer, self._committer.ios[volume.ref], ref)
+            return OpenedVolume(self._committer, volume, ref)
 
     def _find(self, name: str) -> Volume | None:
         config = self._committer.config

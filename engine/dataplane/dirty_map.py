@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from engine.dataplane.fault import LEG_ERRORS, errno_of
+from engine.dataplane.map_place import write_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.dataplane.fine_map import FineMap
     from engine.dataplane.map_place import Keeper, MapPlace
     from engine.dataplane.map_writers import MapWriters
     from engine.dataplane.request import Request, Sink
@@ -52,7 +53,8 @@ class DirtyMap:
     """The map of one volume. `open` and `touched` have a byte for each region and are looked at without a lock.
 
     `sticky`: some mirror misses writes, or is in doubt: no region is closed until it is over. `lineage` names the
-    knowledge that this map stands for: whoever counts bytes of it counts anew when it has another one.
+    knowledge that this map stands for: whoever counts bytes of it counts anew when it has another one. `fine` narrows
+    what its regions tell, where somebody has kept the cells.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class DirtyMap:
         writers: MapWriters,
         runtime: Runtime,
         dirty: bytes | None = None,
+        fine: FineMap | None = None,
     ) -> None:
         """`size` is the volume's, in bytes. `dirty` has a byte for each region, 1: it may differ; None: none does."""
         self.region_size = region_size
@@ -73,6 +76,8 @@ class DirtyMap:
         self._marked = bytearray(dirty if dirty is not None else bytes(count))
         self.open = bytearray(self._marked)
         self.touched = bytearray(count)
+        self.fine = fine
+        self.counted = -1  # bytes that it told when somebody last asked
         self.sticky = False
         self._page_regions = page_regions
         self._writers = writers
@@ -92,6 +97,13 @@ class DirtyMap:
     # --- the writers' side ---
     def note(self, offset: int, length: int) -> bool:
         """Touch first, then look: whether the range may be written now. False: `put` the request."""
+        fine = self.fine
+        if fine is not None:
+            at = offset >> fine.shift
+            if length and at == (offset + length - 1) >> fine.shift:
+                fine.cells[at] = 1
+            else:
+                fine.add(offset, length)
         first, last = offset >> self.shift, (offset + length - 1) >> self.shift
         if first == last:
             self.touched[first] = 1
@@ -106,6 +118,8 @@ class DirtyMap:
         if not length:
             return
         with self._changed:
+            if self.fine is not None:
+                self.fine.add(offset, length)
             self._pinned += 1
             for region in range(offset >> self.shift, min(self._stop(offset, length), len(self.open))):
                 self._pins[region] = self._pinned
@@ -171,7 +185,7 @@ class DirtyMap:
             self._changed.wait_for(lambda: not self._busy)
             self._busy = True
             pages = {page: self._bits(page) for page in range(place.pages)}
-        good = _write(place, pages)
+        good = write_pages(place, pages)
         with self._changed:
             self._busy = False
             if good:
@@ -201,6 +215,7 @@ class DirtyMap:
             self._forget_closing()
             batch, self._waiting = self._waiting, []
             old, self.size = len(self.open), size
+            self.fine = None
             count = -(-size // self.region_size)
             for regions in (self.touched, self._marked, self.open):
                 del regions[count:]
@@ -210,7 +225,7 @@ class DirtyMap:
             pages = {page: self._bits(page) for page in self._pages_of(old, count)} if self._busy else {}
             places = (*self._places, *self._joining) if pages else ()
         for place in places:
-            _write(place, pages)
+            write_pages(place, pages)
         with self._changed:
             self._busy = False
             work = self._next()
@@ -262,6 +277,8 @@ class DirtyMap:
                 self._forget_closing()
             elif not sticky and self.sticky:
                 self._pins = {region: pin for region, pin in self._pins.items() if pin > self._asked}
+            if not sticky:
+                self.fine = None  # all are equal: what may differ after a crash is a matter of regions
             self.sticky = sticky
 
     def begin_closing(self) -> int:
@@ -380,7 +397,7 @@ class DirtyMap:
         return [partial(self._writers.put, partial(self._write_one, turn, place)) for place in places]
 
     def _write_one(self, turn: _Turn, place: MapPlace) -> None:
-        good = _write(place, turn.pages)
+        good = write_pages(place, turn.pages)
         with self._changed:
             turn.left -= 1
             if not good:
@@ -473,15 +490,3 @@ class DirtyMap:
 def unpacked(bits: bytes, count: int) -> bytes:
     """A byte for each of the first `count` regions of a page's bits."""
     return np.unpackbits(np.frombuffer(bits, np.uint8), count=count, bitorder="little").tobytes()
-
-
-def _write(place: MapPlace, pages: dict[int, bytes]) -> bool:
-    if place.failed:
-        return False
-    try:
-        for page, bits in pages.items():
-            place.write(page, bits)
-    except LEG_ERRORS as error:
-        place.failed = errno_of(error)
-        return False
-    return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from engine.dataplane.fault import LEG_ERRORS, errno_of
+
 if TYPE_CHECKING:
     from engine.dataplane.request import Request, Sink
     from engine.devices.base import BlockDevice
@@ -31,3 +33,16 @@ class Keeper(Protocol):
 
     def map_failed(self, place: MapPlace) -> None:
         """A place of the log can't be written: whoever hears of it drops it for good."""
+
+
+def write_pages(place: MapPlace, pages: dict[int, bytes]) -> bool:
+    """Whether a place has taken these pages; one that has not never counts again."""
+    if place.failed:
+        return False
+    try:
+        for page, bits in pages.items():
+            place.write(page, bits)
+    except LEG_ERRORS as error:
+        place.failed = errno_of(error)
+        return False
+    return True

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITERS = 4
-"""Two places of two maps are written at the same time; they are started when a map needs them for the first time."""
+WRITERS = 8
+"""Two places of four maps are written at the same time: the log of a volume and what tells of three snapshots. They are
+started when a map needs them for the first time."""
 
 
 class MapWriters:

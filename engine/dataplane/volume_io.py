@@ -11,6 +11,7 @@ from engine.dataplane.call import Call
 from engine.dataplane.execute import execute
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.gate import Gate, Slot
+from engine.dataplane.gathered_marks import GatheredMarks
 from engine.dataplane.parking import Parking
 from engine.dataplane.perform import CHUNK, DONE, FLUSHES, MARKS, WAITS, Verdict, perform
 from engine.dataplane.pulse import Pulse
@@ -294,6 +295,9 @@ class VolumeIo:
 
     def hand_to_pool(self, request: Request, sink: Sink) -> None:
         """Run the request soon, from its beginning, on a thread that may wait."""
+        if isinstance(sink, GatheredMarks):
+            sink.marked(request)
+            return
         self._count_late(1)
         if self.raid5 is not None and request.op in _CHANGES:
             self.raid5.put(request, sink)
@@ -367,12 +371,15 @@ class VolumeIo:
             self._flusher.put(self, request, sink)
 
     def _hand_to_map(self, request: Request, sink: Sink) -> None:
-        """To the first map that lacks a mark; the request meets the next one when it runs again."""
-        for known in self.maps.values():
-            if not known.note(request.offset, request.length):
-                known.put(request, sink)
-                return
-        self.hand_to_pool(request, sink)
+        """To all maps that lack a mark, so that one wait does for all."""
+        lacking = [known for known in self.maps.values() if not known.note(request.offset, request.length)]
+        if not lacking:
+            self.hand_to_pool(request, sink)
+            return
+        if len(lacking) > 1:
+            sink = GatheredMarks(len(lacking), sink, self.hand_to_pool, self._runtime)
+        for known in lacking:
+            known.put(request, sink)
 
     def _meet(self, request: Request, sink: Sink, fault: Fault, table: Table) -> None:
         """A durable write that failed may have used up the device's report of lost writes: all volumes must

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from engine.export.constants import (
-    BASE_ALLOCATION,
     CHUNK_BLOCK_STATUS,
     CHUNK_DONE,
     CHUNK_ERROR,
@@ -120,9 +119,9 @@ def listed_export(name: str) -> bytes:
     return option_reply(Option.LIST, OptionReply.SERVER, _U32.pack(len(encoded)) + encoded)
 
 
-def meta_context(option: int, context: int) -> bytes:
-    """The answer that base:allocation is served, under the number `context`."""
-    return option_reply(option, OptionReply.META_CONTEXT, _U32.pack(context) + BASE_ALLOCATION)
+def meta_context(option: int, context: int, name: bytes) -> bytes:
+    """The answer that a context is served, under the number `context`."""
+    return option_reply(option, OptionReply.META_CONTEXT, _U32.pack(context) + name)
 
 
 def export_flags(*, read_only: bool, structured: bool) -> ExportFlag:
@@ -227,24 +226,28 @@ def error_chunk(cookie: int, error: int) -> bytes:
     return _ERROR_CHUNK.pack(CHUNK_MAGIC, CHUNK_DONE, CHUNK_ERROR, cookie, 6, error, 0)
 
 
-def status_chunk(cookie: int, context: int, descriptors: Sequence[tuple[int, int]]) -> bytes:
-    """A whole answer to BLOCK_STATUS; descriptors are (length, state)."""
+def status_chunk(cookie: int, context: int, descriptors: Sequence[tuple[int, int]], *, last: bool = True) -> bytes:
+    """What BLOCK_STATUS tells of one context, of the `last` one or not; descriptors are (length, state)."""
     body = _U32.pack(context) + b"".join(_DESCRIPTOR.pack(*descriptor) for descriptor in descriptors)
-    return _CHUNK.pack(CHUNK_MAGIC, CHUNK_DONE, CHUNK_BLOCK_STATUS, cookie, len(body)) + body
+    flags = CHUNK_DONE if last else 0
+    return _CHUNK.pack(CHUNK_MAGIC, flags, CHUNK_BLOCK_STATUS, cookie, len(body)) + body
 
 
 def descriptors(extents: Iterable[Extent], length: int, *, only_one: bool) -> list[tuple[int, int]]:
-    """Extents as (length, state), clipped to `length` bytes, equal neighbours joined, the count bounded.
+    """Extents as (length, state): see `states`. Without any extent all is data, which is always a safe answer."""
+    told = ((extent.length, STATE_HOLE * extent.hole | STATE_ZERO * extent.zero) for extent in extents)
+    return states(told, length, otherwise=0, only_one=only_one)
 
-    Without any extent all is data, which is always a safe answer; the protocol knows no empty one.
-    """
+
+def states(told: Iterable[tuple[int, int]], length: int, *, otherwise: int, only_one: bool) -> list[tuple[int, int]]:
+    """Runs of (length, state), clipped to `length` bytes, equal neighbours joined, the count bounded. Without any run
+    the state is what `otherwise` says; the protocol knows no empty answer."""
     found: list[tuple[int, int]] = []
     limit = 1 if only_one else MAXIMUM_EXTENTS
-    for extent in extents:
-        taken = min(extent.length, length)
+    for run, state in told:
+        taken = min(run, length)
         if taken <= 0:
             continue
-        state = STATE_HOLE * extent.hole | STATE_ZERO * extent.zero
         if found and found[-1][1] == state:
             found[-1] = (found[-1][0] + taken, state)
         elif len(found) == limit:
@@ -254,4 +257,4 @@ def descriptors(extents: Iterable[Extent], length: int, *, only_one: bool) -> li
         length -= taken
         if not length:
             break
-    return found or [(length, 0)]
+    return found or [(length, otherwise)]

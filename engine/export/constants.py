@@ -115,5 +115,11 @@ BASE_ALLOCATION = b"base:allocation"
 BASE_ALLOCATION_ID = 1
 STATE_HOLE = 1
 STATE_ZERO = 2
+DIRTY_BITMAP = b"qemu:dirty-bitmap:fastresync"
+"""What has changed since a snapshot was taken: QEMU's name for such a thing, and the name of the map."""
+DIRTY_BITMAP_ID = 2
+STATE_DIRTY = 1
+WILDCARDS = (b"base:", b"qemu:", b"qemu:dirty-bitmap:")
+"""Asked for in a list, each stands for all contexts that begin so."""
 MAXIMUM_EXTENTS = 4096
 """Descriptors in one BLOCK_STATUS answer; the protocol allows 2**20, a client asks again for what is left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, Protocol
 
 from engine.export import codec
@@ -11,11 +11,14 @@ from engine.export.codec import ProtocolError, Refusal
 from engine.export.constants import (
     BASE_ALLOCATION,
     BASE_ALLOCATION_ID,
+    DIRTY_BITMAP,
+    DIRTY_BITMAP_ID,
     HANDSHAKE_DEADLINE_S,
     MAXIMUM_OPTION,
     MAXIMUM_OPTIONS,
     OPTION_MAGIC,
     OPTIONS_PER_LISTED_EXPORT,
+    WILDCARDS,
     HandshakeFlag,
     Info,
     Option,
@@ -38,12 +41,13 @@ class Catalogue(Protocol):
 
 
 class Negotiated(NamedTuple):
-    """What both sides agreed on. `size` is in bytes; `allocation`: base:allocation was selected."""
+    """What both sides agreed on. `size` is in bytes; `allocation` and `changes`: these contexts were selected."""
 
     opened: Opened
     size: int
     structured: bool
     allocation: bool
+    changes: bool = False
 
 
 class Handshake:
@@ -59,7 +63,7 @@ class Handshake:
         self._fixed = False
         self._zeroes = True
         self._structured = False
-        self._allocation_of: str | None = None
+        self._chosen: tuple[str, frozenset[bytes]] = "", frozenset()  # contexts, and of which export
         self._ending = False
         self._result: Negotiated | None = None
 
@@ -145,17 +149,17 @@ class Handshake:
             raise Refusal(OptionReply.ERR_INVALID, "structured replies have to be negotiated first")
         choosing = option == Option.SET_META_CONTEXT
         if choosing:
-            self._allocation_of = None
+            self._chosen = "", frozenset()
         name, queries = codec.parse_meta_query(body)
-        if self._catalogue.describe(name) is None:
+        facts = self._catalogue.describe(name)
+        if facts is None:
             raise Refusal(OptionReply.ERR_UNKNOWN, "there is no started volume of this name")
-        wanted = BASE_ALLOCATION in queries
-        if not choosing:
-            wanted = wanted or not queries or b"base:" in queries
-        reply = codec.meta_context(option, BASE_ALLOCATION_ID if choosing else 0) if wanted else b""
-        if wanted and choosing:
-            self._allocation_of = name
-        self._send(reply + codec.option_reply(option, OptionReply.ACK))
+        wanted = [context for context in _served(facts) if _is_wanted(context, queries, choosing=choosing)]
+        if choosing:
+            self._chosen = name, frozenset(wanted)
+        numbers = [_CONTEXTS[context] if choosing else 0 for context in wanted]
+        replies = [codec.meta_context(option, *one) for one in zip(numbers, wanted, strict=True)]
+        self._send(b"".join(replies) + codec.option_reply(option, OptionReply.ACK))
         return True
 
     def _info(self, option: int, body: bytes) -> bool:
@@ -192,8 +196,9 @@ class Handshake:
         opened = self._catalogue.open(name)
         if opened is None:
             return None
-        allocation = self._allocation_of == name
-        self._result = Negotiated(opened, opened.source.size, self._structured, allocation)
+        chosen = self._chosen[1] if self._chosen[0] == name else frozenset()
+        contexts = BASE_ALLOCATION in chosen, DIRTY_BITMAP in chosen
+        self._result = Negotiated(opened, opened.source.size, self._structured, *contexts)
         return self._result
 
     def _tell(self, option: int, name: str, infos: frozenset[int], facts: ExportFacts) -> None:
@@ -230,6 +235,19 @@ class Handshake:
         if left_s <= 0:
             raise TimeoutError("negotiation took too long")
         self._link.settimeout(left_s)
+
+
+_CONTEXTS = {BASE_ALLOCATION: BASE_ALLOCATION_ID, DIRTY_BITMAP: DIRTY_BITMAP_ID}
+
+
+def _served(facts: ExportFacts) -> tuple[bytes, ...]:
+    return (BASE_ALLOCATION, DIRTY_BITMAP) if facts.tells_changes else (BASE_ALLOCATION,)
+
+
+def _is_wanted(context: bytes, queries: Collection[bytes], *, choosing: bool) -> bool:
+    if choosing or context in queries:
+        return context in queries
+    return not queries or any(context.startswith(part) for part in WILDCARDS if part in queries)
 
 
 def _expect_empty(body: bytes) -> None:

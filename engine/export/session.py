@@ -22,6 +22,7 @@ from engine.export.constants import (
     CMD_TRIM,
     CMD_WRITE,
     CMD_WRITE_ZEROES,
+    DIRTY_BITMAP_ID,
     FLAG_DF,
     FLAG_FUA,
     FLAG_NO_HOLE,
@@ -33,17 +34,18 @@ from engine.export.constants import (
     REQUEST_MAGIC,
     SIMPLE_REPLY_MAGIC,
     SMALL_PAYLOAD,
+    STATE_DIRTY,
 )
 from engine.export.handshake import Negotiated
 from engine.export.reply import READ_CHUNK_HEAD, SIMPLE_HEAD, Flight, Replies
-from engine.export.source import Extent, KnowsAllocation
+from engine.export.source import Extent, KnowsAllocation, KnowsChanges
 from engine.runtime import Runtime
 
 _HEAD = codec.REQUEST.size
 _UNFINISHED = 512
 """Unfinished requests with which a connection still reads on; what one receive brings may come on top."""
 
-_LONGEST_ANSWER = 24 + 8 * MAXIMUM_EXTENTS
+_LONGEST_ANSWER = 2 * (24 + 8 * MAXIMUM_EXTENTS)
 _AFTER_LARGE_WRITE = 4 * KIB
 """How much is received at first after a large payload: what is likely to be the next one needn't be copied."""
 
@@ -81,6 +83,8 @@ class Session:
         self._read_only = agreed.opened.read_only
         self._structured = agreed.structured
         self._allocation = agreed.allocation
+        self._changes = agreed.changes
+        self._changed = agreed.opened if isinstance(agreed.opened, KnowsChanges) else None
         self._replies = Replies(link, runtime, f"{name}-send", structured=agreed.structured)
         self._slot: Any = None
         self._ending = False
@@ -217,7 +221,7 @@ class Session:
             return EINVAL if offset or length else 0
         if self._read_only and command in _CHANGES:
             return EPERM
-        if not length or (command == CMD_BLOCK_STATUS and not self._allocation):
+        if not length or (command == CMD_BLOCK_STATUS and not (self._allocation or self._changes)):
             return EINVAL
         if length > MAXIMUM_PAYLOAD and command in (CMD_READ, CMD_WRITE):
             return EINVAL
@@ -257,14 +261,28 @@ class Session:
             self._put(codec.simple_reply(cookie, 0))
 
     def _status(self, header: _Header) -> bytes:
-        extents: Iterable[Extent] = (Extent(header.length, hole=False, zero=False),)
-        if self._known is not None:
-            try:
-                extents = list(self._known.allocation(header.offset, header.length))
-            except OSError as error:
-                return self._error_answer(header, codec.wire_error(error.errno or EIO))
-        found = codec.descriptors(extents, header.length, only_one=bool(header.flags & FLAG_REQ_ONE))
-        return codec.status_chunk(header.cookie, BASE_ALLOCATION_ID, found)
+        """One chunk for each context that was chosen."""
+        only_one = bool(header.flags & FLAG_REQ_ONE)
+        told: list[tuple[int, list[tuple[int, int]]]] = []
+        try:
+            if self._allocation:
+                extents = self._allocated(header.offset, header.length)
+                told.append((BASE_ALLOCATION_ID, codec.descriptors(extents, header.length, only_one=only_one)))
+            if self._changes:
+                runs = self._changed.changes(header.offset, header.length) if self._changed is not None else ()
+                dirty = ((length, STATE_DIRTY * changed) for length, changed in runs)
+                found = codec.states(dirty, header.length, otherwise=STATE_DIRTY, only_one=only_one)
+                told.append((DIRTY_BITMAP_ID, found))
+        except OSError as error:
+            return self._error_answer(header, codec.wire_error(error.errno or EIO))
+        last = len(told) - 1
+        chunks = (codec.status_chunk(header.cookie, *one, last=at == last) for at, one in enumerate(told))
+        return b"".join(chunks)
+
+    def _allocated(self, offset: int, length: int) -> Iterable[Extent]:
+        if self._known is None:
+            return (Extent(length, hole=False, zero=False),)
+        return list(self._known.allocation(offset, length))
 
     def _answer(self, big: Buffer | None) -> None:
         """Run what was gathered and send all answers that are ready at its end."""

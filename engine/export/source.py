@@ -40,6 +40,7 @@ class ExportFacts(NamedTuple):
     size: int
     read_only: bool = False
     description: str = ""
+    tells_changes: bool = False  # what has changed since a snapshot was taken
 
 
 class ExportSource(Protocol):
@@ -70,6 +71,15 @@ class KnowsAllocation(Protocol):
 
     def allocation(self, offset: int, length: int) -> Iterable[Extent]:
         """Extents from `offset` on, without gaps, none of length 0; fewer or more bytes than asked are fine."""
+
+
+@runtime_checkable
+class KnowsChanges(Protocol):
+    """An opened export that can also tell what has changed since a snapshot was taken."""
+
+    def changes(self, offset: int, length: int) -> Iterable[tuple[int, bool]]:
+        """(bytes, changed) of each run from `offset` on, without gaps; fewer or more bytes than asked are fine. What
+        is told as unchanged has been so all the time until now."""
 
 
 class Opened(Protocol):

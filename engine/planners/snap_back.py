@@ -138,7 +138,10 @@ def _is_known(config: Config, snapshot: Volume, link: Link) -> bool:
 
 
 def _to_copy(snapshot: Volume, original: Volume, link: Link) -> int:
-    """At most so much, as of some seconds ago."""
+    """What either side has changed; where nobody has counted that, at most so much."""
+    known = dict(snapshot.apart).get(link.generation)
+    if known is not None:
+        return known
     changed = [dict(volume.changed).get(link.generation, 0) for volume in (snapshot, original)]
     return min(sum(changed), original.size)
 

@@ -46,6 +46,7 @@ HOST_FIELDS: dict[Kind, tuple[str, ...]] = {
         "content_size",
         "dirty_bytes",
         "changed",
+        "apart",
         "held_s",
         "freezers",
         "drive",

@@ -57,6 +57,7 @@ class Volume(Record, frozen=True, kw_only=True, tag="volume"):
     content_size: int = 0  # how many of its bytes that claims; 0 when that is not known
     dirty_bytes: int = 0  # that a copy after a crash would take, as of some seconds ago
     changed: tuple[tuple[str, int], ...] = ()  # (generation of a link, bytes changed since), as of some seconds ago
+    apart: tuple[tuple[str, int], ...] = ()  # (generation of a link, bytes that a Snap Back copies), likewise
     held_s: float = 0.0  # a snapshot: how long writes to its set waited for it
     freezers: tuple[Freezable, ...] = ()  # what a Snap Shot can keep still on it, as of the last plan of one
     drive: str = ""  # the block file that shows it here, while there is one

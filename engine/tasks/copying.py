@@ -18,10 +18,11 @@ from engine.tasks.steps import TaskFailed, joined
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from engine.dataplane.regions import RegionLocks
     from engine.dataplane.table import Leg, PlexMap, Segment, Table
     from engine.devices.base import BlockDevice
     from engine.records import Plex, Ref, Subdisk
-    from engine.tasks.steps import Compare, CopyPlex, Ranges
+    from engine.tasks.steps import Compare, CopyPlex, CopyRuns, Ranges
 
     WhichDisk = Callable[[BlockDevice], Ref | None]
     Told = Callable[[StepFailed], None]
@@ -48,6 +49,24 @@ class Copier:
             for target in step.targets:
                 self._write_plex(segment, target, at, buffer[:size])
         return max(end - step.offset, 0) * len(step.targets)
+
+    def copy_runs(self, table: Table, regions: RegionLocks, step: CopyRuns, buffer: memoryview) -> int:
+        """Copy short runs, each under the lock of its own region; answers the bytes written. A source that fails is
+        the caller's to do without."""
+        copied = 0
+        sources: dict[int, list[PlexMap]] = {}
+        for offset, length in step.runs:
+            for segment, at, size in table.parts(offset, max(min(length, table.size - offset), 0)):
+                known = sources.get(segment.start)
+                if known is None:
+                    known = sources[segment.start] = _readable(segment, step.source, step.targets)
+                data = buffer[:size]
+                with regions.hold(at, size):
+                    self._read_map(known[(at >> 20) % len(known)], at, data)
+                    for target in step.targets:
+                        self._write_plex(segment, target, at, data)
+                copied += size * len(step.targets)
+        return copied
 
     def copy_subdisk(self, table: Table, plex: Plex, target: Subdisk, start: int, into: memoryview) -> int:
         """Copy the column range from `start`, as long as `into`, to a subdisk that is being filled.

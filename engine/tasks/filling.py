@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from engine.records import Plex, PlexState
 from engine.states import COMPLETE
-from engine.tasks.steps import COPY_BYTES, Begin, CopyPlex, Flush, TaskFailed, chunks
+from engine.tasks.steps import COPY_BYTES, RUNS_TOGETHER, Begin, CopyPlex, CopyRuns, Flush, TaskFailed, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +60,9 @@ def _is_known(config: Config, ref: Ref) -> bool:
     return isinstance(plex, Plex) and (plex.tracked or plex.state in COMPLETE)
 
 
-def _from(volume: Volume, source: Ref | None, parts: Sequence[Part], skip: int) -> tuple[int, Iterator[CopyPlex]]:
+def _from(
+    volume: Volume, source: Ref | None, parts: Sequence[Part], skip: int
+) -> tuple[int, Iterator[CopyPlex | CopyRuns]]:
     """The position that at most `skip` leads to, and the copies from there on."""
     start = 0
     left: list[tuple[tuple[Ref, ...], int, int]] = []
@@ -70,11 +72,33 @@ def _from(volume: Volume, source: Ref | None, parts: Sequence[Part], skip: int) 
             start += done * len(targets)
             if done < length:
                 left.append((targets, offset + done, offset + length))
-    return start, (
-        CopyPlex(volume.ref, source, targets, offset, length)
-        for targets, first, end in left
-        for offset, length in chunks(first, end, COPY_BYTES)
-    )
+    return start, _copies(volume, source, left)
+
+
+def _copies(
+    volume: Volume, source: Ref | None, left: Sequence[tuple[tuple[Ref, ...], int, int]]
+) -> Iterator[CopyPlex | CopyRuns]:
+    """No step copies more than `COPY_BYTES`; short runs, each of which would hardly be worth its own, share one."""
+    together: list[tuple[int, int]] = []
+    size = 0
+    of: tuple[Ref, ...] = ()
+    for targets, first, end in left:
+        for run in chunks(first, end, COPY_BYTES):
+            if together and (targets != of or size + run[1] > COPY_BYTES or len(together) == RUNS_TOGETHER):
+                yield _copy(volume, source, of, together)
+                together, size = [], 0
+            together.append(run)
+            size, of = size + run[1], targets
+    if together:
+        yield _copy(volume, source, of, together)
+
+
+def _copy(
+    volume: Volume, source: Ref | None, targets: tuple[Ref, ...], runs: Sequence[tuple[int, int]]
+) -> CopyPlex | CopyRuns:
+    if len(runs) == 1:
+        return CopyPlex(volume.ref, source, targets, *runs[0])
+    return CopyRuns(volume.ref, source, targets, tuple(runs))
 
 
 def target_disks(config: Config, plexes: tuple[Ref, ...]) -> tuple[Ref, ...]:

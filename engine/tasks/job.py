@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from engine.dataplane.needed import needed
 from engine.errors import DeviceError, GroupFrozen
 from engine.records import Task, TaskState
 from engine.tasks.belt import Belt
@@ -187,7 +188,7 @@ class Job:
             dirty = self._host.volume(volume).dirty
         except KeyError:
             return None
-        return Dirty(dirty.lineage, dirty.runs()) if dirty is not None else None
+        return Dirty(*needed(dirty)) if dirty is not None else None
 
     def _first_hands(self, belt: Belt, name: str) -> None:
         with self._worker(name) as worker:

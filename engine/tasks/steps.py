@@ -21,6 +21,8 @@ Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
 RANGES_MAX = 64
 COPY_BYTES = MIB
+RUNS_TOGETHER = 64
+"""So many runs make one step at most: on LUNs that have to seek, too, it ends soon enough for a swap of tables."""
 ZERO_BYTES = 64 * MIB
 """Chunks of one step. Zeroing is an instant per step wherever the LUN knows how."""
 
@@ -58,6 +60,27 @@ class CopyPlex(msgspec.Struct, frozen=True, gc=False):
     @property
     def weight(self) -> int:
         return self.length * len(self.targets)
+
+
+class CopyRuns(msgspec.Struct, frozen=True, gc=False):
+    """As `CopyPlex` for several short runs of a volume, (offset, length) of each, ascending; none crosses 1 MiB."""
+
+    volume: Ref
+    source: Ref | None
+    targets: tuple[Ref, ...]
+    runs: Ranges
+
+    @property
+    def length(self) -> int:
+        return sum(length for _, length in self.runs)
+
+    @property
+    def weight(self) -> int:
+        return self.length * len(self.targets)
+
+    def one_by_one(self) -> list[CopyPlex]:
+        """The same, each run by itself."""
+        return [CopyPlex(self.volume, self.source, self.targets, *run) for run in self.runs]
 
 
 class CopySubdisk(msgspec.Struct, frozen=True, gc=False):
@@ -171,7 +194,7 @@ class Differences(msgspec.Struct, frozen=True, gc=False):
         return Differences(joined((*self.ranges, *found)), length)
 
 
-Bulk: TypeAlias = CopyPlex | CopySubdisk | Rebuild | Parity | Zero | Compare
+Bulk: TypeAlias = CopyPlex | CopyRuns | CopySubdisk | Rebuild | Parity | Zero | Compare
 Barrier: TypeAlias = Flush | FlushVolumes | Commit
 Step: TypeAlias = AskDirty | Begin | Bulk | Barrier
 Steps: TypeAlias = Generator[Step, Differences, None]

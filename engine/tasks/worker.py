@@ -16,7 +16,17 @@ from engine.records import PlexLayout
 from engine.tasks.columns import ColumnWork, rows_to_lock
 from engine.tasks.copying import Copier
 from engine.tasks.failure import StepFailed
-from engine.tasks.steps import COPY_BYTES, Compare, CopyPlex, CopySubdisk, Parity, Rebuild, TaskFailed, Zero
+from engine.tasks.steps import (
+    COPY_BYTES,
+    Compare,
+    CopyPlex,
+    CopyRuns,
+    CopySubdisk,
+    Parity,
+    Rebuild,
+    TaskFailed,
+    Zero,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,9 +79,14 @@ class Worker:
         Raises StepFailed, TaskFailed or VolumeClosed.
         """
         self._touched.clear()
+        return self._do_or_mend(step)
+
+    def _do_or_mend(self, step: Bulk) -> tuple[int, Ranges]:
         try:
             return self._do(step)
         except StepFailed as failure:
+            if isinstance(step, CopyRuns):
+                return sum(self._do_or_mend(run)[0] for run in step.one_by_one()), ()
             if not self._is_mended(step, failure):
                 raise
             return self._do(step)
@@ -81,6 +96,9 @@ class Worker:
 
     def _do(self, step: Bulk) -> tuple[int, Ranges]:
         match step:
+            case CopyRuns():
+                with self._at_gate(step.volume) as (volume, table):
+                    return self._copier.copy_runs(table, volume.regions, step, self._view), ()
             case CopyPlex():
                 with self._inside(step.volume, step.offset, step.length) as table:
                     return self._copier.copy_plex(table, step, self._view), ()
@@ -117,6 +135,11 @@ class Worker:
     @contextmanager
     def _inside(self, ref: Ref, offset: int, length: int) -> Iterator[Table]:
         """Gate first, region locks second: the order of every client."""
+        with self._at_gate(ref) as (volume, table), self._regions(volume, offset, length):
+            yield table
+
+    @contextmanager
+    def _at_gate(self, ref: Ref) -> Iterator[tuple[VolumeIo, Table]]:
         volume, slot = self._place(ref)
         try:
             table = volume.gate.enter(slot)
@@ -125,8 +148,7 @@ class Worker:
                 raise VolumeClosed from error
             raise
         try:
-            with self._regions(volume, offset, length):
-                yield table
+            yield volume, table
         finally:
             volume.gate.leave(slot)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from engine.errors import EngineError
-from tests.bench import console, copies, dirty, raid5, report, traffic
+from tests.bench import console, copies, dirty, raid5, report, snapshots, traffic
 from tests.bench.options import Options, read_options
 from tests.bench.place import Place
 from tests.bench.rows import ROWS, Pair, Result, measure
@@ -21,6 +21,9 @@ STAGES: tuple[tuple[list[str], Stage], ...] = (
     (raid5.ROWS, raid5.raid5),
     (raid5.REBUILD, raid5.rebuild),
     (copies.ROWS, copies.copies),
+    (snapshots.PAUSES, snapshots.pauses),
+    (snapshots.BACKS, snapshots.backs),
+    (snapshots.WRITTEN, snapshots.written),
     (console.BESIDE, console.beside),
     (console.WINDOWS, console.windows),
 )

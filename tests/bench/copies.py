@@ -84,11 +84,7 @@ class Copies:
     def _settle_luns(self) -> None:
         """Freed space goes back to the host beside the commands: a turn begins when the target is a hole again."""
         luns = self.product.lun_files()
-        deadline = time.monotonic() + FREED_S
-        while sum(path.stat().st_blocks for path in luns) * 512 > self._options.size + 2 * LUN_OVERHEAD:
-            if time.monotonic() > deadline:
-                raise TimeoutError("Freed space was not given back to the host.")
-            time.sleep(0.01)
+        wait_until_freed(luns, self._options.size)
         self._settle(luns)
 
     def _settle_files(self) -> None:
@@ -98,8 +94,8 @@ class Copies:
         self._settle([self.source, self.target])
 
     def _settle(self, paths: list[Path]) -> None:
-        _settle(paths)
-        _provide_memory(self._options.size)
+        settle(paths)
+        provide_memory(self._options.size)
 
     def _move(self) -> float:
         self._settle_luns()
@@ -140,13 +136,22 @@ def forget(path: Path) -> None:
         os.close(descriptor)
 
 
-def _provide_memory(size: int) -> None:
+def provide_memory(size: int) -> None:
     """A virtual machine's host may take free memory back, and giving it again costs far more than a copy of that size:
     what a turn needs for its target has been used a moment before, whoever's turn it is."""
     mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
-def _settle(paths: list[Path]) -> None:
+def wait_until_freed(luns: list[Path], size: int) -> None:
+    """Until the files of these two LUNs take little more than `size` bytes."""
+    deadline = time.monotonic() + FREED_S
+    while sum(path.stat().st_blocks for path in luns) * 512 > size + 2 * LUN_OVERHEAD:
+        if time.monotonic() > deadline:
+            raise TimeoutError("Freed space was not given back to the host.")
+        time.sleep(0.01)
+
+
+def settle(paths: list[Path]) -> None:
     """Nobody inherits what another has left unwritten, and everything that is there lies in the page cache."""
     os.sync()
     buffer = memoryview(bytearray(MIB))

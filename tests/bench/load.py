@@ -58,6 +58,17 @@ def fill(uri: str, size: int) -> None:
     subprocess.run(words, capture_output=True, timeout=600, check=True)
 
 
+def changes(uri: str, size: int, count: int) -> None:
+    """Write 4 KiB in so many places, drawn at random, none of them twice."""
+    words = [*_words(uri, "randwrite", "4k", 32, size), f"--number_ios={count}", "--randrepeat=0", "--end_fsync=1"]
+    subprocess.run(words, capture_output=True, timeout=600, check=True)
+
+
+def endless(uri: str, load: Load, size: int) -> list[str]:
+    """The words of a program that does this until it is told to end."""
+    return [*_words(uri, load.verb, load.block, load.depth, size), "--time_based", "--runtime=86400", "--norandommap"]
+
+
 def bring_in(files: Iterable[Path]) -> None:
     """Read files to their ends, so that they lie in the page cache: kernels that reclaim idle pages have taken parts of
     what was filled a minute ago, and not the same parts on both sides."""

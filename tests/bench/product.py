@@ -105,6 +105,13 @@ class Product:
         with _Watch(self.api) as watch:
             yield wait
 
+    def rest(self) -> None:
+        """Wait until no task is under way."""
+        for record in self.records():
+            if isinstance(record, Task) and not record.ended:
+                with _Ends(self.api) as ends:
+                    ends.wait(record.ref)
+
     def records(self) -> tuple[AnyRecord, ...]:
         """Everything there is now."""
         listener: Callable[[Batch], None] = lambda _: None  # noqa: E731
