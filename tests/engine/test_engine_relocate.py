@@ -20,6 +20,7 @@ from engine.records import (
     Alert,
     DiskUsage,
     Kind,
+    Ref,
     RelocationMode,
     Remedy,
     Settings,
@@ -276,3 +277,26 @@ def test_only_what_is_redundant_is_relocated(lab: EngineLab) -> None:
     settle(lab)
     settings = lab.config.all(Kind.SETTINGS, Settings)[0]
     assert replace(settings, hot_relocation=RelocationMode.AUTOMATIC) == settings
+
+
+def test_a_disk_that_is_back_after_a_relocation_can_be_gone_back_to(lab: EngineLab) -> None:
+    lab.make_volume(mirrors=2, size=8 * MIB)
+    old = disk_of(lab, 0)
+    path = pull(lab, old)
+    lab.do(Rescan())
+    alert = alert_of(lab, "is relocated").ref
+    wait_for_status(lab, VolumeStatus.HEALTHY)
+    assert told(lab.config, alert).action is Remedy.REPLACE_DISK
+    bring_back(path)
+    lab.do(Rescan())
+    committer = lab.engine.committer
+    assert committer.wait_until(lambda config: told(config, alert).action is Remedy.UNDO_RELOCATION, 60)
+    assert told(lab.config, alert).open
+    lab.do(UndoRelocation(disk=old))
+    assert committer.wait_until(lambda config: not told(config, alert).open, 60)
+
+
+def told(config: Config, alert: Ref) -> Alert:
+    found = config[alert]
+    assert isinstance(found, Alert)
+    return found
