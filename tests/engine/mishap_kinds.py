@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.cli.lab_faults import damage
-from engine.commands import AddLuns, RemoveLuns, Rescan
+from engine.commands import AddLuns, Command, RemoveLuns, Rescan
 from engine.records import Disk, Kind
 from engine.units import MIB
 from tests.engine.mishap_luns import Site
@@ -31,8 +31,13 @@ def _once(path: Path, away: Path) -> BringBack:
     return bring_back
 
 
+def _must(site: Site, command: Command) -> None:
+    refused = site.operator.do(command)
+    assert not refused, (refused, site.operator.told())
+
+
 def _rescan(site: Site) -> None:
-    assert site.operator.do(Rescan()) == ""
+    _must(site, Rescan())
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -107,7 +112,7 @@ def doubled(site: Site, disk: Disk) -> BringBack:
     """A copy of a LUN in use turns up under another path, and stays over a rescan."""
     twin = Path(f"{disk.lun}.twin")
     shutil.copyfile(disk.lun, twin)
-    assert site.operator.do(AddLuns(paths=(str(twin),))) == ""
+    _must(site, AddLuns(paths=(str(twin),)))
     _rescan(site)
     site.meanwhile(disk)
     return lambda: _take_away(site, twin)
@@ -122,14 +127,14 @@ def _take_away(site: Site, twin: Path) -> bool:
     twin.unlink()
     if found:
         assert config.disk(found[0]).group is None, "a copy is used"
-        assert site.operator.do(RemoveLuns(disks=tuple(found))) == ""
+        _must(site, RemoveLuns(disks=tuple(found)))
     return True
 
 
 def doubled_while_stopped(site: Site, disk: Disk) -> BringBack:
     """Nothing tells the copy from the LUN: both are what the group has left behind."""
     twin = Path(f"{disk.lun}.twin")
-    assert site.operator.do(AddLuns(paths=(str(site.new_lun().rename(twin)),))) == ""
+    _must(site, AddLuns(paths=(str(site.new_lun().rename(twin)),)))
     site.restart(lambda: _copy(disk, twin), kill=False)
     return lambda: _take_away(site, twin)
 
