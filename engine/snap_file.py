@@ -34,6 +34,7 @@ class SetMember(NamedTuple):
     plex: str
     drive_letter: str = ""  # of the snapshot
     drive_path: str = ""
+    consistency: str = ""  # of the snapshot: "file-system-consistent"
 
 
 _OPTIONAL = tuple(SetMember._field_defaults)
@@ -59,8 +60,8 @@ def set_of(config: Config, snapshots: Iterable[Ref]) -> SnapFile:
         if volume is None or link is None or link.peer not in config:
             raise EngineError("The snapshots were taken, and are gone again already: no file was written.")
         ids = (config.volume(link.peer).name, link.peer.id, volume.name, ref.id)
-        drive = (volume.drive_letter, volume.drive_path)
-        members.append(SetMember(*ids, link.generation, link.plex_name, *drive))
+        more = (volume.drive_letter, volume.drive_path, str(link.consistency))
+        members.append(SetMember(*ids, link.generation, link.plex_name, *more))
         first = first or (config.group(volume.group), link)
     if first is None:
         raise EngineError("There are no snapshots: no file was written.")

@@ -136,6 +136,7 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "dirty_log": dirty_log_row(config, volume),
         "snapshot_of": next((name_of(config, link.peer) for link in volume.links if link.side == "snapshot"), None),
         "snapshots": [name_of(config, link.peer) for link in volume.links if link.side == "original"],
+        "consistency": next((str(link.consistency) for link in volume.links if link.side == "snapshot"), None),
     }
 
 

@@ -11,11 +11,19 @@ from engine.cli import resolve
 from engine.cli.forms import Usage, shown
 
 if TYPE_CHECKING:
+    from engine.commands import Quiesce
     from engine.config import Config
     from engine.records import Group, Volume
 
-_KEYS = {"newvol": "/Newvol", "plex": "/Plex", "driveletter": "/DriveLetter", "drivepath": "/DrivePath"}
-_GLUED = re.compile(r"(?i)/(?=(?:newvol|plex|driveletter|drivepath)=)")
+_KEYS = {
+    "newvol": "/Newvol",
+    "plex": "/Plex",
+    "driveletter": "/DriveLetter",
+    "drivepath": "/DrivePath",
+    "quiesce": "/Quiesce",
+    "agent": "/Agent",
+}
+_GLUED = re.compile(r"(?i)/(?=(?:newvol|plex|driveletter|drivepath|quiesce|agent)=)")
 _GUID = re.compile(r"(?i)\\\\\?\\Volume\{([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\}\\?")
 _DEVICE = re.compile(r"(?i)\\{1,2}Device\\HarddiskDmVolumes\\\s?([^\\]+)\\([^\\]+)")
 
@@ -46,6 +54,31 @@ def sources(words: Sequence[str]) -> list[Source]:
         for part in rest:
             _take(found[-1], part)
     return found
+
+
+def split_quiesce(words: Sequence[str]) -> tuple[list[str], str]:
+    """The words without `quiesce=`, and what that said."""
+    said = [word.partition("=")[2] for word in words if word.lower().startswith("quiesce=")]
+    if len(said) > 1:
+        raise Usage("quiesce was given twice.")
+    rest = [word for word in words if not word.lower().startswith("quiesce=")]
+    if said and not said[0]:
+        raise Usage("quiesce= needs a value.")
+    return rest, said[0] if said else ""
+
+
+def quiesce(*said: str) -> Quiesce:
+    """How a whole set is kept still, whichever words say it: they have to agree."""
+    from engine.commands import Quiesce
+
+    wanted = {text.lower() for text in said if text}
+    if len(wanted) > 1:
+        raise Usage("A set is kept still in one way: give one quiesce=.")
+    for text in wanted:
+        if text not in list(Quiesce):
+            raise Usage(f"quiesce is one of {', '.join(Quiesce)}, not {shown(text)}.")
+        return Quiesce(text)
+    return Quiesce.AUTO
 
 
 def _take(source: Source, text: str) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import sys
 import time
 from typing import TYPE_CHECKING
 
-from engine.cli import output, resolve, snap_schedule, snap_words
+from engine.cli import output, resolve, snap_quiesce, snap_schedule, snap_words
 from engine.cli.common import COMMON, DONE, FORCE, GROUP, run
 from engine.cli.forms import Form, Option, Tool, Usage, Words
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engine.cli.session import Session
-    from engine.commands import SnapChoice
     from engine.config import Config
     from engine.records import Link, Ref, Volume
     from engine.snap_file import SnapFile
@@ -39,7 +36,9 @@ def _create(session: Session, words: Words) -> int:
     from engine import snap_file
     from engine.commands import SnapChoice, TakeSnapshots
 
-    sources = snap_words.sources(words.many("SOURCE"))
+    plain, said = snap_words.split_quiesce(words.many("SOURCE"))
+    sources = snap_words.sources(plain)
+    quiesce = snap_words.quiesce(said, *(source.fields.get("quiesce", "") for source in sources))
     path, overwrite = _file(words), words.has("-o")
     if words.has("-b"):
         raise Usage("create waits until its snapshots are durable: only then is the file written.")
@@ -56,10 +55,11 @@ def _create(session: Session, words: Words) -> int:
                 name=source.fields.get("newvol", ""),
                 letter=snap_words.letter(source.fields.get("driveletter", "")),
                 path=source.fields.get("drivepath", ""),
+                agent=source.fields.get("agent", ""),
             )
         )
     before = session.config
-    status = session.carry_out(TakeSnapshots(choices=tuple(choices), set_name=path.stem))
+    status = session.carry_out(TakeSnapshots(choices=tuple(choices), set_name=path.stem, quiesce=quiesce))
     if status == DONE and not words.has("--plan"):
         session.fold()
         snap_file.write(
@@ -121,38 +121,27 @@ def _reattach(session: Session, words: Words) -> int:
 
 
 def _refresh(session: Session, words: Words) -> int:
-    """Snap Back, using the originals, then a Snap Shot of all at one instant under the same names; the file is new."""
+    """What has changed is copied, then all are taken at one instant under the same names; the file is new."""
     from engine import snap_file
-    from engine.commands import Master, SnapBack, TakeSnapshots
+    from engine.commands import RefreshSnapshots
 
     if words.has("-b"):
         raise Usage("refresh waits until its snapshots are durable: only then is the file written.")
+    from engine.records import Kind, Volume
+
     path = _file(words)
     found = snap_file.read(path)
     snapshots = tuple(_snapshot(session.config, member, path) for member in found.members)
-    choices = tuple(_again(session.config, ref) for ref in snapshots)
-    quiet = contextlib.redirect_stdout(io.StringIO()) if session.json and not words.has("--plan") else None
-    with quiet or contextlib.nullcontext():
-        status = session.carry_out(SnapBack(snapshots=snapshots, master=Master.ORIGINAL, force=words.has("-f")))
-    if status != DONE or words.has("--plan"):
-        return status
+    known = {volume.ref.id: volume.ref for volume in session.config.all(Kind.VOLUME, Volume)}
+    originals = [known[member.original_id] for member in found.members]
+    quiesce = snap_words.quiesce(words.settings.get("quiesce", ""))
     before = session.config
-    status = session.carry_out(TakeSnapshots(choices=choices, set_name=path.stem))
-    if status == DONE:
+    force = words.has("-f")
+    status = session.carry_out(RefreshSnapshots(snapshots=snapshots, force=force, set_name=path.stem, quiesce=quiesce))
+    if status == DONE and not words.has("--plan"):
         session.fold()
-        snap_file.write(path, _taken(before, session.config, [one.volume for one in choices]), overwrite=True)
+        snap_file.write(path, _taken(before, session.config, originals), overwrite=True)
     return status
-
-
-def _again(config: Config, snapshot: Ref) -> SnapChoice:
-    """The same plex under the same name."""
-    from engine.commands import SnapChoice
-    from engine.records import LinkSide
-
-    volume = config.volume(snapshot)
-    original = next(link.peer for link in volume.links if link.side is LinkSide.SNAPSHOT)
-    plex = config.plexes_of(snapshot)[0].ref
-    return SnapChoice(volume=original, plex=plex, name=volume.name, letter=volume.drive_letter, path=volume.drive_path)
 
 
 def _volumes(session: Session, words: Words) -> list[Volume]:
@@ -202,7 +191,7 @@ def _list(session: Session, words: Words) -> int:
     if session.json:
         output.write_json(rows)
     else:
-        heads = ("VOLUME", "SNAPSHOT", "STATE", "TAKEN", "CHANGED")
+        heads = ("VOLUME", "SNAPSHOT", "STATE", "TAKEN", "CONSISTENCY", "CHANGED")
         output.write(output.table(heads, [_line(row) for row in rows], ("CHANGED",)))
     return DONE
 
@@ -239,6 +228,10 @@ def _link_row(config: Config, volume: Volume, link: Link) -> dict[str, Any]:
         "set": link.set_name or None,
         "taken": link.taken,
         "fast": known,
+        "consistency": str(link.consistency),
+        "frozen": list(link.frozen),
+        "frozen_s": link.frozen_s,
+        "lower_because": link.lower or None,
         "changed_original": changed[0],
         "changed_snapshot": changed[1] if len(changed) > 1 else None,
     }
@@ -248,10 +241,12 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     from engine.units import format_size
 
     if row["snapshot"] is None:
-        return row["volume"], row["plex"], row["state"], "", ""
+        return row["volume"], row["plex"], row["state"], "", "", ""
     taken = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["taken"]))
     changed = row["changed_original"] + (row["changed_snapshot"] or 0)
-    return row["volume"], row["snapshot"], row["state"], taken, format_size(changed) if row["fast"] else "all"
+    consistency = row["consistency"].removesuffix("-consistent")
+    told = format_size(changed) if row["fast"] else "all"
+    return row["volume"], row["snapshot"], row["state"], taken, consistency, told
 
 
 TOOL = Tool(
@@ -260,10 +255,14 @@ TOOL = Tool(
     (
         Form(
             "create SOURCE...",
-            "Take a set of snapshots: source=VOLUME[/Newvol=NAME][/Plex=PLEX] for each volume.",
+            "Take a set of snapshots: source=VOLUME[/DriveLetter=X][/DrivePath=P][/Newvol=N][/Plex=P][/Agent=SOCKET] "
+            "for each volume, quiesce=auto|fs|agent|none for all.",
             _create,
             options=(OVERWRITE,),
-            examples=("vxsnap -x hyperbackup.xml create source=ev /Newvol=ev-monday source=logs -o",),
+            examples=(
+                "vxsnap -x hyperbackup.xml create source=ev /Newvol=ev-monday source=logs -o",
+                "vxsnap -x hyperbackup.xml create source=ev quiesce=fs",
+            ),
         ),
         Form(
             "restore",
@@ -282,6 +281,7 @@ TOOL = Tool(
             "refresh",
             "Bring the snapshots of a set to this instant; there is none until it is copied. -f disconnects clients.",
             _refresh,
+            settings={"quiesce": "auto|fs|agent|none"},
             options=(FORCE,),
         ),
         Form(
@@ -301,6 +301,7 @@ TOOL = Tool(
         Form("clear VOLUME...", "Make volumes and their snapshots independent of each other.", _clear),
         Form("list [VOLUME...]", "Snap plexes and snapshots, and what has changed since.", _list),
         *snap_schedule.FORMS,
+        *snap_quiesce.FORMS,
     ),
     (FILE, GROUP, *COMMON),
 )

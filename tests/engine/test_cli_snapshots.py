@@ -87,6 +87,39 @@ def test_a_refresh_brings_the_set_to_this_instant_under_its_names(line: Line, tm
     assert line(f"vxsnap -x {path} -b refresh").status == 2
 
 
+def test_how_a_set_is_kept_still_is_said_once_and_told_everywhere(line: Line, tmp_path: Path) -> None:
+    path = tmp_path / "set.xml"
+    hook = tmp_path / "hook"
+    hook.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/log\n')
+    hook.chmod(0o755)
+    line.do(f"vxsnap -g t quiesce program v {hook} one")
+    line.do("vxsnap quiesce set limit=20")
+    listed = line.ask("vxsnap quiesce list")
+    assert listed["limit_s"] == 20
+    assert [(one["volume"], one["program"]) for one in listed["volumes"]] == [("v", [str(hook), "one"])]
+    for words in ("quiesce=maybe", "quiesce=", "quiesce=fs QUIESCE=auto", "source=v/quiesce=fs quiesce=none"):
+        assert line(f"vxsnap -x {path} -g t create source=w {words}").status == 2
+    refused = line(f"vxsnap -x {path} -g t create source=v source=w QUIESCE=FS")
+    assert (refused.status, "No file system on v is mounted on this host." in refused.err) == (1, True)
+    assert not path.exists()
+    assert line(f"vxsnap -x {path} -g t create source=v/newvol=a source=w/newvol=b Quiesce=Auto").status == 0
+    assert (tmp_path / "log").read_text() == "one freeze\none thaw\n"
+    found = {member.snapshot: member.consistency for member in snap_file.read(path).members}
+    assert found == {"a": "application-consistent", "b": "crash-consistent"}
+    rows = {row["snapshot"]: row for row in line.ask("vxsnap list")}
+    assert (rows["a"]["consistency"], rows["b"]["frozen"]) == ("application-consistent", [])
+    assert "application" in line("vxsnap list").out
+    (group,) = [group for group in line.ask("vxprint")["groups"] if group["name"] == "t"]
+    told = {volume["name"]: volume["consistency"] for volume in group["volumes"]}
+    assert told == {"v": None, "w": None, "a": "application-consistent", "b": "crash-consistent"}
+    line.do(f"vxsnap -x {path} refresh quiesce=none")
+    assert {member.consistency for member in snap_file.read(path).members} == {"crash-consistent"}
+    line.do("vxsnap -g t quiesce program v none")
+    line.do("vxsnap -g t quiesce agent w /run/w.sock")
+    assert [one["agent"] for one in line.ask("vxsnap quiesce list")["volumes"]] == ["/run/w.sock"]
+    assert line("vxsnap -g t quiesce agent w relative").status == 1
+
+
 def test_volumes_have_the_names_of_the_field(line: Line, tmp_path: Path) -> None:
     for number, name in enumerate((r"\Device\HarddiskDmVolumes\t\v", "v")):
         path = tmp_path / f"{number}.xml"
