@@ -242,8 +242,7 @@ class Drive:
             self._tried(UNMOUNTER, "-u", self.spec.file)
         if mount_at(self.spec.file) is not None:
             self._tried(UNMOUNTER, "-u", "-z", self.spec.file)
-        if self._program is not None and self._program.poll() is None and mount_at(self.spec.file) is not None:
-            self._program.terminate()
+            self.kill()  # it would go on for those who have the file open
         self._ended()
 
     def kill(self) -> None:

@@ -57,10 +57,11 @@ class Journal:
 
 
 def born(process: int) -> str:
-    """When a process began; empty when there is none."""
+    """When a process began; empty when there is none, or it has ended and nobody has asked how."""
     with contextlib.suppress(OSError):
         status = Path(f"/proc/{process}/stat").read_text(errors="replace")
-        return status[status.rindex(")") + 2 :].split()[19]
+        state, *others = status[status.rindex(")") + 2 :].split()
+        return "" if state in "ZX" else others[18]
     return ""
 
 

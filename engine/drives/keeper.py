@@ -376,7 +376,7 @@ class DriveKeeper:
         self._notes[ref] = text
         if self._told.get(ref) != text:
             self._told[ref] = text
-            log.warning("The drive of %s: %s", spec.name, text)
+            log.info("The drive of %s: %s", spec.name, text)
 
     def _forget(self, wanted: dict[Ref, Spec]) -> None:
         for known in (self._later, self._told):
