@@ -94,9 +94,16 @@ def to_copy(config: Config, snapshot: Volume, master: Master) -> tuple[int, bool
         return 0, False
     other = rules.other_end(config, snapshot.ref, link)
     known = link.is_known and other is not None and other.is_known
-    changed = [dict(volume.changed).get(link.generation, 0) for volume in (snapshot, original)]
-    size = min(sum(changed), original.size) if known else original.size
+    size = _changed(snapshot, original, link.generation) if known else original.size
     return size * (_filled(config, original.ref) if master is Master.SNAPSHOT else 1), known
+
+
+def _changed(snapshot: Volume, original: Volume, generation: str) -> int:
+    """What either side has changed; where nobody has counted that, at most so much."""
+    apart = dict(snapshot.apart).get(generation)
+    if apart is not None:
+        return apart
+    return min(sum(dict(volume.changed).get(generation, 0) for volume in (snapshot, original)), original.size)
 
 
 def _filled(config: Config, original: Ref) -> int:

@@ -15,12 +15,11 @@ import pytest
 from tests.e2e import steps
 from tests.e2e.bytes_on_luns import plex_digest
 from tests.e2e.display import until
-from tests.e2e.walker import Node, Walker
+from tests.e2e.snap_steps import BACK, DEADLINE_S, PREPARE, WIZARD, choose, gone, page, pick
+from tests.e2e.walker import Walker
 
 SIZE_MIB = 16
 VOLUMES = {"db": "SnapVolume01", "logs": "SnapVolume02"}
-DEADLINE_S = 60.0
-WIZARD, PREPARE, BACK = (steps.dialog(title) for title in ("Snap Shot Volume Wizard", "Prepare for", "Snap Back"))
 
 
 @pytest.fixture
@@ -174,41 +173,6 @@ def finish_prepare(walker: Walker) -> None:
 
 def is_prepared(walker: Walker, name: str) -> bool:
     return any(row["state"] == "Snap Ready" for row in walker.vx_json("vxsnap", "-g", "dg1", "list", name))
-
-
-# --- hands ---
-def choose(walker: Walker, row: str, label: str, opens: tuple[str, str]) -> None:
-    """Right-click a row, Snap, and an entry. A slow machine may take a release for a click: look, and try again."""
-    for _ in range(3):
-        walker.click(walker.find(("table", "Volumes"), ("table cell", row), within=DEADLINE_S), button=3)
-        walker.click(walker.find(("", "Snap"), popup=True, within=DEADLINE_S))
-        walker.click(walker.find(("", label), popup=True, within=DEADLINE_S, **{"with": ["enabled"]}))
-        if walker.reader.ask("find", DEADLINE_S / 3, path=[opens]):
-            return
-        walker.key("Escape", "Escape")
-    pytest.fail(f"Snap > {label} opened nothing\n{walker.outline()}")
-
-
-def page(walker: Walker, shows: tuple[str, str]) -> None:
-    """Next, once it is possible; pressed again only where the first press was lost."""
-    for _ in range(3):
-        walker.click(walker.find(WIZARD, ("push button", "Next"), within=DEADLINE_S, **{"with": ["enabled"]}))
-        if walker.reader.ask("find", DEADLINE_S / 3, path=[WIZARD, shows]):
-            return
-    pytest.fail(f"Next did not lead to {shows}\n{walker.outline()}")
-
-
-def pick(walker: Walker, name: str) -> Node:
-    """Stand on a row of the available volumes."""
-    path = (WIZARD, ("list", "Available Volumes"), ("list item", f"{name},*"))
-    item = walker.find(*path, within=DEADLINE_S)
-    walker.click(item, at=(0.05, 0.5))
-    return walker.find(*path, within=DEADLINE_S, **{"with": ["selected"]})
-
-
-def gone(walker: Walker, dialog: tuple[str, str]) -> None:
-    if not walker.reader.ask("gone", DEADLINE_S, path=[dialog]):
-        pytest.fail(f"still there: {dialog}\n{walker.outline()}")
 
 
 # --- bytes ---

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.e2e import steps
 from tests.e2e.display import Display, missing, opened, until
 from tests.e2e.walker import Node, Walker, place, walking
+from tests.gui import snap_ways
 
 OUT = Path(__file__).parents[2] / "screenshots"
 GRAB = """
@@ -355,6 +356,29 @@ SHOTS = (
         "Replace Disk: what lay there and what that means, LUNs that can take the place with the best one chosen, the "
         "plan with what is copied; the button is the verb.",
         replacing,
+    ),
+    Shot(
+        "snap-volumes",
+        "Snap Shot Volume Wizard, volumes: the clicked one selected, those that can be added first, those that are not "
+        "prepared with that reason; one of these is picked, and Prepare can be pressed.",
+        snap_ways.snap_volumes,
+    ),
+    Shot(
+        "snap-attributes",
+        "Snap Shot Volume Wizard, Change Attributes: for each volume snap plex, name, drive letter and path; how "
+        "writers are kept still, what was found for it, its deadline; the XML file.",
+        snap_ways.snap_attributes,
+    ),
+    Shot(
+        "snap-plan",
+        "Snap Shot Volume Wizard, plan: the steps with what holds meanwhile, redundancy; Finish is the default.",
+        snap_ways.snap_plan,
+    ),
+    Shot(
+        "snap-back",
+        "Snap Back: which snapshot of which volume, alone or with its set, both directions with what they would copy; "
+        "the plan of the chosen one, and in red what it overwrites.",
+        snap_ways.snap_back,
     ),
     Shot(
         "long-names",

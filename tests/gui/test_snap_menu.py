@@ -182,11 +182,20 @@ def test_names_and_plexes_of_the_set_are_chosen(qtbot: QtBot, console: Console, 
     name.selectAll()
     qtbot.keyClicks(name, "books-monday")
     driver.settle()
+    letter, path = row[3], row[4]
+    assert letter.currentText() == "none"
+    letter.setCurrentIndex(letter.findText("J:"))
+    letter.activated.emit(letter.currentIndex())
+    qtbot.keyClicks(path, "no folder")
+    driver.settle()
+    assert "full path" in driver.reason("attributes")
+    path.clear()
+    path.textEdited.emit("")
     driver.next()
     driver.finish()
     (command,) = [each for each in api.submitted if isinstance(each, TakeSnapshots)]
-    assert [(choice.volume, choice.plex, choice.name) for choice in command.choices] == [
-        (BOOKS, BOOKS_SNAP_PLEX, "books-monday")
+    assert [(choice.volume, choice.plex, choice.name, choice.letter) for choice in command.choices] == [
+        (BOOKS, BOOKS_SNAP_PLEX, "books-monday", "J")
     ]
 
 

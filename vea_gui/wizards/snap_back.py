@@ -169,8 +169,10 @@ def _amounts(fixed: tuple[Ref, ...], config: Config, answers: Answers) -> list[O
 def _amount(config: Config, snapshots: list[Volume], master: Master) -> str:
     found = [snap_words.to_copy(config, snapshot, master) for snapshot in snapshots]
     size, known = sum(size for size, _ in found), all(known for _, known in found)
-    low, high, _ = expected_s(config, size, COPYING)
     side = "original volume" if master is Master.ORIGINAL else "snapshot"
+    if not size:
+        return f"Using the {side}: nothing, as nothing has changed"
+    low, high, _ = expected_s(config, size, COPYING)
     why = "" if known else ": everything, as what has changed is not known"
     return f"Using the {side}: {format_size(size)}{why}, about {format_band(low, high)}"
 

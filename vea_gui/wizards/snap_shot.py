@@ -111,11 +111,12 @@ def _attributes_page(plexes: dict[Ref, Ref]) -> Page:
                 "Snapshots",
                 FieldKind.LINES,
                 default=(),
-                heads=("Volume", "Snap plex", "Snapshot name"),
+                heads=("Volume", "Snap plex", "Snapshot name", "Drive letter", "Drive path"),
                 lines=partial(lines, plexes),
-                check=partial(_name_complaint, plexes),
-                problems=("name", "plex", "choices"),
-                hint="Each snapshot is a volume of its own under this name, exported and writable.",
+                check=partial(_complaint, plexes),
+                problems=("name", "plex", "choices", "letter", "path"),
+                hint="Each snapshot is a volume of its own, exported and writable. A drive path is an empty folder in "
+                "which its file system is mounted.",
             ),
             *quiesce_fields(lambda _, answers: answers["volumes"]),
             Field(
@@ -143,9 +144,9 @@ def lines(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> list[Line
     volumes = [config.volume(ref) for ref in answers["volumes"] if ref in config]
     filled = {line.value: _said(line) for line in answers["attributes"]}
     names = _default_names(config, volumes, {said.name for said in filled.values()})
+    letters = _default_letters(config, tuple(said.letter for said in filled.values()))
     return [
-        _line(config, volume, filled.get(volume.ref) or _Said(plexes.get(volume.ref), next(names)))
-        for volume in volumes
+        _line(config, volume, filled.get(volume.ref) or _first(volume, plexes, names, letters)) for volume in volumes
     ]
 
 
@@ -154,17 +155,34 @@ class _Said(NamedTuple):
 
     plex: Ref | None
     name: str
+    letter: str = ""
+    path: str = ""
 
 
 def _said(line: Line) -> _Said:
     return _Said(*(cell.answer for cell in line.cells))
 
 
+def _first(volume: Volume, plexes: dict[Ref, Ref], names: Iterator[str], letters: Iterator[str]) -> _Said:
+    """By default the snapshot of what has a drive letter has one, too."""
+    return _Said(plexes.get(volume.ref), next(names), next(letters) if volume.drive_letter else "")
+
+
 def _line(config: Config, volume: Volume, said: _Said) -> Line:
     ready = [plex for plex in rules.snap_plexes_of(config, volume.ref) if plex.complete]
     plex = said.plex if said.plex in {plex.ref for plex in ready} else next((plex.ref for plex in ready), None)
-    options = tuple(Option(plex.ref, plex.name) for plex in ready)
-    return Line(volume.ref, volume.name, (Cell(plex, options), Cell(said.name)))
+    plexes = tuple(Option(plex.ref, plex.name) for plex in ready)
+    free = [letter for letter in rules.LETTERS if rules.holder_of(config, letter) is None or letter == said.letter]
+    letters = (Option("", "none"), *(Option(letter, f"{letter}:") for letter in free))
+    cells = (Cell(plex, plexes), Cell(said.name), Cell(said.letter, letters), Cell(said.path))
+    return Line(volume.ref, volume.name, cells)
+
+
+def _default_letters(config: Config, given: tuple[str, ...]) -> Iterator[str]:
+    while True:
+        letter = rules.free_letter(config, given)
+        given = (*given, letter)
+        yield letter
 
 
 def _default_names(config: Config, volumes: list[Volume], filled: set[str]) -> Iterator[str]:
@@ -176,14 +194,18 @@ def _default_names(config: Config, volumes: list[Volume], filled: set[str]) -> I
         yield name
 
 
-def _name_complaint(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> str:
+def _complaint(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> str:
     told = lines(plexes, config, answers)
     names = [_said(line).name for line in told]
     for line, name in zip(told, names, strict=True):
         if said := choices.name_complaint(config, Kind.VOLUME, name, config.volume(line.value).group):
             return f"{line.title}: {said}"
     twice = next((name for name in names if names.count(name) > 1), "")
-    return f"Two snapshots would be called {twice}. Give each a name of its own." if twice else ""
+    if twice:
+        return f"Two snapshots would be called {twice}. Give each a name of its own."
+    letters = [said.letter for said in map(_said, told) if said.letter]
+    twice = next((letter for letter in letters if letters.count(letter) > 1), "")
+    return f"Two snapshots would have the drive letter {twice}. Choose another one." if twice else ""
 
 
 def _file_complaint(config: Config, answers: Answers) -> str:
@@ -191,6 +213,8 @@ def _file_complaint(config: Config, answers: Answers) -> str:
         return ""
     if not os.path.isabs(answers["file"]):
         return "Give the whole path of the file, or choose Browse."
+    if os.path.isfile(answers["file"]) and not answers["overwrite"]:
+        return f"{answers['file']} is there already. Choose another name, or overwrite it."
     try:
         snap_file.check_free(snap_file.checked_name(answers["file"]), overwrite=answers["overwrite"])
     except EngineError as error:
@@ -202,7 +226,10 @@ def _build(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> TakeSnap
     told = [(line.value, _said(line)) for line in lines(plexes, config, answers)]
     file = answers["file"]
     return TakeSnapshots(
-        choices=tuple(SnapChoice(volume=volume, plex=said.plex, name=said.name) for volume, said in told),
+        choices=tuple(
+            SnapChoice(volume=volume, plex=said.plex, name=said.name, letter=said.letter, path=said.path)
+            for volume, said in told
+        ),
         set_name=Path(file).stem if file else "",
         quiesce=answers["quiesce"],
     )
