@@ -25,6 +25,8 @@ from vea_gui.wizards.form import Answers, Field, Option
 MONTHS = 2
 WEEKS, DAYS = 6, 7
 NO_RUN = "no run"
+BESIDE_PIXELS = 12
+"""Beside the name of a weekday."""
 
 
 class MonthView(QTableWidget):
@@ -44,7 +46,8 @@ class MonthView(QTableWidget):
         self._size()
 
     def _size(self) -> None:
-        across = self.fontMetrics().horizontalAdvance("WWWW")
+        names = [QLocale().dayName(day, QLocale.FormatType.ShortFormat) for day in range(1, DAYS + 1)]
+        across = max(self.fontMetrics().horizontalAdvance(name) for name in (*names, "00")) + BESIDE_PIXELS
         high = round(self.fontMetrics().height() * 1.5)
         self.horizontalHeader().setMinimumSectionSize(across)
         self.horizontalHeader().setDefaultSectionSize(across)
@@ -96,15 +99,18 @@ class CalendarControl(Control):
         self.titles = [QLabel(self) for _ in range(MONTHS)]
         self.months = [MonthView(self) for _ in range(MONTHS)]
         row = QHBoxLayout()
+        row.setSpacing(24)
         for title, month in zip(self.titles, self.months, strict=True):
             title.setAlignment(Qt.AlignmentFlag.AlignCenter)
             title.setBuddy(month)
             column = QVBoxLayout()
             column.addWidget(title)
             column.addWidget(month)
+            column.addStretch(1)
             row.addLayout(column)
         row.addStretch(1)
         self.box.addLayout(row)
+        self.box.addStretch(1)
         self.setFocusProxy(self.months[0])
         self._options: list[Option] = []
 

@@ -42,7 +42,7 @@ CONTROLS: dict[FieldKind, type[Control]] = {
     FieldKind.LINES: LinesControl,
     FieldKind.FILE: FileControl,
 }
-WIDE = frozenset({FieldKind.LISTS, FieldKind.MENDED})
+WIDE = frozenset({FieldKind.LISTS, FieldKind.MENDED, FieldKind.CALENDAR})
 ACROSS = WIDE | {FieldKind.LINES}
 """Kinds without a label of their own: they take the whole width, those of WIDE all of the height, too."""
 LOWERED = {FieldKind.FACT: 0, FieldKind.CHOICE: 1, FieldKind.CHECK: 1}

@@ -204,8 +204,8 @@ def _calendar_page() -> Page:
         "Calendar",
         "These are the runs of this month and the next. Go back to change them.",
         (
-            Field("runs", "Runs", FieldKind.CALENDAR, options=_marked),
             Field("next", "Next run", FieldKind.FACT, options=_next_run),
+            Field("runs", "Runs", FieldKind.CALENDAR, options=_marked),
         ),
     )
 
