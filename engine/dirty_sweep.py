@@ -54,7 +54,7 @@ def count(config: Config, ios: Mapping[Ref, VolumeIo], refs: Iterable[Ref]) -> d
                 continue
             ends = [ios[one].maps.get(link.generation) for one in (ref, link.peer) if one in ios]
             maps = [one for one in ends if one is not None]
-            if len(maps) == 2 and maps[0].size == maps[1].size:
+            if len(maps) == 2 and len({(one.size, one.region_size) for one in maps}) == 1:
                 apart[link.generation] = together(*maps).length
     return {
         ref: Counts(

@@ -77,7 +77,8 @@ class DirtyMap:
         self.open = bytearray(self._marked)
         self.touched = bytearray(count)
         self.fine = fine
-        self.counted = -1  # bytes that it told when somebody last asked
+        self.counted = -1  # bytes that it told when somebody last asked, who held `counting` for that
+        self.counting = runtime.lock()
         self.sticky = False
         self._page_regions = page_regions
         self._writers = writers

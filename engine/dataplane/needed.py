@@ -38,7 +38,8 @@ def together(*maps: DirtyMap) -> Needed:
 
 def needed_bytes(dirty: DirtyMap) -> int:
     """How much differs. Counted anew only after writes; for maps whose regions are never closed."""
-    if dirty.counted < 0 or dirty.touched.find(1) >= 0:
-        dirty.touched[:] = bytes(len(dirty.touched))  # before cells are looked at: who sets one later touches again
-        dirty.counted = together(dirty).length
-    return dirty.counted
+    with dirty.counting:
+        if dirty.counted < 0 or dirty.touched.find(1) >= 0:
+            dirty.touched[:] = bytes(len(dirty.touched))  # before cells are looked at: who sets one later touches again
+            dirty.counted = together(dirty).length
+        return dirty.counted
