@@ -75,7 +75,7 @@ def warn_crash(draft: Draft, volumes: list[Volume], quiesce: Quiesce) -> Consist
         things = rules.to_freeze(volume, quiesce)
         for problem in dict.fromkeys(one.problem for one in things if one.problem):
             draft.warn(f"{problem} {volume.name} will be {rules.expected_consistency(volume, quiesce)}.")
-        if quiesce is Quiesce.AUTO and not things and draft.base.connections_of(volume.ref):
+        if quiesce is Quiesce.AUTO and not things and rules.clients_of(draft.base, volume.ref):
             text = f"Nothing was found that keeps the programs on {volume.name} still:"
             draft.warn(f"{text} its snapshot will be {Consistency.CRASH}, as after a power cut.")
     return rules.lowest(rules.expected_consistency(volume, quiesce) for volume in volumes)

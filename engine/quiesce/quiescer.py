@@ -18,7 +18,7 @@ from engine.quiesce.journal import Entry, FreezeJournal, boot_id
 from engine.quiesce.mounts import Mounts
 from engine.quiesce.own_files import own_devices
 from engine.quiesce.stillness import Kept, Stillness, key_of
-from engine.records import FreezeBy, LinkSide, Quiescing, Severity, Task, Volume
+from engine.records import FreezeBy, Host, Kind, LinkSide, Quiescing, Severity, Task, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -99,7 +99,9 @@ class Quiescer:
         own: frozenset[str] = frozenset()
         if any(config.connections_of(ref) for ref in wanted):
             mounts = Mounts()
-            own = own_devices(mounts, (str(self._state.folder), *(lun.path for lun in self._state.luns)))
+            sockets = (host.nbd_socket for host in config.all(Kind.HOST, Host))
+            paths = (str(self._state.folder), *sockets, *(lun.path for lun in self._state.luns))
+            own = own_devices(mounts, filter(None, paths))
         guests = self._guests({socket or rules_.get(ref.id, Quiescing("")).agent for ref, socket in wanted.items()})
         seen = {}
         for ref, socket in wanted.items():
