@@ -379,7 +379,9 @@ class Engine:
         undone = f" (undoes task {command.undoes})" if command.undoes else ""
         if plan.task is not None:
             name = plan.task.name + undone
-            return msgspec.structs.replace(plan.task, ref=ref, name=name, started_at=now, undo=plan.undo)
+            return msgspec.structs.replace(
+                plan.task, ref=ref, name=name, started_at=now, undo=plan.undo, undoes=command.undoes
+            )
         return Task(
             ref=ref,
             name=plan.title + undone,
@@ -389,6 +391,7 @@ class Engine:
             started_at=now,
             finished_at=now,
             undo=plan.undo,
+            undoes=command.undoes,
             cleared=isinstance(command, _HOUSEKEEPING),
         )
 

@@ -77,6 +77,7 @@ class Task(Record, frozen=True, kw_only=True, tag="task"):
     iodelay_ms: int = 0
     paused: bool = False  # as the operator wants it; remembered across restarts
     started_at: float = 0.0  # seconds since the epoch
+    undoes: int = 0  # the number of the task that it takes back
     undo: str = ""  # the inverse command, as engine.commands.encode writes it; empty when there is none
     # host
     state: TaskState = TaskState.QUEUED

@@ -47,6 +47,9 @@ def _undoable(config: Config, task: Ref) -> Problem | None:
         return Problem("Only what has completed can be undone.", "A task that still runs can be aborted.", task)
     if not record.undo:
         return Problem(f"“{record.name}” cannot be undone.", "", task)
+    for other in config.all(Kind.TASK, Task):
+        if other.undoes == int(task.id) and (other.state is TaskState.COMPLETED or not other.ended):
+            return Problem(f"“{other.name}” has done it already.", "To have it once more, undo that one.", task)
     return None
 
 

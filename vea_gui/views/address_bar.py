@@ -17,6 +17,7 @@ class AddressBar(QWidget):
         super().__init__()
         self.console = console
         self.history = history
+        self._told = ""  # why it could not go where it was told to
         self.field = QLineEdit(self)
         self.field.setAccessibleName("Address")
         self.buttons = {name: ActionButton(console, name, self) for name in ("back", "forward", "up")}
@@ -48,6 +49,7 @@ class AddressBar(QWidget):
             self._show()
 
     def _show(self) -> None:
+        self.console.take_back(self._told)
         text = address(self.console.config, self.console.path) if self.console.path else ""
         if self.field.text() != text:
             self.field.setText(text)
@@ -56,7 +58,8 @@ class AddressBar(QWidget):
         try:
             path = resolve(self.console.config, self.console.host, self.field.text())
         except ValueError as error:
-            self.console.tell(str(error))
+            self._told = str(error)
+            self.console.tell(self._told)
             return
         self.console.frame.go(path)
         self._show()

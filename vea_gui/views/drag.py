@@ -71,6 +71,7 @@ class Hand(QObject):
         self._dragging = False  # Qt's drag runs, and began here
         self._region: Region | None = None  # the target that the keyboard stands on
         self._scrolling = 0  # id of the timer that runs while the pointer rests near an edge
+        self._told = ""  # what was said when the keyboard lifted something
         self._home: Key | None = None  # key of the block that the keyboard has lifted
 
     # --- taking up and letting go ---
@@ -112,6 +113,7 @@ class Hand(QObject):
         if self._dragging:
             QDrag.cancel()
         self.drop_it()
+        self.view.console.take_back(self._told)
         self.view.console.tell(reason)
 
     def follow(self, config: Config, changed: Collection[Ref]) -> None:
@@ -204,6 +206,7 @@ class Hand(QObject):
         """Drop here: the plan opens, a split is offered, or the reason is told."""
         lift, verdict = self.lift, self._judge() if self.lift is not None else None
         self.drop_it()
+        self.view.console.take_back(self._told)
         if lift is None or verdict is None:
             return
         if isinstance(verdict, Problem):
@@ -240,9 +243,8 @@ class Hand(QObject):
             return
         label = self.lift.label
         self.walk(1)
-        self.view.console.tell(
-            f"{label} lifted. Arrows choose among {len(targets)} places, Enter drops, Escape cancels."
-        )
+        self._told = f"{label} lifted. Arrows choose among {len(targets)} places, Enter drops, Escape cancels."
+        self.view.console.tell(self._told)
 
     def _why_nowhere(self) -> str:
         """Why there is no legal target: the reason that most disks give."""
