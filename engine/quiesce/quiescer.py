@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -275,9 +276,10 @@ class Quiescer:
                     return
 
     def _let_go_left(self, left: Sequence[Entry]) -> None:
+        boot, mounts = boot_id(), Mounts()
         for entry in left:
-            gone = entry.boot != boot_id() and entry.by == FreezeBy.MOUNT
-            if gone or self._thaw(entry):
+            there = replace(entry, words=_where_now(entry, mounts)) if entry.boot == boot else None
+            if there is None or not there.words or self._thaw(there):
                 self._journal.remove(entry)
             else:
                 self._tell_stuck(" ".join(entry.words[:1]))
@@ -307,6 +309,14 @@ class Quiescer:
             return
         with self._changed:
             self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+
+
+def _where_now(entry: Entry, mounts: Mounts) -> tuple[str, ...]:
+    """The words of something that may still be frozen; none of what has ended."""
+    if entry.by == FreezeBy.MOUNT:
+        _, number = entry.words
+        return next(((point.place, number) for point in mounts.points if point.number == number), ())
+    return entry.words if os.path.exists(entry.words[0]) else ()
 
 
 def _sockets(config: Config, command: Command) -> dict[Ref, str]:

@@ -38,6 +38,7 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
     made = EngineLab(tmp_path).start()
     made.make_group()
     made.make_volume(size=SIZE)
+    made.do(c.ChangeSettings(freeze_limit_s=60))  # a busy host brings to its disks what it has to, and takes its time
     yield made
     made.stop()
 
@@ -223,7 +224,9 @@ def test_a_start_thaws_what_a_host_that_killed_everything_has_left(
     assert is_frozen(files)
     folder = lab.engine.state.folder
     journal = FreezeJournal(folder, lab.engine.runtime)
-    journal.add([Entry("mount", words, lab.volume().ref.id, boot_id()), Entry("mount", ("/", "0:0"), "", "another")])
+    gone = Entry("agent", (str(folder / "nowhere"),), "", boot_id())
+    other = Entry("mount", ("/", "0:0"), "", "another")
+    journal.add([Entry("mount", words, lab.volume().ref.id, boot_id()), other, gone])
     lab.engine._quiescer.start()
     _await_thawed(files)
     for thread in lab.engine._quiescer._threads:
