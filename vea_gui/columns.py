@@ -293,7 +293,7 @@ SUBDISK = (
     Column("plex", "Mirror", lambda m, s: _name_of(m.config, s.plex)),
     Column("disk", "Disk", lambda m, s: _name_of(m.config, s.disk)),
     size("offset", "Offset", lambda _, s: s.disk_offset),
-    number("column", "Column", lambda _, s: s.column),
+    number("column", "Column", lambda _, s: s.column + 1),  # as blocks are labelled
     size("length", "Length", lambda _, s: s.length),
     Column("status", "Status", _subdisk_status, tone=_subdisk_tone, width=22),
     Column("origin", "Relocated from", _came_from, shown=False, width=14),
