@@ -120,6 +120,23 @@ def test_a_plex_that_fails_while_cells_are_copied_gets_all_that_it_lacks(lab: En
     assert lab.equal()
 
 
+def test_cells_that_one_mirror_cannot_read_are_copied_from_another(lab: EngineLab) -> None:
+    plex = prepared(lab, mirrors=2)
+    snap(lab)
+    for region in range(1, 5):
+        cells(lab, region, region)
+    lun = lab.lun(lab.config.subdisks_of(lab.plexes()[0].ref)[0].disk)
+    with held(lab, 1):
+        ref = lab.engine.submit(c.SnapBack(snapshots=(lab.volume("SnapVolume01").ref,)))
+        lun.fail("read", persistent=True)
+    assert lab.engine.wait(ref, 60)
+    assert lab.config.task(ref).bytes_copied == 4 * CELL
+    lun.heal()
+    good = [one.ref for one in lab.plexes() if one.complete]
+    assert plex in good
+    assert len({lab.plex_digest(one) for one in good}) == 1
+
+
 def test_a_crash_while_cells_are_copied_leaves_whole_regions_to_copy(lab: EngineLab) -> None:
     prepared(lab)
     snap(lab)
