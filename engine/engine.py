@@ -262,8 +262,9 @@ class Engine:
 
     def _endings(self) -> list[Callable[[], object]]:
         return [
-            self._quiescer.close,
+            self._quiescer.end,
             self._refresher.close,
+            self._quiescer.close,
             self._file_systems.close,
             self._drives.close,
             self._programs.refuse,

@@ -29,6 +29,8 @@ def file_systems(config: Config, volume: Volume, mounts: Mounts, own: frozenset[
         problem = ""
         if mount.number in own:
             problem = f"{what[0].upper()}{what[1:]} holds files of this engine, and is never frozen."
+        elif os.geteuid() != 0:
+            problem = f"{what[0].upper()}{what[1:]} can't be frozen, as this engine does not run as root."
         level = Consistency.CRASH if problem else Consistency.FILE_SYSTEM
         found.append(Freezable(FreezeBy.MOUNT, what, level, mount.place, mount.number, depth, problem))
     return found

@@ -72,6 +72,7 @@ class Held:
         with self._changed:
             self._let_go = True
             self._hang_up()
+            self._changed.notify_all()
 
     def _hang_up(self) -> None:
         if self._process is not None and self._process.stdin is not None:
@@ -89,7 +90,7 @@ class Held:
         return self.thawed_at is not None or (self.level is None and not self.half)
 
     def _is_decided(self) -> bool:
-        return self.over or self.level is not None or bool(self.problem)
+        return self.over or self._let_go or self.level is not None or bool(self.problem)
 
     def _run(self, command: list[str]) -> None:
         try:

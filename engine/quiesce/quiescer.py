@@ -63,15 +63,20 @@ class Quiescer:
         if left:
             self._spawn("quiesce left", lambda: self._let_go_left(left))
 
-    def close(self) -> None:
-        """Let go everything, and wait for that as long as usual."""
+    def end(self) -> None:
+        """Let go everything, and keep nothing still any more. Returns at once."""
         with self._changed:
             self._closed, self._close_by = True, self._runtime.now() + THAW_S
-            under_way, threads = list(self._under_way), list(self._threads)
+            under_way = list(self._under_way)
             self._changed.notify_all()
         for still in under_way:
             for kept in list(still.kept):
                 kept.held.let_go()
+
+    def close(self) -> None:
+        """After `end`: wait as long as usual until everything has been let go."""
+        with self._changed:
+            threads = list(self._threads)
         for thread in threads:
             thread.join(2 * THAW_S)
 
@@ -134,7 +139,8 @@ class Quiescer:
     def freeze(self, command: Command) -> Stillness | None:
         """Keep still what a Snap Shot asks for, as `look` has found it; None when there is nothing to keep still.
 
-        CommandRejected, with everything let go again, when that is demanded and can't be had.
+        CommandRejected, with everything let go again, when that is demanded and can't be had; EngineError when the
+        engine ends meanwhile.
         """
         if not isinstance(command, TakeSnapshots):
             return None
@@ -146,6 +152,8 @@ class Quiescer:
         still = Stillness(things)
         try:
             self._freeze(still)
+            if self._closed:
+                raise EngineError("The engine is ending. No snapshot was taken.")
             if command.quiesce is not Quiesce.AUTO:
                 self._demand(still)
         except BaseException:

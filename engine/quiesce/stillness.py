@@ -87,8 +87,8 @@ def _why_not(kept: Kept | None, taken_at: float | None) -> str:
         return f"could not be frozen: {held.problem or 'it was not still in time'}"
     if held.lost:
         return f"did not stay frozen: {held.lost}"
+    if taken_at is not None and held.thawed_at is None:
+        return f"could not be thawed: {held.problem or 'it did not say in time that it was'}"
     if taken_at is not None and held.thawed_at is not None and held.thawed_at < taken_at:
         return "did not stay frozen for long enough"
-    if held.over and held.thawed_at is None:
-        return f"could not be thawed: {held.problem or 'its program ended'}"
     return ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from engine import commands as c
-from engine.errors import CommandRejected
+from engine.errors import CommandRejected, EngineError
 from engine.records import Consistency, Freezable, Link, Quiescing, Task
 from tests.engine import fake_agent
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -160,6 +161,44 @@ def test_a_snapshot_that_fails_after_the_freeze_thaws(
     with pytest.raises(OSError, match="no"):
         lab.engine.submit(command(lab, agent))
     agent.await_thawed()
+
+
+def test_an_engine_that_ends_meanwhile_thaws_and_takes_nothing(lab: EngineLab, make_agent: MakeAgent) -> None:
+    """The freeze succeeds when nobody waits for it any more."""
+    ready(lab, limit_s=60)
+    asked = threading.Event()
+
+    def freezes_late(agent: FakeAgent, name: str) -> int:
+        asked.set()
+        agent.frozen = True
+        agent.released.wait(100)
+        return 1
+
+    agent = make_agent(guest_fsfreeze_freeze=freezes_late)
+    said: list[str] = []
+
+    def take() -> None:
+        try:
+            lab.engine.submit(wanted)
+        except EngineError as error:
+            said.append(str(error))
+
+    wanted = command(lab, agent)
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert asked.wait(60)
+    engine = lab.engine
+    ending = threading.Thread(target=lab.stop)
+    ending.start()
+    thread.join()
+    agent.released.set()
+    agent.await_thawed()
+    ending.join()
+    for left in engine._quiescer._threads:
+        left.join(60)
+    assert said == ["The engine is ending. No snapshot was taken."]
+    lab.start()
+    assert [volume.name for volume in lab.config.volumes_of(lab.group().ref)] == ["v"]
 
 
 def test_what_is_asked_for_and_not_known_is_refused(lab: EngineLab, tmp_path: Path) -> None:
