@@ -26,10 +26,12 @@ _ALWAYS = (
     commands.DeleteVolumes,
     commands.DeportGroup,
     commands.DestroyGroup,
+    commands.JoinGroups,
     commands.RemoveDisks,
     commands.RemoveMirrors,
     commands.RestoreConfiguration,
     commands.ShrinkVolume,
+    commands.SplitGroup,
 )
 
 
@@ -59,6 +61,8 @@ class BackupKeeper:
         if always or last is None or now - last >= EVERY_S:
             self._save(group, plan.title)
             self._saved_at[group] = now
+        if isinstance(command, commands.JoinGroups) and command.joined in self._committer.stores:
+            self._save(command.joined, plan.title)
 
     def read(self, ref: Ref) -> Saved | None:
         """A backup with its records; None when it is gone or can't be believed, which the log tells."""

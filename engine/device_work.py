@@ -15,6 +15,7 @@ from engine import commands
 from engine.disks import nothing
 from engine.errors import DeviceError
 from engine.records import Settings, TaskType, Volume
+from engine.rules import closure
 from engine.serving import export_name
 from engine.snap_moves import new_links
 
@@ -72,6 +73,8 @@ class DeviceWork:
             commands.StartVolumes: groups.volumes.believe,
             commands.StopVolumes: self._stop_volumes,
             commands.DestroyGroup: groups.destroyed,
+            commands.SplitGroup: groups.moves.split,
+            commands.JoinGroups: groups.moves.join,
             commands.ChangeSettings: self._change_settings,
             commands.TakeSnapshots: self._date,
             commands.SnapBack: self._date,
@@ -90,6 +93,7 @@ class DeviceWork:
             commands.RemoveDisks: groups.disks.release,
             commands.ReplaceDisk: groups.disks.replaced,
             commands.ImportGroup: self._arrived,
+            commands.SplitGroup: self._split_done,
             commands.StartVolumes: groups.volumes.recover_volumes,
             commands.TakeSnapshots: self._snapped,
             commands.SnapBack: self._snapped_back,
@@ -160,6 +164,12 @@ class DeviceWork:
     def _arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
         self._groups.arrived(command, plan)
         self._catch_up.imported(command.group)
+        self._scanner.follow_moves()
+
+    def _split_done(self, command: commands.SplitGroup, plan: Plan) -> None:
+        made = self._groups.split_done(command, plan)
+        if made is not None:
+            self._catch_up.imported(made)
 
     # --- the host ---
     def _change_settings(self, command: commands.ChangeSettings, plan: Plan) -> Callable[[Edit], None]:
@@ -207,6 +217,10 @@ class DeviceWork:
                 found = list(command.snapshots)
             case commands.DeportGroup():
                 found = [volume.ref for volume in config.volumes_of(command.group)]
+            case commands.JoinGroups():
+                found = [volume.ref for volume in config.volumes_of(command.joined)]
+            case commands.SplitGroup():
+                found = list(closure(config, (ref for ref in command.objects if ref in config)).volumes)
             case _:
                 found = []
         return tuple(ref for ref in dict.fromkeys(found) if ref in config)

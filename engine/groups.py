@@ -12,12 +12,16 @@ from engine.dirty_places import forget_changes, renew
 from engine.disks import DiskKeeper, nothing
 from engine.doubts import doubt_only_copy
 from engine.errors import EngineError
+from engine.group_moves import GroupMoves
 from engine.mistrust import mistrust
 from engine.records import (
     Disk,
     Group,
     GroupState,
+    Kind,
     Ref,
+    Remedy,
+    Severity,
     Task,
 )
 from engine.rules import listed
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from engine.luns import Lun, LunTable
     from engine.plans import Plan
     from engine.records import Record
-    from engine.store.scan import GroupFound
+    from engine.store.scan import Found, GroupFound
     from engine.tasks.runner import TaskRunner
 
 __all__ = ["GroupKeeper", "forget_group", "nothing"]
@@ -58,6 +62,7 @@ class GroupKeeper:
         self.volumes = VolumeKeeper(committer, state, luns, runner)
         runtime = committer.runtime
         self._importer = Importer(state.host_id, state.host_name, runtime.time, lambda: runtime.token(16))
+        self.moves = GroupMoves(committer, luns, self._claims, self.volumes, self._importer)
 
     def create(self, command: commands.CreateGroup, plan: Plan) -> Callable[[Edit], None]:
         """Label the LUNs and write the group's first transaction."""
@@ -108,9 +113,23 @@ class GroupKeeper:
 
     def take(self, command: commands.ImportGroup, plan: Plan) -> Callable[[Edit], None]:
         """Read the group again, past every cache, lock its LUNs and write this host's stamp."""
-        luns = [lun for lun in self._luns if lun.device is not None and lun.present()]
-        found = _scanned(luns, command.group.id)
+        found = _scanned(self.moves.present(), command.group.id)
         return self.import_found(found, force=command.force, clear=command.clear, new_name=command.new_name)
+
+    def split_done(self, command: commands.SplitGroup, plan: Plan) -> Ref | None:
+        """The new group, if it is to be imported here and could be."""
+        made = next(record for record in plan.puts if isinstance(record, Group))
+        self.moves.split_off([record.ref for record in plan.puts if isinstance(record, Disk)])
+        if not command.imports:
+            return None
+        try:
+            self._committer.commit(self.import_found(_scanned(self.moves.present(), made.ref.id)))
+            self.volumes.recover(made.ref)
+        except EngineError as error:
+            self.give_back(made.ref)
+            self._tell_not_imported(made.name, made.ref, error)
+            return None
+        return made.ref
 
     def not_taken(self, command: commands.ImportGroup, plan: Plan) -> None:
         """The import did not become true here; on the LUNs this host's stamp stands, so that it may try again."""
@@ -150,11 +169,12 @@ class GroupKeeper:
         members = [lun for lun in self._luns if any(disk.key == lun.path for disk in found.members.values())]
         lock_all(members)
         try:
-            found = _scanned(members, found.id)
+            found = _scanned(self.moves.present() if found.moves else members, found.id)
             store = GroupStore.load(found, self._importer, force=force, clear=clear)
         except EngineError:
             unlock_all(members)
             raise
+        self.moves.finish(store)
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
         ends = {disk: member.content.newest.number for disk, member in found.members.items()}
@@ -169,6 +189,31 @@ class GroupKeeper:
             _fail_disks(edit, store)
 
         return change
+
+    def import_ours(self, found: Found) -> None:
+        """At a start: the groups whose stamps name this host. One that can't be imported keeps no other from it."""
+        for group in sorted(found.groups):
+            candidate, ref = found.groups[group], Ref(Kind.GROUP, group, self._state.host_id)
+            mine = any(stamp.host == self._state.host_id for stamp in candidate.owners)
+            if not mine or candidate.state(self._state.host_id) is not GroupState.IMPORTED:
+                continue
+            if candidate.joined or ref in self._committer.stores:
+                continue
+            try:
+                self._committer.commit(self.import_found(candidate))
+            except EngineError as error:
+                self.give_back(ref)
+                self._tell_not_imported(candidate.name or group[:8], ref, error)
+
+    def _tell_not_imported(self, name: str, group: Ref, error: EngineError) -> None:
+        self._committer.alert(
+            Severity.ERROR,
+            f"The disk group {name} was not imported.",
+            about=group,
+            cause=str(error),
+            remedy="Bring its disks back and import it, or import it by force.",
+            action=Remedy.IMPORT_GROUP,
+        )
 
     def arrived(self, command: commands.ImportGroup, plan: Plan) -> None:
         """After an import: recover what was not stopped in order, go on with the tasks."""

@@ -197,10 +197,17 @@ class Scanner:
             with self._committer.lock:
                 if changes != self._changes:
                     continue
-                self._settle({lun.path for lun in here}, found, contents, import_ours)
+                if self._settle({lun.path for lun in here}, found, contents, import_ours):
+                    continue
                 return found
 
-    def _settle(self, here: set[str], found: Found, contents: dict[str, str], import_ours: bool) -> None:
+    def follow_moves(self) -> None:
+        """After an import, which may have finished the split or join of a group: show what has come of it."""
+        if self._groups.moves.finish_all():
+            self._look(import_ours=False)
+
+    def _settle(self, here: set[str], found: Found, contents: dict[str, str], import_ours: bool) -> bool:
+        """Whether a split or join was finished by the way, so that what was found is so no more."""
         self._luns.refresh()
         self._leave_overwritten(found)
         claimed = self._bind_all(found)
@@ -210,9 +217,12 @@ class Scanner:
         for group in sorted(self._committer.stores):
             self._settle_group(group)
         if import_ours:
-            self._import_ours(found)
+            self._groups.import_ours(found)
+        if self._groups.moves.finish_all():
+            return True
         self._teller.tell(found)
         self._held_teller.tell()
+        return False
 
     def _exchange_replaced(self) -> None:
         """Another file stands at the path of a LUN: the disk has gone with the old one, whatever the new one is."""
@@ -332,7 +342,8 @@ class Scanner:
                 if not isinstance(record, Task):
                     edit.put(record)
         for shown in edit.config.all(Kind.GROUP, Group):
-            if shown.ref not in self._committer.stores and shown.ref.id not in found.groups:
+            told = found.groups.get(shown.ref.id)
+            if shown.ref not in self._committer.stores and (told is None or told.joined):
                 forget_group(edit, shown.ref)
 
     def _show_lun(self, edit: Edit, lun: Lun, found: Found, content: str, *, present: bool) -> None:
@@ -458,25 +469,6 @@ class Scanner:
                 continue
             self._groups.lose(group)
             self._teller.taken(group, others)
-
-    def _import_ours(self, found: Found) -> None:
-        for group in sorted(found.groups):
-            candidate = found.groups[group]
-            mine = any(stamp.host == self._state.host_id for stamp in candidate.owners)
-            if not mine or candidate.state(self._state.host_id) is not GroupState.IMPORTED:
-                continue
-            try:
-                self._committer.commit(self._groups.import_found(candidate))
-            except EngineError as error:
-                self._groups.give_back(Ref(Kind.GROUP, group, self._state.host_id))
-                self._committer.alert(
-                    Severity.ERROR,
-                    f"The disk group {candidate.name or group[:8]} was not imported.",
-                    about=Ref(Kind.GROUP, group, self._state.host_id),
-                    cause=str(error),
-                    remedy="Bring its disks back and import it, or import it by force.",
-                    action=Remedy.IMPORT_GROUP,
-                )
 
     # --- helpers ---
     def _enclosure(self, edit: Edit, name: str) -> Ref:

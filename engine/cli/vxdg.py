@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 
 from engine.cli import output, resolve, rows
 from engine.cli.common import COMMON, FORCE, new_name, run
-from engine.cli.forms import Form, Option, Tool, Words
+from engine.cli.forms import Form, Option, Tool, Usage, Words, shown
 from engine.errors import EngineError
 from engine.units import format_size
 
 if TYPE_CHECKING:
     from engine.cli.session import Session
-    from engine.records import Group
+    from engine.records import Group, Ref
 
 _CLEAR = Option("-C", "Take the group from the host that its disks name.")
 _NAME = Option("-n", "Import under this name.", takes="NEW")
+_OTHER = Option("-o", "expand: what shares disks with the objects comes along.", takes="expand")
+_HERE = Option("-i", "Import the new group on this host; else it is left deported.")
 _HEADS = ("GROUP", "STATE", "DISKS", "VOLUMES", "SIZE", "FREE", "ID")
 
 
@@ -112,6 +114,68 @@ def _destroy(session: Session, words: Words) -> int:
     return session.carry_out(DestroyGroup(group=resolve.group(session.config, words["GROUP"]).ref))
 
 
+def _split(session: Session, words: Words) -> int:
+    from engine.commands import SplitGroup
+
+    group = resolve.group(session.config, words["SOURCE"])
+    return session.carry_out(
+        SplitGroup(
+            group=group.ref,
+            name=new_name(words["NEW"]),
+            objects=_objects(session, group, words.many("OBJECT")),
+            expand=_expands(words),
+            imports=words.has("-i"),
+            force=words.has("-f"),
+        )
+    )
+
+
+def _objects(session: Session, group: Group, names: list[str]) -> tuple[Ref, ...]:
+    """Volumes of the group by name, else disks."""
+    from engine.records import Kind
+
+    found = []
+    for name in names:
+        volume = session.config.find(Kind.VOLUME, name, group.ref)
+        record = volume if volume is not None else resolve.disk(session.config, name)
+        found.append(record.ref)
+    return tuple(dict.fromkeys(found))
+
+
+def _expands(words: Words) -> bool:
+    value = words.option("-o")
+    if value not in ("", "expand"):
+        raise Usage(f"-o knows expand, but not {shown(value)}.")
+    return bool(value)
+
+
+def _list_move(session: Session, words: Words) -> int:
+    from engine.rules import closure
+
+    group = resolve.group(session.config, words["SOURCE"])
+    new_name(words["NEW"])
+    config, objects = session.config, _objects(session, group, words.many("OBJECT"))
+    leaving = closure(config, objects)
+    refs = (*leaving.disks, *leaving.volumes)
+    found = [
+        {"kind": ref.kind.value, "name": config[ref].name, "asked": ref in objects, "why": leaving.why.get(ref, "")}
+        for ref in refs
+    ]
+    if session.json:
+        output.write_json(found)
+        return 0
+    cells = [(str(row["name"]), str(row["kind"]), str(row["why"])) for row in found]
+    output.write(output.table(("NAME", "KIND", "COMES ALONG, AS"), cells))
+    return 0
+
+
+def _join(session: Session, words: Words) -> int:
+    from engine.commands import JoinGroups
+
+    source, target = (resolve.group(session.config, words[name]) for name in ("SOURCE", "TARGET"))
+    return session.carry_out(JoinGroups(group=target.ref, joined=source.ref, force=words.has("-f")))
+
+
 def _rename(session: Session, words: Words) -> int:
     from engine.commands import Rename
 
@@ -170,6 +234,21 @@ TOOL = Tool(
             _import,
             options=(_CLEAR, FORCE, _NAME),
             examples=("vxdg import dg2 -n archive",),
+        ),
+        Form(
+            "split SOURCE NEW OBJECT...",
+            "Make volumes or disks of a group, with the disks that they need, a group of its own.",
+            _split,
+            options=(_OTHER, _HERE, FORCE),
+            examples=("vxdg split dg1 backup SnapVolume01 --plan", "vxdg split dg1 backup SnapVolume01 -o expand"),
+        ),
+        Form("listmove SOURCE NEW OBJECT...", "List what would leave together, and why.", _list_move),
+        Form(
+            "join SOURCE TARGET",
+            "Give all that a group has to another one; snapshots are taken up again.",
+            _join,
+            options=(FORCE,),
+            examples=("vxdg join backup dg1",),
         ),
         Form("destroy GROUP", "Remove a group without volumes; its disks become free.", _destroy),
         Form("free [GROUP]", "List the free regions.", _free, examples=("vxdg free dg1",)),

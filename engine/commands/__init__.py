@@ -18,8 +18,10 @@ from engine.commands.groups import (
     DeportGroup,
     DestroyGroup,
     ImportGroup,
+    JoinGroups,
     RemoveDisks,
     RestoreConfiguration,
+    SplitGroup,
 )
 from engine.commands.mirrors import AddMirrors, AttachPlex, BreakMirror, DetachPlex, RemoveMirrors
 from engine.commands.repair import ReactivateDisk, RepairVolumes, ReplaceDisk, UndoRelocation
@@ -87,6 +89,7 @@ __all__ = [
     "GrowVolume",
     "ImportGroup",
     "InitDisks",
+    "JoinGroups",
     "JoinSubdisks",
     "LogType",
     "Master",
@@ -119,6 +122,7 @@ __all__ = [
     "ShrinkVolume",
     "SnapBack",
     "SnapChoice",
+    "SplitGroup",
     "SplitSubdisk",
     "StartVolumes",
     "StopVolumes",
@@ -134,7 +138,7 @@ __all__ = [
 AnyCommand: TypeAlias = (
     Rescan | Refresh | AddLuns | RemoveLuns | InitDisks | SetDiskUsage | Rename
     | CreateGroup | AddDisks | RemoveDisks | DestroyGroup | DeportGroup | ImportGroup
-    | RestoreConfiguration
+    | RestoreConfiguration | SplitGroup | JoinGroups
     | CreateVolume | DeleteVolumes | GrowVolume | StartVolumes | StopVolumes | ResyncVolume | VerifyVolume
     | SetVolumeUsage | AddLog | RemoveLog | ShrinkVolume | ScrubVolume | ResizeFileSystem | AddColumn
     | AddMirrors | RemoveMirrors | BreakMirror | DetachPlex | AttachPlex

@@ -51,3 +51,22 @@ class ImportGroup(Command, frozen=True, kw_only=True, tag=True):
     clear: bool = False
     force: bool = False
     new_name: str = ""
+
+
+class SplitGroup(Command, frozen=True, kw_only=True, tag=True):
+    """Make disks or volumes of a group, with all that shares disks with them, a group of its own."""
+
+    group: Ref
+    name: str
+    objects: tuple[Ref, ...]  # disks and volumes
+    expand: bool = False  # what has to come along may
+    imports: bool = False  # the new group is imported here at once; else it is left deported
+    force: bool = False  # disconnect clients
+
+
+class JoinGroups(Command, frozen=True, kw_only=True, tag=True):
+    """Give everything that one group has to another one. Both are imported here."""
+
+    group: Ref  # that gets it all
+    joined: Ref  # that ends
+    force: bool = False  # disconnect clients

@@ -26,6 +26,8 @@ from engine.records import Kind, Ref
 
 _KIND_OF: dict[str, frozenset[Kind]] = {
     "group": frozenset({Kind.GROUP}),
+    "joined": frozenset({Kind.GROUP}),
+    "objects": frozenset({Kind.DISK, Kind.VOLUME}),
     "disk": frozenset({Kind.DISK}),
     "disks": frozenset({Kind.DISK}),
     "by": frozenset({Kind.DISK}),

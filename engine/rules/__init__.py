@@ -15,7 +15,8 @@ from engine.rules.calendar_words import (
     read_weekdays,
     when_text,
 )
-from engine.rules.disks import disk_can_join, disk_empty, disk_present
+from engine.rules.closures import Closure, closure
+from engine.rules.disks import disk_can_join, disk_empty, disk_present, disk_sound
 from engine.rules.drives import (
     LETTERS,
     drive_name,
@@ -156,6 +157,7 @@ __all__ = [
     "STRIPE_UNIT_MAX",
     "STRIPE_UNIT_MIN",
     "WEEKDAYS",
+    "Closure",
     "a_piece_present",
     "all_complete",
     "can_change_schedule",
@@ -174,6 +176,7 @@ __all__ = [
     "can_take_subdisk",
     "clients_of",
     "clock_text",
+    "closure",
     "consistency_of",
     "counted",
     "days_as_typed",
@@ -182,6 +185,7 @@ __all__ = [
     "disk_can_return",
     "disk_empty",
     "disk_present",
+    "disk_sound",
     "drive_name",
     "expected_consistency",
     "free_letter",

@@ -16,6 +16,14 @@ def disk_present(config: Config, disk: Ref) -> Problem | None:
     return None if record.present else Problem(f"{record.name} is missing.", "Bring its LUN back and rescan.", disk)
 
 
+def disk_sound(config: Config, disk: Ref) -> Problem | None:
+    """The LUN of the disk answers, and no error was seen."""
+    record = config.disk(disk)
+    if record.failing:
+        return Problem(f"{record.name} is failing.", "Evacuate or replace it first.", disk)
+    return disk_present(config, disk)
+
+
 def disk_can_join(config: Config, disk: Ref, *, force: bool) -> Problem | None:
     """A disk that may be initialized: in no group, with nothing foreign on it, large enough."""
     record = config.disk(disk)

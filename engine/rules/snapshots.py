@@ -94,6 +94,9 @@ def can_snap_back(config: Config, snapshot: Ref) -> Problem | None:
         text = f"{record.name} has {len(plexes)} mirrors; the one that left its volume goes back."
         return Problem(text, "Remove the others first.", snapshot)
     original = config.volume(taken_of[0].peer)
+    if original.group != record.group:
+        text = f"{original.name} is in {config.group(original.group).name}, {record.name} in another disk group."
+        return Problem(text, "Join the two disk groups first.", snapshot)
     if original.size != record.size:
         return Problem(f"{record.name} and {original.name} are not of the same size.", "Clear the snapshot.", snapshot)
     return volume_ready(config, original.ref) or mirrors_ok(len(config.plexes_of(original.ref)), 1, "snapshots")
@@ -119,6 +122,9 @@ def size_is_free(config: Config, volume: Ref) -> Problem | None:
     """A volume whose size and columns no snapshot depends on."""
     record = config.volume(volume)
     peer = next((config.volume(link.peer) for link in record.links if link.peer in config), None)
+    if peer is None and record.links:
+        text = f"{record.name} and a volume of another disk group, which is not here, are volume and snapshot."
+        return Problem(text, "Join that disk group and snap back, or clear the snapshot, first.", volume)
     if peer is None:
         return None
     text = f"{record.name} and {peer.name} are volume and snapshot, and what they differ in is known for one size only."

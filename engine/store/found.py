@@ -10,6 +10,7 @@ import msgspec
 from engine.errors import MetadataError
 from engine.records import AnyRecord, Group, GroupState, Ref
 from engine.store.image import Image
+from engine.store.moves import Move, MoveKind
 from engine.store.transaction import NEVER, GroupPhase, Identity
 
 if TYPE_CHECKING:
@@ -46,7 +47,15 @@ class GroupFound:
     unknown_owner: bool = False  # somebody has the group, and no stamp that says who can be read
     blocked: tuple[str, ...] = ()  # why no import is possible at all
     problems: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()  # disks that are on their way to another group, or come from one
+    joined: bool = False  # its disks are another group's, whatever their labels say
+    undecided: str = ""  # why nobody can tell whether they are
     highest: int = 0  # transaction number that any disk has heard of
+
+    def is_coming(self, disk: DiskFound) -> bool:
+        """Whether a disk has been relabelled by a join that has not been finished: nothing there is relied on."""
+        moves = (move for move in self.moves if move.kind is MoveKind.JOINED and move.whole)
+        return disk.label.pending and any(disk.label.disk in move.disk_ids for move in moves)
 
     @property
     def identity(self) -> Identity:

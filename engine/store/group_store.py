@@ -20,16 +20,18 @@ from engine.store.copy_writer import CopyWriter
 from engine.store.fence import Fence, Stamped, look_for_fence, refuse_strange
 from engine.store.image import Delta, Image, enclosures_of
 from engine.store.label import read_label
-from engine.store.member import Importer, Member, claim, release
+from engine.store.member import Importer, Member, adopt, claim, release
 from engine.store.membership import choose_copies
+from engine.store.moves import Move, MoveKind, adopt_moved, encoded, moves_of, write_maps
 from engine.store.policy import import_needs
 from engine.store.roster import Roster
-from engine.store.rows import fields_of, persistent, unpack_ref
+from engine.store.rows import fields_of, modernise, persistent, unpack_ref
 from engine.store.stamp import Stamp
 from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
+    from engine.store.moves import MapPages
     from engine.store.scan import GroupFound
 
 __all__ = ["GroupStore", "Outcome", "persistent"]
@@ -73,6 +75,7 @@ class GroupStore:
         self._owes = False  # the disks must be written although no row has changed
         self._distrusted = False  # rows may have reached a disk that the caller has taken back
         self._closed = False
+        self._moves = {move.key: move for move in moves_of(rows)}
 
     # --- coming to be ---
     @classmethod
@@ -90,7 +93,7 @@ class GroupStore:
                 claimed[ref] = claim(disks[ref], ref.id, group.ref.id, importer.clock())
             store = cls(group.ref, importer, claimed, {})
             store._enclosures = enclosures_of(config)
-            store._begin(max(group.transaction, 1), store._image.delta_to(group.ref, config))
+            store._begin(max(group.transaction, 1), store._image.delta_to(group.ref, config, {}))
         except (EngineError, ValueError):
             _give_back(group.ref.id, disks.values())
             raise
@@ -109,6 +112,7 @@ class GroupStore:
         members = {
             Ref(Kind.DISK, disk.label.disk, importer.host): Member(disk.device, disk.label)
             for disk in found.members.values()
+            if not found.is_coming(disk)
         }
         store = cls(group, importer, members, found.rows)
         for ref, member in members.items():
@@ -121,8 +125,28 @@ class GroupStore:
         store._last = elected.state.identity
         # What not every copy has yet has been acknowledged to nobody: those that lack it have lost nothing.
         store._durable = Identity(*elected.state.durable) if elected.behind else elected.state.identity
-        store._begin(found.highest + 1, _NOTHING)
+        # That it was about to be joined is taken back: the other group has not decided it, or nobody can tell.
+        undecided = tuple(key for key, move in store._moves.items() if move.kind is MoveKind.JOINING)
+        for key in undecided:
+            del store._moves[key]
+        store._begin(found.highest + 1, Delta({}, undecided))
         return store
+
+    @classmethod
+    def settle(cls, move: Move, disks: Mapping[Ref, BlockDevice], importer: Importer) -> tuple[Ref, ...]:
+        """Make the group that a split has decided, as one that nobody has imported; its LUNs keep only their data.
+
+        May be done again until it has succeeded. Answers the disks that could not be written: the group lacks them.
+        Raises GroupFrozen or DeviceError when there is no group yet, MetadataError when the move makes no sense.
+        """
+        store = cls(Ref(Kind.GROUP, move.other, importer.host), importer, adopt_moved(move, disks), {})
+        delta = Delta(modernise(move.rows, move.fields), ())
+        store._apply(delta)
+        outcome = store._write(move.number, delta, GroupPhase.DEPORTED)
+        if not outcome.durable:
+            raise GroupFrozen(outcome.reason)
+        store._roster.on_each(Member.confirm)
+        return tuple(ref for ref in sorted(disks) if not store.works(ref))
 
     def _begin(self, number: int, delta: Delta) -> None:
         """Stamp all disks, write the first transaction of this import, confirm the labels."""
@@ -165,7 +189,7 @@ class GroupStore:
         With `changed`, the records that differ from what is on disk, the answer costs what the change costs.
         """
         if changed is None:
-            return self._too_large(self._image.delta_to(self.group, config))
+            return self._too_large(self._image.delta_to(self.group, config, encoded(self._moves)))
         return self._too_large(self._image.delta(self.group, changed, config))
 
     # --- commit ---
@@ -178,7 +202,7 @@ class GroupStore:
         """
         self._refuse_closed()
         if self._distrusted:
-            delta = self._image.delta_to(self.group, config)
+            delta = self._image.delta_to(self.group, config, encoded(self._moves))
         else:
             delta = self._image.delta(self.group, changed, config)
         if not (delta or self._owes or self._distrusted):
@@ -193,8 +217,11 @@ class GroupStore:
         self._apply(delta)
         outcome = self._write(max(transaction, self._highest + 1), delta)
         if outcome.durable:
-            self._roster.on_each(Member.confirm, [ref for ref in self._members if self._roster.is_pending(ref)])
+            self._confirm_pending()
         return outcome
+
+    def _confirm_pending(self) -> None:
+        self._roster.on_each(Member.confirm, [ref for ref in self._members if self._roster.is_pending(ref)])
 
     def _apply(self, delta: Delta) -> None:
         self._image.apply(delta)
@@ -291,6 +318,50 @@ class GroupStore:
         members = [self._roster[ref] for ref in self._copies if self._roster.works(ref)]
         return Stamped(self.serial, tuple((member.device, member.label) for member in members))
 
+    # --- disks that move to other groups, or come from them ---
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The splits and joins of which something is left to do."""
+        return tuple(self._moves[key] for key in sorted(self._moves))
+
+    def move(self, put: Iterable[Move] = (), done: Iterable[Move] = (), config: Config | None = None) -> Outcome:
+        """Make what is said of moves durable, with all of the group as it is in `config` if that is given.
+
+        MetadataError when it would not fit; then nothing was written.
+        """
+        self._refuse_closed()
+        gone = {move.key for move in done}
+        moves = {key: move for key, move in self._moves.items() if key not in gone} | {move.key: move for move in put}
+        rows = encoded(moves)
+        if config is not None:
+            delta = self._image.delta_to(self.group, config, rows)
+        else:
+            changed = {key: row for key, row in rows.items() if self._image.rows.get(key) != row}
+            delta = Delta(changed, tuple(sorted(self._moves.keys() - rows.keys())))
+        fence = self.look_for_fence()
+        if fence.reason or (config is None and self._distrusted):
+            return Outcome(False, self.transaction, (), fence.reason or self.frozen)
+        if sentence := self._too_large(delta):
+            raise MetadataError(sentence)
+        self._apply(delta)
+        outcome = self._write(self._highest + 1, delta)
+        if outcome.durable:
+            self._moves = moves
+            self._confirm_pending()
+        return outcome
+
+    def device(self, ref: Ref) -> BlockDevice:
+        """The LUN of a disk that is in use here."""
+        return self._roster[ref].device
+
+    def let_go(self, ref: Ref) -> None:
+        """A disk is another group's now; nothing is written to it."""
+        self._roster.remove(ref)
+
+    def put_maps(self, ref: Ref, maps: Iterable[MapPages]) -> None:
+        """Write those of the pages that belong on a disk. DeviceError, MetadataError."""
+        write_maps(self._roster[ref], self.group.id, maps)
+
     # --- disks that come and go ---
     def add_disk(self, ref: Ref, device: BlockDevice) -> None:
         """Prepare a LUN to join; the commit that has its Disk record makes it a member.
@@ -298,9 +369,12 @@ class GroupStore:
         Raises DeviceError, or ValueError when the LUN is too small.
         """
         self._refuse_closed()
-        member = claim(device, ref.id, self.group.id, self._importer.clock())
-        member.stamp(self._stamp(self._highest))
-        self._join(ref, member, CopyWriter(device, member.label))
+        self._join_anew(ref, claim(device, ref.id, self.group.id, self._importer.clock()))
+
+    def take_disk(self, ref: Ref, device: BlockDevice) -> None:
+        """As `add_disk`, of a disk that comes from another group. DeviceError, MetadataError."""
+        self._refuse_closed()
+        self._join_anew(ref, adopt(device, ref.id, self.group.id))
 
     def attach_disk(self, ref: Ref, device: BlockDevice) -> None:
         """A member is back, or works again.
@@ -320,6 +394,10 @@ class GroupStore:
     def has(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here: neither lost nor removed."""
         return ref in self._roster
+
+    def names(self, ref: Ref) -> bool:
+        """Whether a disk is a member, here or not."""
+        return ref in self._members
 
     def works(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here and has taken everything that was written to it."""
@@ -356,6 +434,10 @@ class GroupStore:
         """Take over a LUN's new size into its label; answers the length of the public region."""
         self._roster[ref].resize()
         return self._roster[ref].label.public_length
+
+    def _join_anew(self, ref: Ref, member: Member) -> None:
+        member.stamp(self._stamp(self._highest))
+        self._join(ref, member, CopyWriter(member.device, member.label))
 
     def _join(self, ref: Ref, member: Member, writer: CopyWriter) -> None:
         self._roster.take_in(ref, member, writer)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from engine.config import Config
 from engine.records import PERSISTED_KINDS, AnyRecord, Disk, Kind, Record, Ref
 from engine.store.format import sealed_length
-from engine.store.rows import decode_row, encode_row, fields_of, kept, pack_ref
+from engine.store.rows import MOVE_KEY, decode_row, encode_row, fields_of, kept, pack_ref
 
 _ROW_OVERHEAD = 12  # bytes of msgpack around a key and its row
 _BODY_OVERHEAD = 12288  # everything in a checkpoint that is no row: identities, lineage, field names
@@ -47,9 +47,9 @@ class Image:
                 drop.append(key)
         return Delta(put, tuple(drop))
 
-    def delta_to(self, group: Ref, config: Config) -> Delta:
-        """What changes here to become all of `config`'s group: a full comparison."""
-        wanted = {pack_ref(record.ref): encode_row(record) for record in records_of(config, group)}
+    def delta_to(self, group: Ref, config: Config, moves: Mapping[bytes, bytes]) -> Delta:
+        """What changes here to become all of `config`'s group, and these moves: a full comparison."""
+        wanted = {pack_ref(record.ref): encode_row(record) for record in records_of(config, group)} | dict(moves)
         put = {key: row for key, row in sorted(wanted.items()) if self.rows.get(key) != row}
         return Delta(put, tuple(key for key in sorted(self.rows) if key not in wanted))
 
@@ -71,7 +71,7 @@ class Image:
     def records(self, host: str) -> Iterator[AnyRecord]:
         """Every record, told by `host`. MetadataError when a row makes no sense."""
         fields = fields_of(self.rows)
-        for key in sorted(self.rows):
+        for key in sorted(key for key in self.rows if not key.startswith(MOVE_KEY)):
             yield decode_row(key, self.rows[key], fields, host)
 
     def disks(self) -> tuple[str, ...]:

@@ -105,12 +105,25 @@ def initialize(device: BlockDevice, label: Label) -> Label:
     space that was only reserved, that it is in use, and a commit would wait for that.
     """
     device.zero(0, LABEL_OFFSET, may_unmap=False)
-    device.zero(label.private_offset, label.private_length, may_unmap=False)
+    _clear(device, label, 0)
+    return write_label(device, label)
+
+
+def relabel(device: BlockDevice, label: Label) -> Label:
+    """Make a disk of ours another group's, from the first write on; nothing of its private region is left."""
+    label = write_label(device, label)
+    _clear(device, label, METADATA_BLOCK)
+    return label
+
+
+def _clear(device: BlockDevice, label: Label, start: int) -> None:
+    """Fill a private region with zeros, from byte `start` of it on."""
+    device.zero(label.private_offset + start, label.private_length - start, may_unmap=False)
     for area in (Area.HEAD, Area.JOURNAL):
         span = label.span(area)
-        device.write(span.offset, bytes(span.length))
+        first = max(span.offset, label.private_offset + start)
+        device.write(first, bytes(span.offset + span.length - first))
     device.flush()
-    return write_label(device, label)
 
 
 def write_label(device: BlockDevice, label: Label) -> Label:

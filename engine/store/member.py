@@ -10,7 +10,7 @@ import msgspec
 
 from engine.errors import MetadataError
 from engine.geometry import METADATA_BLOCK, public_length
-from engine.store.label import initialize, label_is_whole, new_label, read_label, write_label
+from engine.store.label import initialize, label_is_whole, new_label, read_label, relabel, write_label
 from engine.store.stamp import NOBODY, Stamp, read_stamp, write_stamp
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def claim(device: BlockDevice, disk: str, group: str, created: float) -> Member:
     """
     label = _label_of(device, disk) or new_label(disk, device.size, created)
     return Member(device, initialize(device, msgspec.structs.replace(label, group=group, pending=True)))
+
+
+def adopt(device: BlockDevice, disk: str, group: str) -> Member:
+    """As `claim`, of disk `disk` as it comes from another group. MetadataError when it is another one."""
+    label = read_label(device)
+    if label is None or label.disk != disk:
+        raise MetadataError(f"{device.name} is not the disk that it was.")
+    return Member(device, relabel(device, msgspec.structs.replace(label, group=group, pending=True)))
 
 
 def release(device: BlockDevice) -> Label | None:

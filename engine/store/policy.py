@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import MetadataError
+from engine.store.moves import MoveKind
 from engine.store.transaction import GroupPhase
 
 if TYPE_CHECKING:
@@ -29,12 +30,19 @@ class Needs(NamedTuple):
 def import_needs(found: GroupFound, host: str) -> Needs:
     """What the host with this id needs to import a group."""
     impossible = list(found.blocked)
+    if found.joined:
+        impossible.append(f"The disk group {found.name} was joined to {', '.join(_targets(found))}. Import that one.")
     if found.phase == GroupPhase.DESTROYED:
         impossible.append(f"The disk group {found.name} was destroyed.")
     if found.elected is None:
         return Needs(impossible=tuple(impossible) or ("No configuration copy of the disk group can be read.",))
-    force = tuple(_doubt(found, doubt) for doubt in found.elected.doubts)
-    return Needs(force, tuple(_owners(found, host)), tuple(impossible))
+    force = [_doubt(found, doubt) for doubt in found.elected.doubts]
+    force += [found.undecided] if found.undecided else []
+    return Needs(tuple(force), tuple(_owners(found, host)), tuple(impossible))
+
+
+def _targets(found: GroupFound) -> list[str]:
+    return sorted({move.name for move in found.moves if move.kind is MoveKind.JOINING})
 
 
 def _owners(found: GroupFound, host: str) -> list[str]:

@@ -43,6 +43,8 @@ _CODES = {
     Kind.SCHEDULE: 13,
 }
 _KINDS = {code: kind for kind, code in _CODES.items()}
+MOVE_KEY = b"\x7f"
+"""Rows under keys that begin so are no records: engine.store.moves reads them."""
 _TEXT_ID = 0x80  # set in the kind's byte when the id is text, not 16 bytes
 _KEPT_ELSEWHERE = {Kind.GROUP: ("transaction", "state")}  # in block headers and import stamps
 
@@ -157,7 +159,8 @@ def current_fields(kinds: frozenset[Kind]) -> dict[str, tuple[str, ...]]:
 
 def fields_of(keys: Iterable[bytes]) -> dict[str, tuple[str, ...]]:
     """The field names that rows under these keys need beside them."""
-    return current_fields(frozenset(_KINDS[code & ~_TEXT_ID] for code in {key[0] for key in keys}))
+    codes = {key[0] for key in keys if not key.startswith(MOVE_KEY)}
+    return current_fields(frozenset(_KINDS[code & ~_TEXT_ID] for code in codes))
 
 
 def modernise(rows: Mapping[bytes, bytes], fields: Fields) -> dict[bytes, bytes]:
@@ -165,4 +168,5 @@ def modernise(rows: Mapping[bytes, bytes], fields: Fields) -> dict[bytes, bytes]
     today = {kind.value: names for kind, names in PERSISTED_FIELDS.items()}
     if all(today.get(kind) == tuple(names) for kind, names in fields.items()):
         return dict(rows)
-    return {key: encode_row(decode_row(key, row, fields)) for key, row in rows.items()}
+    moves = {key: row for key, row in rows.items() if key.startswith(MOVE_KEY)}
+    return moves | {key: encode_row(decode_row(key, row, fields)) for key, row in rows.items() if key not in moves}

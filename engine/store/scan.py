@@ -16,6 +16,7 @@ from engine.store.election import elect
 from engine.store.found import DiskFound, GroupFound
 from engine.store.image import Image
 from engine.store.label import read_label
+from engine.store.moves import MoveKind, moves_of
 from engine.store.stamp import read_stamp
 from engine.store.transaction import GroupPhase
 from engine.units import format_size
@@ -53,6 +54,8 @@ def scan(devices: Mapping[str, BlockDevice]) -> Found:
     released = {bytes.fromhex(label.disk) for label in found.labels.values() if not label.group}
     for group, disks in sorted(grouped.items()):
         found.groups[group] = _group(group, disks, released)
+    for each in found.groups.values():
+        _follow_moves(found, each)
     problems.extend(f"{key}: {reason}" for key, reason in sorted((found.damaged | found.unreadable).items()))
     problems.extend(sentence for group in found.groups.values() for sentence in group.problems)
     found.problems = tuple(problems)
@@ -148,6 +151,7 @@ def _read_configuration(found: GroupFound, blocked: list[str]) -> None:
     try:
         found.rows = rows_of(found.elected.chain, found.elected.place)
         records = list(Image(found.rows).records(""))
+        found.moves = moves_of(found.rows)
     except MetadataError as error:
         found.rows, found.elected = {}, None
         blocked.append(str(error))
@@ -198,6 +202,32 @@ def missing(disk: str, group: str) -> str:
 def shrunk(disk: str, group: str) -> str:
     """The sentence about a disk whose LUN lacks bytes that its group may use."""
     return f"{disk} of the disk group {group} has become smaller."
+
+
+def _follow_moves(found: Found, group: GroupFound) -> None:
+    """Disks between two groups are nobody's to take, and belong to one of the two: the deciding one knows which."""
+    for move in group.moves:
+        moving = set(move.disk_ids)
+        for other in (group, found.groups.get(move.other)):
+            if other is not None and move.kind is not MoveKind.JOINING:
+                other.leftovers = tuple(key for key in other.leftovers if found.labels[key].disk not in moving)
+        if move.kind is not MoveKind.JOINING:
+            continue
+        target = found.groups.get(move.other)
+        if target is None or target.elected is None or target.elected.doubts:
+            group.undecided = (
+                f"{group.name} was about to be joined to {move.name}, whose disks would tell whether it was, and can't "
+                f"be read. Bring them back: by force {group.name} stays as it is, and if it was joined, {move.name} "
+                "goes on without its disks."
+            )
+        if target is not None and _has_joined(target, group, move.token):
+            group.joined, group.members, group.undecided = True, {}, ""
+
+
+def _has_joined(target: GroupFound, source: GroupFound, token: bytes) -> bool:
+    """Whether the target of a join has decided it."""
+    told = any(move.kind is MoveKind.JOINED and move.token == token for move in target.moves)
+    return told or not target.disk_names().keys().isdisjoint(source.disk_names())
 
 
 def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
