@@ -5,12 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtWidgets import QMenu, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from engine.commands import AbortSnapshot, ClearSnapshots, Master, PrepareSnapshot, SnapBack, TakeSnapshots
+from engine.commands import (
+    AbortSnapshot,
+    ClearSnapshots,
+    Master,
+    PrepareSnapshot,
+    Quiesce,
+    RefreshSnapshots,
+    SnapBack,
+    TakeSnapshots,
+)
 from engine.config import Config
-from engine.records import Kind, Record, Ref
+from engine.records import Consistency, Freezable, FreezeBy, Kind, Record, Ref
 from engine.units import MIB
 from tests.gui import sample_lab, snap_lab
 from tests.gui.form_driver import Driver, close_all
@@ -65,7 +75,7 @@ def test_the_menu_has_the_entries_of_the_reference_in_their_order() -> None:
         ([ref(Kind.PLEX, 2)], {"Prepare..."}),
         (
             [ORDERS_SNAP, BILLS_SNAP],
-            {"Snap Back 2 Volumes...", "Snap Clear 2 Volumes...", "Destroy 2 Snapshots..."},
+            {"Prepare 2 Volumes...", "Snap Back 2 Volumes...", "Snap Clear 2 Volumes...", "Destroy 2 Snapshots..."},
         ),
     ],
 )
@@ -118,6 +128,19 @@ def test_abort_has_the_snap_plexes_selected(qtbot: QtBot, console: Console) -> N
     driver = Driver(qtbot, console, "abort_snapshot", [BOOKS])
     assert driver.dialog.inquiry.command == AbortSnapshot(plexes=(BOOKS_SNAP_PLEX,))
     assert driver.dialog.finish.text() == "Snap Abort"
+
+
+def test_several_volumes_are_prepared_one_after_the_other(
+    qtbot: QtBot, window: MainWindow, console: Console, api: PlannedEngine
+) -> None:
+    console.trigger("prepare-snapshot", Selection(console.config, (EV, ST)))
+    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
+    (box,) = window.findChildren(QMessageBox)
+    assert box.text().startswith("Prepare ev and st for Snap Shot?")
+    next(each for each in box.buttons() if each.text() == "Prepare").click()
+    qtbot.waitUntil(lambda: len(api.submitted) == 2)
+    assert api.submitted == [PrepareSnapshot(volume=EV), PrepareSnapshot(volume=ST)]
+    qtbot.waitUntil(lambda: bool(snap_plexes(api, EV)) and bool(snap_plexes(api, ST)))
 
 
 # --- the wizard ---
@@ -284,6 +307,27 @@ def test_clear_is_confirmed(qtbot: QtBot, window: MainWindow, console: Console, 
     assert api.submitted == [ClearSnapshots(volumes=(ORDERS_SNAP,))]
 
 
+# --- Refresh, and what is kept still ---
+def test_refresh_keeps_the_name_of_the_set(qtbot: QtBot, console: Console) -> None:
+    driver = Driver(qtbot, console, "refresh_snapshots", [ORDERS_SNAP])
+    assert driver.dialog.inquiry.command == RefreshSnapshots(snapshots=(ORDERS_SNAP,), set_name="nightly")
+    driver.fill(whole="The whole", quiesce="Not at all")
+    wanted = RefreshSnapshots(snapshots=(ORDERS_SNAP, BILLS_SNAP), set_name="nightly", quiesce=Quiesce.NONE)
+    assert driver.dialog.inquiry.command == wanted
+
+
+def test_what_can_be_kept_still_is_told_with_its_level(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    driver = Driver(qtbot, console, "snap_shot", [BOOKS]).next(2)
+    found = driver.dialog.control("found").text
+    assert found.text() == "books: nothing that can be kept still; the snapshot is crash-consistent"
+    mount = Freezable(FreezeBy.MOUNT, "the ext4 file system at /srv/books", Consistency.FILE_SYSTEM)
+    api.change([replace(api.config.volume(BOOKS), freezers=(mount,))])
+    told = "books: the ext4 file system at /srv/books; the snapshot is file-system-consistent"
+    qtbot.waitUntil(lambda: found.text() == told)
+    driver.fill(quiesce="Not at all")
+    assert found.text() == "books: the snapshot is crash-consistent"
+
+
 # --- words ---
 def test_tables_tell_what_a_volume_is_a_snapshot_of(console: Console) -> None:
     from vea_gui.columns import VOLUME
@@ -330,8 +374,6 @@ def snap_plexes(api: PlannedEngine, volume: Ref) -> list[object]:
 
 def finish_filling(api: PlannedEngine, volume: Ref) -> None:
     """What the task of Prepare does in the end."""
-    from msgspec.structs import replace
-
     from engine.records import PlexState, Task, TaskState
 
     plexes = [replace(plex, state=PlexState.ACTIVE) for plex in api.config.plexes_of(volume)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from engine import rules
-from engine.commands import AbortSnapshot, ClearSnapshots, DeleteVolumes
+from engine.commands import AbortSnapshot, ClearSnapshots, DeleteVolumes, PrepareSnapshot
 from engine.config import Config
 from engine.plans import Problem
 from engine.records import Kind, Plex, Ref, Volume
+from engine.units import format_size
 from vea_gui import snap_words
 from vea_gui.action_rows import Action, Reason, asks
 from vea_gui.actions import reasons
+from vea_gui.actions.in_turn import InTurn
+from vea_gui.console import Console
 from vea_gui.selection import Selection
 from vea_gui.wizards.snap_back import candidates
 from vea_gui.wizards.snap_shot import ready_plex
@@ -25,6 +28,17 @@ def _refs(selection: Selection) -> tuple[Ref, ...]:
 
 def _plexes(selection: Selection) -> tuple[Ref, ...]:
     return tuple(plex.ref for plex in selection.of(Plex))
+
+
+def _prepare(console: Console, selection: Selection) -> None:
+    """One volume has a dialog; several get a snap plex each, on disks that the engine chooses."""
+    volumes = selection.of(Volume)
+    if len(volumes) == 1:
+        console.ask("prepare_snapshot", selection)
+        return
+    names, size = rules.listed([volume.name for volume in volumes]), sum(volume.size for volume in volumes)
+    question = f"Prepare {names} for Snap Shot? Each gets a snap plex, {format_size(size)} in all; they stay online."
+    InTurn(console, question, "Prepare", [PrepareSnapshot(volume=volume.ref) for volume in volumes]).begin()
 
 
 # --- reasons ---
@@ -93,11 +107,12 @@ ROWS = (
     Action(
         "prepare-snapshot",
         "Prepare...",
-        asks("prepare_snapshot"),
+        _prepare,
         VOLUME,
         reasons.each(Volume, rules.can_prepare),
         submenu=SNAP,
         section=SECTION,
+        plural="Prepare {} Volumes...",
     ),
     Action(
         "snap-shot",

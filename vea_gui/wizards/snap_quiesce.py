@@ -15,7 +15,7 @@ WAYS = {
     Quiesce.AUTO: "Automatic: by whatever is found",
     Quiesce.FS: "By the file systems on this host, or not at all",
     Quiesce.AGENT: "By the guests' agents, or not at all",
-    Quiesce.NONE: "None: as a power cut would leave the data",
+    Quiesce.NONE: "Not at all: as a power cut would leave the data",
 }
 Which = Callable[[Config, Answers], Iterable[Ref]]
 

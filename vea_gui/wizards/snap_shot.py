@@ -28,6 +28,7 @@ others, too. The volumes stay in use; their writes wait for some milliseconds.
 
 A volume is prepared once before its first snapshot. To continue, choose Next."""
 DIGITS = 2
+NOT_PREPARED = "not prepared"
 
 
 def snap_shot(config: Config, selection: Selection) -> Form:
@@ -66,7 +67,7 @@ def _volumes_page(group: Ref | None) -> Page:
                 "Volumes",
                 FieldKind.MENDED,
                 default=(),
-                options=partial(_volume_options, group),
+                options=_Offer(group),
                 check=lambda _, answers: "" if answers["volumes"] else "Add at least one volume.",
                 lists=("Available Volumes", "Selected Volumes"),
                 mending=Mending("&Prepare...", "prepare_snapshot", _cannot_prepare),
@@ -76,10 +77,22 @@ def _volumes_page(group: Ref | None) -> Page:
     )
 
 
-def _volume_options(group: Ref | None, config: Config, answers: Answers) -> list[Option]:
-    volumes = config.volumes_of(group) if group is not None and group in config else []
-    options = [Option(volume.ref, _volume_text(config, volume), _cannot_snap(config, volume)) for volume in volumes]
-    return sorted(options, key=lambda option: (bool(option.why_not), option.text))
+class _Offer:
+    """The volumes of a group, those that can be taken first. What was found for a configuration is kept: a group may
+    have ten thousand, and each letter that is typed asks anew."""
+
+    def __init__(self, group: Ref | None) -> None:
+        self._group = group
+        self._known: tuple[Config, list[Option]] | None = None
+
+    def __call__(self, config: Config, answers: Answers) -> list[Option]:
+        if self._known is None or self._known[0] is not config:
+            here = self._group is not None and self._group in config
+            volumes = config.volumes_of(self._group) if here and self._group is not None else []
+            found = [Option(one.ref, _volume_text(config, one), _cannot_snap(config, one)) for one in volumes]
+            found.sort(key=lambda option: (bool(option.why_not), option.text))
+            self._known = config, found
+        return self._known[1]
 
 
 def _volume_text(config: Config, volume: Volume) -> str:
@@ -91,6 +104,8 @@ def _volume_text(config: Config, volume: Volume) -> str:
 
 def _cannot_snap(config: Config, volume: Volume) -> str:
     """Why, without the volume's name: that stands before it."""
+    if not rules.snap_plexes_of(config, volume.ref):
+        return NOT_PREPARED
     ready = ready_plex(config, volume.ref)
     why = choices.short(rules.can_snap(config, volume.ref, ready.ref if ready is not None else None))
     return why.removeprefix(f"{volume.name} is ")
@@ -145,9 +160,9 @@ def lines(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> list[Line
     filled = {line.value: _said(line) for line in answers["attributes"]}
     names = _default_names(config, volumes, {said.name for said in filled.values()})
     letters = _default_letters(config, tuple(said.letter for said in filled.values()))
-    return [
-        _line(config, volume, filled.get(volume.ref) or _first(volume, plexes, names, letters)) for volume in volumes
-    ]
+    said = [filled.get(volume.ref) or _first(volume, plexes, names, letters) for volume in volumes]
+    taken = _taken_letters(config)
+    return [_line(config, volume, one, taken) for volume, one in zip(volumes, said, strict=True)]
 
 
 class _Said(NamedTuple):
@@ -168,11 +183,17 @@ def _first(volume: Volume, plexes: dict[Ref, Ref], names: Iterator[str], letters
     return _Said(plexes.get(volume.ref), next(names), next(letters) if volume.drive_letter else "")
 
 
-def _line(config: Config, volume: Volume, said: _Said) -> Line:
+def _taken_letters(config: Config) -> set[str]:
+    """Those of volumes whose group this host has."""
+    lettered = (one for one in config.every(Kind.VOLUME) if isinstance(one, Volume) and one.drive_letter)
+    return {volume.drive_letter for volume in lettered if rules.needs_imported(config, volume.group) is None}
+
+
+def _line(config: Config, volume: Volume, said: _Said, taken: set[str]) -> Line:
     ready = [plex for plex in rules.snap_plexes_of(config, volume.ref) if plex.complete]
     plex = said.plex if said.plex in {plex.ref for plex in ready} else next((plex.ref for plex in ready), None)
     plexes = tuple(Option(plex.ref, plex.name) for plex in ready)
-    free = [letter for letter in rules.LETTERS if rules.holder_of(config, letter) is None or letter == said.letter]
+    free = [letter for letter in rules.LETTERS if letter not in taken or letter == said.letter]
     letters = (Option("", "none"), *(Option(letter, f"{letter}:") for letter in free))
     cells = (Cell(plex, plexes), Cell(said.name), Cell(said.letter, letters), Cell(said.path))
     return Line(volume.ref, volume.name, cells)
