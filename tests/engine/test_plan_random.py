@@ -15,9 +15,11 @@ from engine.records import (
     DiskUsage,
     Kind,
     Notification,
+    Pattern,
     PlexState,
     Ref,
     RelocationMode,
+    RunWay,
     Settings,
     Severity,
     Subdisk,
@@ -106,9 +108,24 @@ class Drawer:
             "backups_kept": st.sampled_from([None, 3, 0]),
             "set_name": st.just("set"),
             "master": st.sampled_from(commands.Master),
+            "quiesce": st.sampled_from(commands.Quiesce) if kind is not commands.ChangeSettings else st.none(),
+            "freeze_limit_s": st.sampled_from([None, 10, 0]),
+            "letter": st.sampled_from(["", "E", "1"]),
+            "path": st.just(""),
+            "file_system": st.sampled_from(["", "ext4", "nofs"]),
+            "label": st.sampled_from(["", "data"]),
+            "quick": st.booleans(),
+            "expand": st.booleans(),
+            "imports": st.booleans(),
+            "when": st.sampled_from([None, Pattern(times=(120,)), Pattern(times=()), Pattern(times=(1,), days=(40,))]),
+            "keep": st.sampled_from([None, 1, 5, 0]),
+            "way": st.sampled_from([None, *RunWay]),
+            "prepares": st.sampled_from([None, False, True]),
+            "late": st.sampled_from([None, False, True]),
+            "enabled": st.sampled_from([None, False, True]),
         }
         if name in fixed:
-            optional = kind is not commands.SendTestNotification
+            optional = kind not in (commands.SendTestNotification, commands.AddSchedule)
             return self._data.draw(fixed[name] if optional else fixed[name].filter(lambda value: value is not None))
         if name == "moves":
             return self.moves()
@@ -117,13 +134,14 @@ class Drawer:
         if name == "object":
             return self.ref(self._data.draw(st.sampled_from([Kind.GROUP, Kind.VOLUME, Kind.DISK, Kind.SUBDISK])))
         many = {"disks": Kind.DISK, "targets": Kind.DISK, "volumes": Kind.VOLUME, "plexes": Kind.PLEX}
-        many |= {"snapshots": Kind.VOLUME}
+        many |= {"snapshots": Kind.VOLUME, "objects": Kind.VOLUME, "schedules": Kind.SCHEDULE}
         many |= {"tasks": Kind.TASK, "alerts": Kind.ALERT}
         if name in many:
             return self.some(many[name])
         if name == "preferred" or (name == "plex" and kind is commands.PrepareSnapshot):
             return self._data.draw(st.sampled_from([None, self.ref(Kind.PLEX)]))
         kinds = {"by": Kind.DISK, "source": Kind.PLEX, "first": Kind.SUBDISK, "second": Kind.SUBDISK}
+        kinds |= {"joined": Kind.GROUP}
         return self.ref(kinds.get(name) or Kind(name))
 
 
@@ -283,11 +301,13 @@ def test_a_command_about_things_that_are_gone_or_of_a_wrong_kind_is_refused(kind
                     "second": Kind.SUBDISK,
                     "preferred": Kind.PLEX,
                     "object": Kind.VOLUME,
+                    "joined": Kind.GROUP,
                 }
                 wanted = aim.get(name) or Kind(name)
                 values[name] = Ref(wanted, "0" * 32) if gone else Ref(wrong.get(wanted, Kind.ENCLOSURE), "0" * 31 + "1")
             elif field.required:
-                values[name] = {"size": MIB, "name": "n", "usage": DiskUsage.SPARE, "iodelay_ms": 1}.get(name, ())
+                plain = {"size": MIB, "name": "n", "usage": DiskUsage.SPARE, "iodelay_ms": 1}
+                values[name] = {**plain, "when": Pattern(times=(1,))}.get(name, ())
         if not any(isinstance(value, Ref) or value == () for value in values.values()):
             continue
         made = site.plan(kind(**values))
