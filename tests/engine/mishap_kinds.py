@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 from collections.abc import Callable
@@ -110,12 +111,18 @@ def swapped_while_dead(site: Site, disk: Disk) -> BringBack:
 
 def doubled(site: Site, disk: Disk) -> BringBack:
     """A copy of a LUN in use turns up under another path, and stays over a rescan."""
-    twin = Path(f"{disk.lun}.twin")
+    twin = _new_twin(disk)
     shutil.copyfile(disk.lun, twin)
     _must(site, AddLuns(paths=(str(twin),)))
     _rescan(site)
     site.meanwhile(disk)
     return lambda: _take_away(site, twin)
+
+
+def _new_twin(disk: Disk) -> Path:
+    """Where a further copy of a LUN goes: an earlier one may be there still, as nothing has asked to take it away."""
+    paths = (Path(f"{disk.lun}.twin{number}") for number in itertools.count())
+    return next(path for path in paths if not path.exists())
 
 
 def _take_away(site: Site, twin: Path) -> bool:
@@ -133,7 +140,7 @@ def _take_away(site: Site, twin: Path) -> bool:
 
 def doubled_while_stopped(site: Site, disk: Disk) -> BringBack:
     """Nothing tells the copy from the LUN: both are what the group has left behind."""
-    twin = Path(f"{disk.lun}.twin")
+    twin = _new_twin(disk)
     _must(site, AddLuns(paths=(str(site.new_lun().rename(twin)),)))
     site.restart(lambda: _copy(disk, twin), kill=False)
     return lambda: _take_away(site, twin)
