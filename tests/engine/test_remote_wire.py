@@ -92,6 +92,7 @@ def _least(command: type[commands.Command]) -> dict[str, object]:
     """The least that a command needs: its tag, and a value for each field without a default."""
     samples: dict[str, object] = {"Ref": ["disk", "1", "h"], "tuple": [], "str": "x", "int": 1, "DiskUsage": "spare"}
     samples["Notification"] = {"severity": "Error", "mail": "a@example.org"}
+    samples["Pattern"] = {"times": [0]}
     fields: dict[str, object] = {"command": command.__name__}
     for each in msgspec.structs.fields(command):
         if each.required:
