@@ -44,7 +44,7 @@ def _steps(draft: Draft, volume: Volume, command: ChangeDrive) -> None:
 
 
 def _problem(config: Config, command: ChangeDrive, volume: Volume) -> Problem | None:
-    if blocked := rules.needs_imported(config, volume.group) or rules.no_running_task(config, volume.ref):
+    if blocked := rules.volume_ready(config, volume.ref):
         return blocked
     if (command.letter, command.path) == (volume.drive_letter, volume.drive_path):
         what = rules.drive_name(volume) or "no drive letter and no folder"

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from engine import rules
 from engine.commands import FormatVolume
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.file_system import is_served
 from engine.plans import Plan, Problem
-from engine.records import Host, Kind, Ref, Task, TaskParams, TaskType, Volume
-from engine.units import MIB, format_size
-
-
-class Kept(NamedTuple):
-    """What a file system demands: the least size in bytes, the longest label in bytes, and what makes it."""
-
-    least: int
-    label: int
-    package: str
-
-
-FILE_SYSTEMS = {
-    "ext4": Kept(4 * MIB, 16, "e2fsprogs"),
-    "xfs": Kept(300 * MIB, 12, "xfsprogs"),
-    "ntfs": Kept(4 * MIB, 32, "ntfs-3g"),
-}
+from engine.records import Task, TaskParams, TaskType, Volume
+from engine.units import format_size
 
 
 def format_volume(config: Config, command: FormatVolume, ids: Ids) -> Plan:
@@ -74,7 +57,7 @@ def _problem(config: Config, command: FormatVolume, volume: Volume) -> Problem |
         or rules.not_initializing(config, volume.ref)
         or rules.not_fenced(config, volume.ref)
         or is_served(config, volume)
-        or format_problem(config, command.file_system, command.label, volume.size)
+        or rules.format_problem(config, command.file_system, command.label, volume.size)
         or rules.in_use_by_clients(config, volume.ref)
         or _carries(volume, force=command.force)
     )
@@ -85,41 +68,3 @@ def _carries(volume: Volume, *, force: bool) -> Problem | None:
         return None
     text = f"{volume.name} carries {'an' if volume.content[:1] in 'aeiouLMx' else 'a'} {volume.content}."
     return Problem(text, "Format it by force (-f) when that is not needed any more.", volume.ref, "force")
-
-
-def format_problem(config: Config, file_system: str, label: str, size: int, about: Ref | None = None) -> Problem | None:
-    """Why no file system of this kind and label can be made on so many bytes here."""
-    kept = FILE_SYSTEMS.get(file_system)
-    if kept is None:
-        return Problem(
-            f"{file_system[:20] or 'Nothing'} is no file system that can be made here.",
-            f"Choose {', '.join(FILE_SYSTEMS)}.",
-            about,
-            "file_system",
-        )
-    if missing := missing_tools(config, file_system):
-        return Problem(missing, f"Install {kept.package}, libnbd-bin and fuse3.", about, "file_system")
-    if size and size < kept.least:
-        text = f"{file_system} needs a volume of {format_size(kept.least)} at least."
-        return Problem(text, "Expand the volume, or choose another file system.", about, "file_system")
-    return label_problem(file_system, label, about)
-
-
-def missing_tools(config: Config, file_system: str) -> str:
-    """That this host can't make a file system; empty when it can."""
-    if any(file_system in host.formats for host in config.all(Kind.HOST, Host)):
-        return ""
-    return f"This host has no programs that make {file_system} on a volume."
-
-
-def label_problem(file_system: str, label: str, about: Ref | None = None) -> Problem | None:
-    """A label that the file system can keep."""
-    kept = FILE_SYSTEMS[file_system]
-    if not label.isprintable():
-        return Problem("The label has a character that can't be shown.", "Leave it out.", about, "label")
-    if file_system == "xfs" and " " in label:
-        return Problem("A label of xfs has no blanks.", "Leave them out.", about, "label")
-    if len(label.encode()) > kept.label:
-        text = f"The label has {len(label.encode())} bytes; {kept.label} is the most of {file_system}."
-        return Problem(text, "Shorten it.", about, "label")
-    return None

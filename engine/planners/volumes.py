@@ -23,7 +23,7 @@ from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.drives import drive_problem, warn_host
 from engine.planners.enclosures import warn_made_together
-from engine.planners.formats import format_problem, format_task, steps
+from engine.planners.formats import format_task, steps
 from engine.planners.links import unlink
 from engine.planners.logs import log_places, log_template, no_room_for_log, wanted_log
 from engine.planners.names import next_volume_name
@@ -140,7 +140,7 @@ def _create_problem(config: Config, command: CreateVolume, name: str) -> Problem
 
 
 def _format_problem(config: Config, command: CreateVolume, size: int) -> Problem | None:
-    return format_problem(config, command.file_system, command.label, size)
+    return rules.format_problem(config, command.file_system, command.label, size)
 
 
 def _shape_problem(command: CreateVolume) -> Problem | None:

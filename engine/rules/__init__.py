@@ -28,6 +28,7 @@ from engine.rules.drives import (
     path_unused,
     with_drives,
 )
+from engine.rules.formats import FILE_SYSTEMS, can_make, format_problem, label_problem
 from engine.rules.groups import group_quiet, group_without_volumes, needs_imported, one_group
 from engine.rules.links import link_of, other_end
 from engine.rules.logs import has_log, log_wanted, may_have_log
@@ -145,6 +146,7 @@ from engine.rules.words import counted, listed, needed_free
 
 __all__ = [
     "COLUMNS_MAX",
+    "FILE_SYSTEMS",
     "IODELAY_MAX_MS",
     "KEEP_MAX",
     "LEFT_OUT",
@@ -164,6 +166,7 @@ __all__ = [
     "can_convert",
     "can_do_without",
     "can_join",
+    "can_make",
     "can_move",
     "can_prepare",
     "can_quiesce",
@@ -188,6 +191,7 @@ __all__ = [
     "disk_sound",
     "drive_name",
     "expected_consistency",
+    "format_problem",
     "free_letter",
     "group_quiet",
     "group_without_volumes",
@@ -205,6 +209,7 @@ __all__ = [
     "keep_ok",
     "keeps_a_mirror",
     "known_to_return",
+    "label_problem",
     "letter_free",
     "letter_ok",
     "link_of",

@@ -26,8 +26,10 @@ def make_mirror(walker: Walker, name: str, mebibytes: int) -> None:
     walker.walk_to("Mirrored")
     walker.key("space")
     walker.find(wizard, ("check box", "Mirrored"), **{"with": ["checked"]})
-    walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]})
-    walker.key("alt+n")
+    for what in ("Drive letter", "Format this volume", "What will happen"):
+        walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]})
+        walker.key("alt+n")
+        walker.find(wizard, ("", f"{what}*"))
     walker.find(wizard, ("push button", "Finish"), **{"with": ["enabled"]})
     walker.key("alt+f")
     walker.gone(wizard)

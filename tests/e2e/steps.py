@@ -73,7 +73,9 @@ def fill_new_volume(walker: Walker, name: str, mebibytes: int) -> None:
     walker.fill(walker.find(wizard, ("text", "Size")), f"{mebibytes} MiB")
     walker.click(walker.find(wizard, ("check box", "Mirrored")), at=(0.05, 0.5))
     walker.find(wizard, ("check box", "Mirrored"), **{"with": ["checked"]})
-    walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
+    for what in ("Drive letter", "Format this volume", "What will happen"):
+        walker.click(walker.find(wizard, ("push button", "Next"), **{"with": ["enabled"]}))
+        walker.find(wizard, ("", f"{what}*"))
     walker.find(wizard, ("table", "What will happen"))
 
 

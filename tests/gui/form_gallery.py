@@ -65,6 +65,8 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("resize_volume", [EV], ()),
         ("repair_mirrors", [EV], ()),
         ("add_column", [ref(Kind.VOLUME, 2)], ()),
+        ("format_volume", [EV], ()),
+        ("change_drive", [EV], ()),
         ("resize_file_system", [EV], ()),
         ("restore_configuration", [GROUP], ()),
         ("add_mirror", [EV], ()),

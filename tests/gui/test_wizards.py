@@ -38,6 +38,7 @@ from engine.records import (
     Disk,
     DiskUsage,
     GroupState,
+    Host,
     Kind,
     Record,
     Task,
@@ -95,7 +96,7 @@ def test_everything_that_is_asked_for_is_there() -> None:
 def test_next_next_next_finish_makes_a_volume(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP])
     assert driver.dialog.title.text() == "Welcome to the New Volume wizard"
-    driver.next(3)
+    driver.next(5)
     assert "Zero 1.0 GiB" in driver.steps()
     driver.finish()
     assert api.submitted == [CreateVolume(group=GROUP, size=GIB, name="Volume1")]
@@ -105,7 +106,7 @@ def test_every_attribute_of_a_new_volume_arrives(qtbot: QtBot, console: Console,
     driver = Driver(qtbot, console, "new_volume", [GROUP]).next()
     driver.fill(choice="Manually", disks=["Harddisk2", "Harddisk3", "Harddisk4", "Harddisk5"]).next()
     driver.fill(name="db", size="300 MiB", layout="Striped", columns=2, stripe_unit="128 KiB")
-    driver.fill(mirrored=True, mirrors=2, across_enclosures=True).next()
+    driver.fill(mirrored=True, mirrors=2, across_enclosures=True).next(3)
     driver.finish()
     chosen = tuple(disk(number) for number in (2, 3, 4, 5))
     assert api.submitted == [
@@ -123,6 +124,24 @@ def test_every_attribute_of_a_new_volume_arrives(qtbot: QtBot, console: Console,
     ]
 
 
+def test_a_drive_and_a_file_system_arrive(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    host = next(record for record in console.config.all(Kind.HOST, Host))
+    api.change([msgspec.structs.replace(host, formats=("ext4",))])
+    qtbot.waitUntil(lambda: bool(console.config.all(Kind.HOST, Host)[0].formats))
+    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(3)
+    driver.fill(letter="E:", path="here")
+    assert "no full path" in driver.reason("path")
+    assert not driver.dialog.next.isEnabled()
+    driver.fill(path="/srv/mail").next()
+    assert not driver.dialog.control("label").isEnabled()
+    driver.fill(formats=True, label="x" * 17)
+    assert "16 is the most" in driver.reason("label")
+    driver.fill(label="mail").next().finish()
+    (command,) = api.submitted
+    assert isinstance(command, CreateVolume)
+    assert (command.letter, command.path, command.file_system, command.label) == ("E", "/srv/mail", "ext4", "mail")
+
+
 def test_max_size_is_what_the_engine_grants_to_the_byte(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP]).next(2).fill(mirrored=True)
     size = driver.dialog.control("size")
@@ -135,7 +154,7 @@ def test_max_size_is_what_the_engine_grants_to_the_byte(qtbot: QtBot, console: C
     driver.fill(size=f"{largest + MIB} bytes")
     assert "is the most" in driver.reason("size")
     assert not driver.dialog.next.isEnabled()
-    driver.fill(size=f"{largest} bytes").next().finish()
+    driver.fill(size=f"{largest} bytes").next(3).finish()
     assert api.submitted[0].size == largest
 
 
@@ -215,7 +234,7 @@ def test_back_keeps_the_answers(qtbot: QtBot, console: Console) -> None:
 def test_the_keyboard_alone_makes_a_volume(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP])
     qtbot.waitExposed(driver.dialog)
-    for _ in range(3):
+    for _ in range(5):
         driver.settle()
         qtbot.keyClick(driver.dialog.focusWidget(), Qt.Key.Key_Return)
     driver.settle()
@@ -225,7 +244,7 @@ def test_the_keyboard_alone_makes_a_volume(qtbot: QtBot, console: Console, api: 
 
 
 def test_escape_changes_nothing(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
-    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(3)
+    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(5)
     with qtbot.waitSignal(driver.dialog.rejected):
         qtbot.keyClick(driver.dialog, Qt.Key.Key_Escape)
     assert api.submitted == []

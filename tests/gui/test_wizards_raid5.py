@@ -30,7 +30,7 @@ def _closed(console: Console) -> Iterator[None]:
 
 def test_raid5_has_its_own_usual_columns_and_unit_and_a_log(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP]).next().next()
-    driver.fill(name="rv", size="300 MiB", layout="RAID-5").next()
+    driver.fill(name="rv", size="300 MiB", layout="RAID-5").next(3)
     driver.finish()
     expected = CreateVolume(group=GROUP, size=300 * MIB, name="rv", raid5=True, columns=3, stripe_unit=16 * KIB)
     assert api.submitted == [expected]
@@ -40,7 +40,7 @@ def test_the_log_can_be_left_away_and_mirrors_are_not_asked_for(
     qtbot: QtBot, console: Console, api: PlannedEngine
 ) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP]).next().next()
-    driver.fill(mirrored=True, layout="RAID-5", columns=4, logging=False).next()
+    driver.fill(mirrored=True, layout="RAID-5", columns=4, logging=False).next(3)
     driver.finish()
     (command,) = api.submitted
     assert isinstance(command, CreateVolume)

@@ -54,7 +54,7 @@ def make_group(qtbot: QtBot, console: Console) -> Group:
 
 def make_volume(qtbot: QtBot, console: Console, group: Group, **answers: object) -> tuple[Plan, Volume]:
     """A volume by its wizard, once it is ready; with the plan that the last page showed."""
-    driver = Driver(qtbot, console, "new_volume", [group.ref]).next(2).fill(**answers).next()
+    driver = Driver(qtbot, console, "new_volume", [group.ref]).next(2).fill(**answers).next(3)
     driver.settle()
     plan = driver.dialog.plan
     assert plan is not None
@@ -135,7 +135,7 @@ def test_a_subdisk_moves_where_the_plan_said_and_back_by_undo(qtbot: QtBot, real
 def test_a_group_that_has_changed_meanwhile_gets_a_new_plan_first(qtbot: QtBot, real: Console) -> None:
     """Somebody takes the space between the plan and Finish: nothing happens that was not shown."""
     group = make_group(qtbot, real)
-    driver = Driver(qtbot, real, "new_volume", [group.ref]).next(2).fill(name="mine", size="12 MiB").next()
+    driver = Driver(qtbot, real, "new_volume", [group.ref]).next(2).fill(name="mine", size="12 MiB").next(3)
     driver.settle()
     shown, command = driver.dialog.plan, driver.dialog.inquiry.command
     assert shown is not None

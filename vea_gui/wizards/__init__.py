@@ -12,6 +12,7 @@ from vea_gui.selection import Selection
 from vea_gui.wizards.backups import restore_configuration
 from vea_gui.wizards.columns import add_column
 from vea_gui.wizards.dialog import FormDialog
+from vea_gui.wizards.drives import change_drive, format_volume
 from vea_gui.wizards.file_system import resize_file_system
 from vea_gui.wizards.form import Form
 from vea_gui.wizards.groups import add_disk, import_group, new_group
@@ -38,6 +39,8 @@ FORMS: dict[str, Callable[..., Form]] = {
     "new_volume": new_volume,
     "resize_volume": resize_volume,
     "add_column": add_column,
+    "format_volume": format_volume,
+    "change_drive": change_drive,
     "resize_file_system": resize_file_system,
     "repair_mirrors": repair_mirrors,
     "add_mirror": add_mirror,

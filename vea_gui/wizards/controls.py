@@ -225,7 +225,7 @@ class ComboControl(Control):
             self._chosen = self.answer()
             self._options = options
             self.combo.clear()
-            self.combo.addItems([option.text for option in options])
+            self.combo.addItems([f"{one.text} ({one.why_not})" if one.why_not else one.text for one in options])
             self._pick()
         super().refresh(config, answers)
 

@@ -9,14 +9,15 @@ from engine.config import Config
 from engine.records import Disk, Group, Kind, Ref
 from engine.units import ALLOCATION_UNIT, GIB, MIB, align_down
 from vea_gui.selection import Selection
-from vea_gui.wizards import choices, stripes
+from vea_gui.wizards import choices, drives, stripes
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Page
 
 USUAL_SIZE = GIB
 WELCOME = """This wizard makes a volume: space on the disks of a disk group that virtual machines and file systems \
 can use at once.
 
-You choose the disks or leave that to the engine, then name, size and layout. The last page shows what will happen on \
+You choose the disks or leave that to the engine, then name, size and layout, and how the engine's host shows it. The \
+last page shows what will happen on \
 which disk. Nothing is changed before you choose Finish there."""
 
 
@@ -31,7 +32,7 @@ def new_volume(config: Config, selection: Selection) -> Form:
     if selection.free:
         size = align_down(sum(space.length for space in selection.free), ALLOCATION_UNIT)
         start["size"] = size or USUAL_SIZE
-    pages = (_disk_page(), _attribute_page())
+    pages = (_disk_page(), _attribute_page(), drives.drive_page(), drives.format_page())
     return Form("new_volume", "New Volume", pages, build, welcome=WELCOME, wizard=True, answers=start)
 
 
@@ -161,4 +162,5 @@ def build(config: Config, answers: Answers) -> CreateVolume:
         mirrors=answers["mirrors"] if mirrored else 1,
         disks=choices.chosen_disks(config, answers),
         across_enclosures=mirrored and answers["across_enclosures"],
+        **drives.asked(answers),
     )
