@@ -32,6 +32,7 @@ def lab(walker: Walker) -> Walker:
     return walker
 
 
+@pytest.mark.timeout(600)
 def test_the_papers_steps_to_a_set_and_back(lab: Walker) -> None:
     before = {name: digests(lab, name) for name in VOLUMES}
     step_1_and_2_a_console_that_is_connected(lab)
