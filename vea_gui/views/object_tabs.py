@@ -144,6 +144,13 @@ def _connections(console: Console, ref: Ref | None) -> QWidget:
     return ConnectionsTab(console, ref)
 
 
+def _snapshots(console: Console, ref: Ref | None) -> QWidget:
+    from vea_gui.views.snapshots import SnapshotsTab
+
+    assert ref is not None
+    return SnapshotsTab(console, ref)
+
+
 def _objects(console: Console, _: Ref | None) -> QWidget:
     from vea_gui.views.overview import OverviewPage
 
@@ -153,6 +160,7 @@ def _objects(console: Console, _: Ref | None) -> QWidget:
 DISK_VIEW = TabSpec("Disk View", _disk_view)
 VOLUME_VIEW = TabSpec("Volume View", _volume_view)
 PERFORMANCE = TabSpec("Performance", _performance)
+SNAPSHOTS = TabSpec("Snapshots", _snapshots)
 
 TABS: dict[str, tuple[TabSpec, ...]] = {
     Kind.HOST: (TabSpec("Objects", _objects), PERFORMANCE),
@@ -167,6 +175,7 @@ TABS: dict[str, tuple[TabSpec, ...]] = {
         table("Schedules", "schedules", _schedules_of_group),
         DISK_VIEW,
         VOLUME_VIEW,
+        SNAPSHOTS,
     ),
     Kind.ENCLOSURE: (table("Disks", "disks", _disks_of_enclosure),),
     Kind.DISK: (
@@ -182,6 +191,7 @@ TABS: dict[str, tuple[TabSpec, ...]] = {
         table("Subdisks", "subdisks", _subdisks_of_volume),
         DISK_VIEW,
         VOLUME_VIEW,
+        SNAPSHOTS,
         TabSpec("Connections", _connections),
         table("Alerts", "alerts", _alerts_of),
         PERFORMANCE,
