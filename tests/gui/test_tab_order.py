@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from tests.gui.form_driver import Driver
+from tests.gui.form_driver import Driver, close_all
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP
 from vea_gui.console import Console
@@ -43,12 +45,13 @@ def way(qtbot: QtBot, key: Qt.Key) -> list[str]:
 
 
 @pytest.fixture
-def wizard(qtbot: QtBot, console: Console) -> Driver:
+def wizard(qtbot: QtBot, console: Console) -> Iterator[Driver]:
     driver = Driver(qtbot, console, "new_volume", [GROUP])
     qtbot.waitExposed(driver.dialog)
     driver.dialog.activateWindow()
     qtbot.waitUntil(lambda: QApplication.focusWidget() is driver.dialog.next)
-    return driver
+    yield driver
+    close_all()
 
 
 def test_each_page_begins_at_its_first_field_and_goes_as_it_is_read(qtbot: QtBot, wizard: Driver) -> None:
@@ -77,7 +80,7 @@ def test_choices_that_come_up_later_stand_in_their_place(qtbot: QtBot, wizard: D
 
 
 def test_enter_is_the_default_button_and_escape_leaves(qtbot: QtBot, wizard: Driver, api: PlannedEngine) -> None:
-    for _ in range(3):  # welcome, disks, attributes
+    for _ in range(wizard.dialog.stack.count() - 1):
         wizard.settle()
         qtbot.keyClick(focused(), Qt.Key.Key_Return)
     assert wizard.dialog.title.text() == "Plan"
@@ -100,7 +103,7 @@ def test_enter_in_a_list_of_disks_takes_them_and_stays(qtbot: QtBot, wizard: Dri
 
 
 def test_the_plan_begins_at_finish(wizard: Driver) -> None:
-    wizard.next(3)
+    wizard.next(wizard.dialog.stack.count() - 1)
     assert called(focused()) == "Finish"
 
 
