@@ -62,6 +62,8 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("new_group", [DISKS[8]], ()),
         ("add_disk", [GROUP], ()),
         ("import_group", [ref(Kind.GROUP, 2)], ()),
+        ("split_group", [EV], ()),
+        ("join_groups", [GROUP], ()),
         ("resize_volume", [EV], ()),
         ("repair_mirrors", [EV], ()),
         ("add_column", [ref(Kind.VOLUME, 2)], ()),

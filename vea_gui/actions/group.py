@@ -39,6 +39,17 @@ def _cannot_restore(selection: Selection) -> Reason:
     return rules.needs_imported(config, backup.group) or rules.group_quiet(config, backup.group)
 
 
+def _cannot_join(selection: Selection) -> Reason:
+    """There is another imported group to take it over."""
+    config = selection.config
+    if blocked := reasons.each(Group, reasons.imported, rules.group_quiet)(selection):
+        return blocked
+    groups = [group for group in config.all(Kind.GROUP, Group) if rules.needs_imported(config, group.ref) is None]
+    if len(groups) > 1:
+        return None
+    return Problem("There is no other imported disk group.", "Import the other one first.")
+
+
 ROWS = (
     Action(
         "add-disk",
@@ -65,6 +76,22 @@ ROWS = (
         GROUP,
         reasons.each(Group, reasons.imported, rules.group_quiet, reasons.group_unused),
         section=20,
+    ),
+    Action(
+        "split-group",
+        "Split Dynamic Disk Group...",
+        asks("split_group"),
+        GROUP,
+        reasons.each(Group, reasons.imported, rules.group_quiet),
+        section=25,
+    ),
+    Action(
+        "join-groups",
+        "Join Dynamic Disk Group...",
+        asks("join_groups"),
+        GROUP,
+        _cannot_join,
+        section=25,
     ),
     Action(
         "restore-configuration",

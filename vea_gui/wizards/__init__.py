@@ -15,7 +15,7 @@ from vea_gui.wizards.dialog import FormDialog
 from vea_gui.wizards.drives import change_drive, format_volume
 from vea_gui.wizards.file_system import resize_file_system
 from vea_gui.wizards.form import Form
-from vea_gui.wizards.groups import add_disk, import_group, new_group
+from vea_gui.wizards.groups import add_disk, import_group, join_groups, new_group, split_group
 from vea_gui.wizards.luns import add_lun
 from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set_volume_usage
 from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
@@ -35,6 +35,8 @@ FORMS: dict[str, Callable[..., Form]] = {
     "new_group": new_group,
     "add_disk": add_disk,
     "import_group": import_group,
+    "split_group": split_group,
+    "join_groups": join_groups,
     "restore_configuration": restore_configuration,
     "new_volume": new_volume,
     "resize_volume": resize_volume,

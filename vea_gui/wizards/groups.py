@@ -1,11 +1,13 @@
-"""New Dynamic Disk Group wizard, Add Disk, Import."""
+"""New Dynamic Disk Group wizard, Add Disk, Import, Split and Join."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine import rules
-from engine.commands import AddDisks, CreateGroup, ImportGroup
+from engine.commands import AddDisks, CreateGroup, ImportGroup, JoinGroups, SplitGroup
 from engine.config import Config
-from engine.records import Disk, Group, GroupState, Kind, Ref
+from engine.records import Disk, Group, GroupState, Kind, Ref, Volume
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
@@ -157,3 +159,150 @@ def _build_import(config: Config, answers: Answers) -> ImportGroup:
     return ImportGroup(
         group=answers["group"], clear=answers["clear"], force=answers["force"], new_name=answers["new_name"].strip()
     )
+
+
+# --- split and join ---
+SPLIT_WELCOME = """This wizard makes disks and volumes of a disk group a group of their own, so that another host can \
+import them: a snapshot, say, that is backed up there.
+
+You choose volumes or disks. What shares disks with them has to come along, and is listed before anything is done."""
+BY_DISKS, BY_VOLUMES = "disks", "volumes"
+
+
+def split_group(config: Config, selection: Selection) -> Form:
+    """Picked disks or volumes are chosen already, picked snapshots above all."""
+    group = selection.group
+    imported = {each.ref for each in choices.imported_groups(config)}
+    source = group.ref if group is not None and group.ref in imported else choices.roomiest(config)
+    disks = tuple(disk.ref for disk in selection.of(Disk) if disk.group == source)
+    volumes = tuple(volume.ref for volume in selection.of(Volume) if volume.group == source)
+    ways = [Option(BY_VOLUMES, "Split by volumes"), Option(BY_DISKS, "Split by disks")]
+    first = (
+        choices.group_field(),
+        Field("way", "Choose by", FieldKind.CHOICE, default=BY_VOLUMES, options=lambda *_: ways),
+        _object_list("volumes", BY_VOLUMES, "volume", _volumes_to_split),
+        _object_list("disks", BY_DISKS, "disk", _disks_to_split),
+    )
+    second = (
+        Field("along", "Leaves the group", FieldKind.FACT, options=_leaving_facts),
+        Field(
+            "expand",
+            "Take along what shares disks with it",
+            FieldKind.CHECK,
+            default=False,
+            enabled=lambda config, answers: bool(_leaving(config, answers).why),
+            hides=True,
+            caption="Comes along",
+        ),
+        Field("name", "Name of the new group", FieldKind.TEXT, default=_default_name, check=_name_complaint),
+        Field(
+            "imports",
+            "Import the new group on this host",
+            FieldKind.CHECK,
+            default=False,
+            caption="Afterwards",
+            hint="Else it is left deported, so that another host can import it.",
+        ),
+    )
+    pages = (
+        Page("Volumes or Disks", "Decide what leaves the disk group.", first),
+        Page("New Disk Group", "See what leaves together, and name the new group.", second),
+    )
+    way = BY_DISKS if disks and not volumes else BY_VOLUMES
+    start = {"group": source, "way": way, "disks": disks, "volumes": volumes}
+    title = "Split Dynamic Disk Group"
+    return Form("split_group", title, pages, _build_split, welcome=SPLIT_WELCOME, wizard=True, answers=start)
+
+
+def _object_list(name: str, way: str, what: str, options: Callable[[Config, Answers], list[Option]]) -> Field:
+    return Field(
+        name,
+        f"Selected {what}s",
+        FieldKind.LISTS,
+        default=(),
+        options=options,
+        enabled=lambda _, answers: answers["way"] == way,
+        hides=True,
+        check=lambda _, answers: "" if answers[name] or answers["way"] != way else f"Select at least one {what}.",
+        problems=("objects",),
+        lists=(f"{what.capitalize()}s that stay", f"{what.capitalize()}s that leave"),
+    )
+
+
+def _volumes_to_split(config: Config, answers: Answers) -> list[Option]:
+    if answers["group"] is None:
+        return []
+    return [Option(volume.ref, choices.volume_text(volume)) for volume in config.volumes_of(answers["group"])]
+
+
+def _disks_to_split(config: Config, answers: Answers) -> list[Option]:
+    if answers["group"] is None:
+        return []
+    disks = config.disks_of(answers["group"])
+    return [
+        Option(disk.ref, choices.disk_text(config, disk), choices.short(rules.disk_sound(config, disk.ref)))
+        for disk in disks
+    ]
+
+
+def _objects(answers: Answers) -> tuple[Ref, ...]:
+    return tuple(answers["disks"] if answers["way"] == BY_DISKS else answers["volumes"])
+
+
+def _leaving(config: Config, answers: Answers) -> rules.Closure:
+    return rules.closure(config, (ref for ref in _objects(answers) if ref in config))
+
+
+def _leaving_facts(config: Config, answers: Answers) -> list[Option]:
+    leaving = _leaving(config, answers)
+    names = [[config[ref].name for ref in refs] for refs in (leaving.volumes, leaving.disks)]
+    facts = [Option("disks", f"Disks: {rules.listed(names[1]) if names[1] else 'none'}")]
+    facts.insert(0, Option("volumes", f"Volumes: {rules.listed(names[0]) if names[0] else 'none'}"))
+    return [*facts, *(Option(sentence, sentence) for sentence in leaving.sentences(config))]
+
+
+def _build_split(config: Config, answers: Answers) -> SplitGroup:
+    return SplitGroup(
+        group=answers["group"],
+        name=answers["name"],
+        objects=_objects(answers),
+        expand=bool(answers["expand"]),
+        imports=answers["imports"],
+    )
+
+
+def join_groups(config: Config, selection: Selection) -> Form:
+    """The picked group ends; another one takes over all that it has."""
+    groups = choices.imported_groups(config)
+    picked = next((group for group in selection.of(Group) if group in groups), None)
+    source = picked or (groups[-1] if groups else None)
+    target = next((group for group in groups if group is not source), None)
+    fields = (
+        Field(
+            "joined",
+            "Group to join",
+            FieldKind.COMBO,
+            options=lambda config, _: choices.group_options(config),
+            check=lambda _, answers: "" if answers["joined"] else "There is no imported disk group.",
+            hint="It ends. Its volumes are exported under the other group's name.",
+        ),
+        Field(
+            "group",
+            "Target group",
+            FieldKind.COMBO,
+            options=_targets,
+            check=lambda _, answers: "" if answers["group"] else "There is no other imported disk group.",
+        ),
+    )
+    sentence = "Decide which disk group takes over the disks and volumes of another one."
+    page = Page("Join Dynamic Disk Group", sentence, fields)
+    start = {"joined": source.ref if source else None, "group": target.ref if target else None}
+    return Form("join_groups", "Join Dynamic Disk Group", (page,), _build_join, answers=start)
+
+
+def _targets(config: Config, answers: Answers) -> list[Option]:
+    return [option for option in choices.group_options(config) if option.value != answers["joined"]]
+
+
+def _build_join(config: Config, answers: Answers) -> JoinGroups:
+    return JoinGroups(group=answers["group"], joined=answers["joined"])
