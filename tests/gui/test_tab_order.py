@@ -20,6 +20,8 @@ PAGES = {
     "Volume Attributes": [
         "Volume name", "Size", "Size unit", "Max Size", "Concatenated", "Mirrored", "Back", "Next", "Cancel", "Help",
     ],
+    "Drive Letter and Path": ["Drive letter", "Mount in the folder", "Back", "Next", "Cancel", "Help"],
+    "Format": ["Format this volume", "Back", "Next", "Cancel", "Help"],
 }  # fmt: skip
 
 
