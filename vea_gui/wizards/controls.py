@@ -196,6 +196,8 @@ class ChoiceControl(Control):
             if option.value == self._chosen:
                 self.group.button(number).setChecked(True)
                 self.setFocusProxy(self.group.button(number))
+                if self._off:  # the button that stands for the field now has to say so, too
+                    self._explain(self.field.off)
 
 
 class ComboControl(Control):
