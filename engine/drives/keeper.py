@@ -263,6 +263,7 @@ class DriveKeeper:
     def _renew(self, ref: Ref, drive: Drive, why: str) -> None:
         drive.kill()
         self._drop(ref)
+        self._show_records()
         self._put_off(ref)
         text = f"The drive of {drive.spec.name} is shown anew."
         cause = f"Unexpectedly {why}."
