@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.weights import SECONDS
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -180,3 +182,7 @@ def test_same_seed_each_time_and_the_one_asked_for(tmp_path: Path, monkeypatch: 
     assert drawn() == drawn()
     monkeypatch.setenv("VEA_SEED", "4711")
     assert drawn() == "4711"
+
+
+def test_files_that_begin_first_are_there() -> None:
+    assert not [name for name in SECONDS if not (ROOT / name).is_file()]

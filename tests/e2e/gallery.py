@@ -161,19 +161,21 @@ class Gallery:
                 self.dialog(open_it, label, where)
         self._close_menu()
 
-    def _open_menu(self, open_it: Callable[[], None]) -> list[Node]:
-        for _ in range(2):  # a slow machine may take the button's release for a click on the menu
+    def _open_menu(self, open_it: Callable[[], None], patience: float = 4.0) -> list[Node]:
+        for within in (1.5, patience):  # a slow machine may take the button's release for a click on the menu
             self._close_menu()
             open_it()
-            if entries := self.walker.reader.ask("popup", 1.5):
+            if entries := self.walker.reader.ask("popup", within):
                 return [each for each in entries if each["role"] != "separator"]
         return []
 
     def _close_menu(self) -> None:
-        for _ in range(3):
-            if self.walker.reader.ask("nopopup", 0.3):
-                return
+        if self.walker.reader.ask("nopopup", 0.3):
+            return
+        for within in (0.5, 2.0, SETTLE_S):  # a menu of a menu takes one key each
             self.walker.key("Escape")
+            if self.walker.reader.ask("nopopup", within):
+                return
         pytest.fail("a menu does not close")
 
     def _asks(self, label: str) -> bool:
@@ -197,7 +199,7 @@ class Gallery:
         """Open what an entry opens, look at every page of it, and leave it without doing anything."""
         walker, reader = self.walker, self.walker.reader
         before = reader.ask("windows")
-        walker.click(next(each for each in self._open_menu(open_it) if each["name"] == label))
+        walker.click(next(each for each in self._open_menu(open_it, SETTLE_S) if each["name"] == label))
         if label == "Columns...":  # a menu of its own
             for popup in reader.ask("tree", 1.0, popup=True) or ():
                 self.look(popup, f"{where} > {label}")
@@ -216,7 +218,7 @@ class Gallery:
                 return
             now = reader.ask("windows")
             walker.key("Escape")
-            reader.ask("windows", 1.0, but=now)
+            reader.ask("windows", 5.0, but=now)
         if reader.ask("windows") != before:
             pytest.fail(f"{where} > {label} does not close: {reader.ask('windows')}")
 

@@ -1,4 +1,6 @@
-"""Everything that the console shows has a name of its own and readable words, on a sound lab and on one in trouble."""
+"""Everything that the console shows has a name of its own and readable words, on a sound lab.
+
+`test_inventory_trouble` does the same on one in trouble."""
 
 from __future__ import annotations
 
@@ -11,7 +13,6 @@ from tests.e2e import display as displays
 from tests.e2e.display import Display
 from tests.e2e.gallery import Gallery
 from tests.e2e.inventory import complaints
-from tests.e2e.tools import service
 from tests.e2e.walker import Node, Walker, walking
 
 AT_LEAST = 60
@@ -61,38 +62,3 @@ def walk(walker: Walker) -> None:
 def test_the_lab(display: Display, folder: Path) -> None:
     with walking(display, folder) as walker:
         walk(walker)
-
-
-def lun_of(walker: Walker, disk: str) -> Path:
-    return Path(next(each["lun"] for each in walker.vx_json("vxdisk", "list") if each["name"] == disk))
-
-
-@pytest.fixture
-def troubled(display: Display, folder: Path) -> Iterator[Walker]:
-    """A group of another host, a pulled LUN under a mirror, a stopped volume, a striped one without redundancy."""
-    with service(folder):
-        pass
-    with service(folder, state="elsewhere") as other:
-        disks = other.vx_json("vxdisk", "list")
-        other.vx("vxdg", "init", "away", [each["name"] for each in disks if each["group"] is None][-1])
-    with walking(display, folder) as walker:
-        walker.find(("tree", ""), ("table cell", "StorageAgent"))
-        walker.vx("vxassist", "-g", "dg1", "make", "rested", "64m")
-        walker.vx("vxvol", "-g", "dg1", "stop", "rested")
-        walker.vx("vxassist", "-g", "dg1", "make", "third", "64m", "layout=mirror")
-        piece = walker.group()["volumes"][0]["plexes"][0]["subdisks"][0]
-        lun = lun_of(walker, piece["disk"])
-        walker.vx("lab", "fault", str(folder / "lab"), f"{lun.parent.name}/{lun.stem}", "vanish")
-        walker.vx("vxdisk", "rescan")
-        yield walker
-
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("display", ["2"], indirect=True)
-def test_a_lab_in_trouble(troubled: Walker) -> None:
-    groups = {each["name"]: each["state"] for each in troubled.vx_json("vxdg", "list")}
-    assert groups["away"] != groups["dg1"]
-    volumes = {each["name"]: each["status"] for each in troubled.group()["volumes"]}
-    assert "Healthy" not in volumes["rested"]
-    assert "Healthy" not in (volumes["ev"], volumes["sv"])
-    walk(troubled)
