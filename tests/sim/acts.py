@@ -24,10 +24,10 @@ class Absent(LookupError):
     """What an operation needs is not there."""
 
 
-def volume(site: Site) -> Volume:
-    found = site.config.find(Kind.VOLUME, NAME, site.group.ref)
+def volume(site: Site, name: str = NAME) -> Volume:
+    found = site.config.find(Kind.VOLUME, name, site.group.ref)
     if not isinstance(found, Volume):
-        raise Absent(NAME)
+        raise Absent(name)
     return found
 
 
@@ -64,9 +64,9 @@ def doing(make: Callable[[Site], Command]) -> Callable[[Site], None]:
     return act
 
 
-def write_some(site: Site, count: int = 12, seed: int = 1) -> None:
+def write_some(site: Site, count: int = 12, seed: int = 1, name: str = NAME) -> None:
     """What a client does: bytes all over the volume, some of them flushed."""
-    dice, known = Random(seed), site.volumes.get(volume(site).ref)
+    dice, known = Random(seed), site.volumes.get(volume(site, name).ref)
     if known is None or not known.oracle.size:
         return
     connection = Connection(site.machine, known.ref)

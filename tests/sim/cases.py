@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine import commands
 from engine.records import DiskUsage, PlexState, Task, TaskState
 from engine.units import MIB
-from tests.sim import repairs
+from tests.sim import repairs, snaps
 from tests.sim.acts import (
     NAME,
     SIZE,
@@ -218,6 +218,20 @@ CASES: dict[str, Case] = {
     "undo a relocation": Case(repairs.undo, repairs.relocated, never_on=NO_SPARE),
     "restore a volume": Case(repairs.restore, repairs.deleted_volume),
     "restore a mirror": Case(repairs.restore, repairs.removed_mirror, never_on=NO_MIRROR),
+    "prepare": Case(snaps.prepare, never_on=PARITY),
+    "abort a snap plex": Case(snaps.abort, snaps.prepare, never_on=PARITY),
+    "snap shot": Case(snaps.take, snaps.prepare, never_on=PARITY),
+    "snap shot of a set": Case(snaps.take_set, snaps.prepared_set, never_on=PARITY),
+    "write to both sides": Case(snaps.write_both, snaps.taken, never_on=PARITY, busy=False),
+    "snap back, original": Case(snaps.back(commands.Master.ORIGINAL), snaps.taken, never_on=PARITY),
+    "snap back, snapshot": Case(snaps.back(commands.Master.SNAPSHOT), snaps.taken, never_on=PARITY),
+    "snap back a set": Case(
+        snaps.back(commands.Master.SNAPSHOT, snaps.SNAPSHOT, snaps.SECOND_SNAPSHOT), snaps.taken_set, never_on=PARITY
+    ),
+    "snap back and keep": Case(snaps.back(commands.Master.SNAPSHOT), snaps.taken_and_prepared, never_on=PARITY),
+    "take a restore back": Case(snaps.take_back, snaps.restored_and_kept, never_on=PARITY),
+    "refresh": Case(snaps.refresh, snaps.taken, never_on=PARITY),
+    "snap clear": Case(snaps.clear, snaps.taken, never_on=PARITY),
     "write": Case(rest_then_write, busy=False),
     "write from two clients": Case(lambda s: write_some(s, 10, seed=9)),
     "zero": Case(lambda s: clear(s, discard=False)),

@@ -39,6 +39,7 @@ class Moment:
     sizes: dict[str, set[int]]
     number: int = 0
     host: str = ""
+    restored: dict[Ref, Ref] = field(default_factory=dict)
 
 
 @dataclass
@@ -59,7 +60,7 @@ def moment(site: Site, what: str) -> Moment:
     volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
     coming = {name: oracle.copy() for name, oracle in site.coming.items()}
     sizes = {name: set(known) for name, known in site.sizes.items()}
-    known = site.number, site.machine.host
+    known = site.number, site.machine.host, dict(site.restored)
     return Moment(what, site.machine.snapshot(), volumes, coming, frozenset(site.going), sizes, *known)
 
 
@@ -72,6 +73,7 @@ def site_after(found: Moment, seed: int, keep: float) -> Site:
     site.coming = {name: oracle.copy() for name, oracle in found.coming.items()}
     site.number, site.machine.host = found.number, found.host
     site.going, site.sizes = set(found.going), copy.deepcopy(found.sizes)
+    site.restored = dict(found.restored)
     return site
 
 

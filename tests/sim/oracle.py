@@ -115,6 +115,10 @@ class VolumeOracle:
         found._unstable = {twin[write]: span for write, span in self._unstable.items()}
         return found
 
+    def number_from(self, number: int) -> None:
+        """The next write gets this number."""
+        self._next = number
+
     # --- what may be read ---
     def admissible(self, sector: int) -> set[int]:
         """The numbers that this sector may read as while the engine lives."""

@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from engine import commands
-from tests.sim import cases
+from tests.sim import cases, snaps
 from tests.sim.acts import do, plex, subdisks, volume, write_some
 from tests.sim.crashes import Moment, Recorder, Result, begun, look, site_after
 
@@ -80,11 +80,23 @@ def evacuate(site: Site) -> None:
     do(site, commands.EvacuateDisk(disk=subdisks(site)[-1].disk))
 
 
+def snap_shot(site: Site) -> None:
+    snaps.taken(site)
+
+
+def snap_back(site: Site) -> None:
+    snaps.back(commands.Master.ORIGINAL)(site)
+
+
+def snap_restore(site: Site) -> None:
+    snaps.back(commands.Master.SNAPSHOT)(site)
+
+
 ALPHABET: dict[str, Callable[[Site], None]] = {
     function.__name__: function
     for function in (
         grow, move, add_mirror, remove_mirror, break_mirror, detach, attach, split, join, stop_start, deport_import,
-        create, delete, evacuate,
+        create, delete, evacuate, snap_shot, snap_back, snap_restore,
     )
 }  # fmt: skip
 

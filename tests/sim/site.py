@@ -5,9 +5,30 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from engine.commands import BreakMirror, DeleteVolumes, ImportGroup, RestoreConfiguration, ResumeTask
+from engine.commands import (
+    BreakMirror,
+    DeleteVolumes,
+    ImportGroup,
+    Master,
+    RefreshSnapshots,
+    RestoreConfiguration,
+    ResumeTask,
+    SnapBack,
+)
 from engine.errors import CommandRejected, EngineError, GroupFrozen
-from engine.records import TASK_ENDED, Group, GroupState, Kind, Plex, Task, TaskState, Volume, VolumeStatus
+from engine.records import (
+    TASK_ENDED,
+    Group,
+    GroupState,
+    Kind,
+    LinkSide,
+    Plex,
+    Task,
+    TaskState,
+    TaskType,
+    Volume,
+    VolumeStatus,
+)
 from tests.sim.checks import check_mirrors, check_parity, check_space
 from tests.sim.oracle import VolumeOracle, WrongBytes
 from tests.sim.trouble import Trouble
@@ -37,6 +58,8 @@ class Site:
         self.coming: dict[str, VolumeOracle] = {}  # by name
         self.going: set[Ref] = set()
         self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
+        self.restored: dict[Ref, Ref] = {}  # volumes that get the bytes of a snapshot, if that has been carried out
+        self._twins = 0
         self.crashed = False
         self.refused: list[str] = []
         self.number = 0  # the highest that a task has had
@@ -63,6 +86,8 @@ class Site:
         if self.group.state is not GroupState.IMPORTED:
             self.submit(ImportGroup(group=self.group.ref))
             assert self.group.state is GroupState.IMPORTED, "the group cannot be imported"
+        self._restore()
+        self.restored.clear()
         self.adopt()
         self.check_volumes(after_crash=self.crashed or bool(self.trouble.suspects))
         if self.dice.random() < 0.5:
@@ -161,7 +186,8 @@ class Site:
         for ref in sorted(set(self.volumes) - here):
             assert ref in self.going or not self.volumes[ref].oracle.size, f"{ref} is lost"
             del self.volumes[ref]
-        self.coming.clear()
+        if not any(self.config.task(ref).type is TaskType.REFRESH for ref in self.tasks()):
+            self.coming.clear()  # else what is being refreshed is still to come
         self.going.clear()
         for volume in self.volumes.values():
             volume.held = False
@@ -190,6 +216,7 @@ class Site:
             self.machine.journal.note("failed", type(command).__name__, error)
             return None
         self.number = max(self.number, int(task.id))
+        self._restore()
         self.machine.journal.note(f"{self.machine.runtime.clock:.6f}", "submitted", type(command).__name__, task.id)
         return task
 
@@ -198,8 +225,11 @@ class Site:
         made = [record for record in plan.puts if isinstance(record, Volume) and record.ref not in self.volumes]
         for record in made:
             self.sizes[record.name] = {record.size, plan.task.params.size if plan.task is not None else 0}
+            peer = next((link.peer for link in record.links if link.side is LinkSide.SNAPSHOT), None)
             if isinstance(command, BreakMirror):
                 self.coming[record.name] = self.volumes[self.volume_of(command.plex)].oracle.copy()
+            elif peer in self.volumes:
+                self.coming[record.name] = self._twin(self.volumes[peer].oracle)
             else:
                 wild = isinstance(command, RestoreConfiguration)
                 self.coming[record.name] = VolumeOracle(record.size, wild=wild)
@@ -210,6 +240,33 @@ class Site:
                 self.volumes[record.ref].sizes.add(record.size)
         if isinstance(command, DeleteVolumes):
             self.going.update(command.volumes)
+        if isinstance(command, SnapBack | RefreshSnapshots):
+            self._expect_back(command)
+
+    def _expect_back(self, command: SnapBack | RefreshSnapshots) -> None:
+        """Snapshots go; one that is refreshed comes again, with what its original has then."""
+        self.going.update(command.snapshots)
+        for snapshot in (self.config.volume(ref) for ref in command.snapshots):
+            original = snapshot.links[0].peer
+            if isinstance(command, RefreshSnapshots):
+                self.sizes[snapshot.name] = {snapshot.size}
+                self.coming[snapshot.name] = self._twin(self.volumes[original].oracle)
+            elif command.master is Master.SNAPSHOT:
+                self.restored[original] = snapshot.ref
+
+    def _restore(self) -> None:
+        """Of what may get a snapshot's bytes: the snapshot is gone in the very transaction that gives them."""
+        for original, snapshot in list(self.restored.items()):
+            if snapshot not in self.config:
+                del self.restored[original]
+                self.volumes[original].oracle = self.volumes[snapshot].oracle
+
+    def _twin(self, oracle: VolumeOracle) -> VolumeOracle:
+        """For a snapshot. What is written to it from now on is told from what is written to its original."""
+        found = oracle.copy()
+        self._twins += 1
+        found.number_from(self._twins << 32)
+        return found
 
     def finish(self, task: Ref) -> None:
         ended = self.machine.engine.wait(task, PATIENCE_S)
