@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
 import vea_gui
-from engine import rules
 from engine.commands import (
     AddDisks,
     AddLuns,
@@ -23,7 +22,6 @@ from engine.commands import (
     CreateVolume,
     EvacuateDisk,
     ImportGroup,
-    JoinGroups,
     JoinSubdisks,
     Move,
     MoveSubdisks,
@@ -31,7 +29,6 @@ from engine.commands import (
     Rename,
     SetDiskUsage,
     SetVolumeUsage,
-    SplitGroup,
     SplitSubdisk,
     Target,
     ThrottleTask,
@@ -55,7 +52,7 @@ from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, ref
 from vea_gui.console import Console
 from vea_gui.selection import FreeSpace, Selection
-from vea_gui.wizards import FORMS, REGISTRY
+from vea_gui.wizards import REGISTRY
 from vea_gui.wizards.dialog import ASKING, CHANGED, GONE
 
 EV, ST = ref(Kind.VOLUME, 1), ref(Kind.VOLUME, 2)
@@ -291,30 +288,6 @@ def test_import(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
     qtbot.waitUntil(lambda: console.config.group(GROUP).state is GroupState.DEPORTED)
     Driver(qtbot, console, "import_group", [GROUP]).fill(new_name="back").finish()
     assert api.submitted == [ImportGroup(group=GROUP, new_name="back")]
-
-
-def test_split_lists_what_comes_along(console: Console) -> None:
-    form = FORMS["split_group"](console.config, console.at(EV))
-    fields = {field.name: field for field in form.fields()}
-    answers = {**form.answers, "name": "off", "expand": True, "imports": True}
-    assert answers["volumes"] == (EV,)
-    told = [option.text for option in fields["along"].options(console.config, answers)]
-    leaving = rules.closure(console.config, [EV])
-    assert told[2:] == leaving.sentences(console.config)
-    assert fields["expand"].enabled(console.config, answers) is bool(leaving.why)
-    wanted = SplitGroup(group=GROUP, name="off", objects=(EV,), expand=True, imports=True)
-    assert form.build(console.config, answers) == wanted
-    by_disks = {**answers, "way": "disks", "disks": (disk(1),)}
-    assert form.build(console.config, by_disks).objects == (disk(1),)  # type: ignore[attr-defined]
-
-
-def test_a_group_is_joined_to_another_one(console: Console) -> None:
-    form = FORMS["join_groups"](console.config, console.at(GROUP))
-    fields = {field.name: field for field in form.fields()}
-    assert form.answers["joined"] == GROUP
-    assert all(option.value != GROUP for option in fields["group"].options(console.config, form.answers))
-    other = msgspec.structs.replace(GROUP, id="9" * 32)
-    assert form.build(console.config, {"joined": GROUP, "group": other}) == JoinGroups(group=other, joined=GROUP)
 
 
 # --- mirrors ---
