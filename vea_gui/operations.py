@@ -20,6 +20,8 @@ NAMES: dict[type[Command], str] = {
     c.DeportGroup: "Deport Dynamic Disk Group",
     c.ImportGroup: "Import Dynamic Disk Group",
     c.RestoreConfiguration: "Restore Configuration",
+    c.SplitGroup: "Split Dynamic Disk Group",
+    c.JoinGroups: "Join Dynamic Disk Group",
     c.CreateVolume: "New Volume",
     c.DeleteVolumes: "Delete Volume",
     c.GrowVolume: "Expand Volume",
