@@ -129,7 +129,6 @@ def volume_tree(config: Config, volume: Volume) -> Row:
         "drive_path": volume.drive_path or None,
         "drive": volume.drive or None,
         "mounted": volume.mounted or None,
-        "file_system": volume.content or None,
         "held_back": volume.fenced or None,
         "plexes": [plex_tree(config, plex) for plex in config.plexes_of(volume.ref)],
         "logs": [plex_tree(config, plex) for plex in config.logs_of(volume.ref)],

@@ -64,7 +64,7 @@ def meet(site: Site, kind: str, disk: Disk, count: Count) -> None:
     site.operator.lost = []
     site.clients.rest()
     told = site.operator.told()
-    assert set(lost) <= ONLY_COPY & on, told
+    assert set(lost) <= ONLY_COPY & on, (kind, disk.name, lost, on, told)
     for client in site.clients:
         if client.volume not in lost:
             assert client.look(), (kind, disk.name, client.errors[-1:], client.wrong, told)
