@@ -239,6 +239,19 @@ def volumes(walker: Walker) -> None:
     walker.find(("list", "Volume View"), ("list item", "mail*"))
 
 
+def timeline(walker: Walker) -> None:
+    """A set of two volumes, and a snap plex that waits; the set is picked."""
+    furnish(walker)
+    for name in ("mail", "archive"):
+        walker.vx("vxsnap", "-g", "dg1", "prepare", name)
+    walker.vx("vxsnap", "-x", str(walker.folder / "nightly.xml"), "create", "source=mail", "source=archive")
+    walker.vx("vxsnap", "-g", "dg1", "prepare", "mail")
+    walker.vx("vxtask", "clear")
+    steps.go_to_group(walker)
+    steps.open_tab(walker, "Snapshots")
+    walker.click(walker.find(("list", "Snapshots"), ("list item", "Set nightly*")))
+
+
 def long_names(walker: Walker) -> None:
     furnish(walker)
     walker.vx("vxvol", "-g", "dg1", "rename", "mail", LONG)
@@ -379,6 +392,12 @@ SHOTS = (
         "Snap Back: which snapshot of which volume, alone or with its set, both directions with what they would copy; "
         "the plan of the chosen one, and in red what it overwrites.",
         snap_ways.snap_back,
+    ),
+    Shot(
+        "snapshots",
+        "The timeline of dg1: on top the snap plex that waits, below it the set and its two snapshots, what "
+        "has changed since and the time of a Snap Back each way; the set is picked, and its buttons can be pressed.",
+        timeline,
     ),
     Shot(
         "long-names",
