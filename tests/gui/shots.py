@@ -247,6 +247,8 @@ def timeline(walker: Walker) -> None:
     walker.vx("vxsnap", "-x", str(walker.folder / "nightly.xml"), "create", "source=mail", "source=archive")
     walker.vx("vxsnap", "-g", "dg1", "prepare", "mail")
     walker.vx("vxtask", "clear")
+    for volume, mebibytes in (("mail", 40), ("archive", 6), ("SnapVolume02", 2)):
+        snap_ways.write(walker, volume, mebibytes)
     steps.go_to_group(walker)
     steps.open_tab(walker, "Snapshots")
     walker.click(walker.find(("list", "Snapshots"), ("list item", "Set nightly*")))

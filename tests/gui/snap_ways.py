@@ -47,14 +47,19 @@ def snap_plan(walker: Walker) -> None:
     walker.find(snap_steps.WIZARD, ("push button", "Finish"), **{"with": ["enabled"]})
 
 
+def write(walker: Walker, volume: str, mebibytes: int) -> None:
+    """So much of a volume of dg1 is other than it was."""
+    content = walker.folder / "content"
+    content.write_bytes(os.urandom(mebibytes << 20))
+    subprocess.run(["nbdcopy", "--flush", str(content), walker.uri(f"dg1/{volume}")], check=True, timeout=60)
+
+
 def snap_back(walker: Walker) -> None:
     """Both sides were written to since."""
     snap_lab(walker)
     walker.vx("vxsnap", "-x", "hyperbackup.xml", "create", "source=orders", "source=ledger")
-    for name, mebibytes in (("orders", 24), ("SnapVolume01", 3)):
-        content = walker.folder / "content"
-        content.write_bytes(os.urandom(mebibytes << 20))
-        subprocess.run(["nbdcopy", "--flush", str(content), walker.uri(f"dg1/{name}")], check=True, timeout=60)
+    write(walker, "orders", 24)
+    write(walker, "SnapVolume01", 3)
     snap_steps.choose(walker, "SnapVolume01", "Snap Back...", snap_steps.BACK)
     path = (snap_steps.BACK, ("radio button", "Resynchronize using the snapshot"))
     walker.click(walker.find(*path, **{"with": ["enabled"]}), at=(0.05, 0.5))
