@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QKeySequence, QShowEvent
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -47,8 +47,6 @@ FIRST_PAGE, LAST_PAGE = "This is the first page.", "This is the last page. Choos
 FIRST_NEXT = "Choose Next until the plan is shown."
 FOLD_MS = 120
 """Changes of the records within so many milliseconds are one question."""
-SETTLE_MS = 300
-"""While the window manager puts its frame around a new window, a new size would take the window to a corner."""
 WIDE_CHARACTERS, HIGH_LINES, LOW_LINES = 124, 45, 26
 SPACE_KINDS = frozenset({Kind.GROUP, Kind.DISK, Kind.VOLUME, Kind.PLEX, Kind.SUBDISK, Kind.ENCLOSURE})
 
@@ -70,10 +68,6 @@ class FormDialog(QDialog):
         self._fold.setSingleShot(True)
         self._fold.setInterval(FOLD_MS)
         self._fold.timeout.connect(self.inquiry.ask)
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(SETTLE_MS)
-        self._settling.timeout.connect(self._grow)
         for page in self.pages:
             page.changed.connect(self._edited)
             page.asked_maximum.connect(self._ask_maximum)
@@ -198,8 +192,6 @@ class FormDialog(QDialog):
 
     def _grow(self) -> None:
         """A dialog gets taller when its plan does, as far as that is pleasant; it never shrinks under the hand."""
-        if self._settling.isActive():
-            return  # it is looked at then
         area = self.stack.currentWidget()
         if self.form.wizard or not isinstance(area, QScrollArea):
             return
@@ -389,14 +381,9 @@ class FormDialog(QDialog):
             return
         self.inquiry.fail("\n".join(problem_lines(error)) or error_sentence(error))
 
-    def showEvent(self, event: QShowEvent) -> None:
-        super().showEvent(event)
-        self._settling.start()
-
     def done(self, result: int) -> None:
         self.inquiry.end()
         self._fold.stop()
-        self._settling.stop()
         super().done(result)
 
     def _help(self) -> None:
