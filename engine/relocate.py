@@ -6,13 +6,13 @@ while so much is away that more than disks must have failed: then a copy of ever
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from engine import rules
 from engine.commands import RepairVolumes
 from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
+from engine.lookout import Lookout
 from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Severity, Task
 from engine.rules import listed
 from engine.settled_alerts import SettledAlerts
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from engine.events import Batch, Event
     from engine.records import Ref, Subdisk, Volume
     from engine.runtime import Runtime
-
-log = logging.getLogger(__name__)
 
 AT_ONCE_MAX = 2
 """So many volumes are filled at a time; the others wait for their turn."""
@@ -52,40 +50,19 @@ class HotRelocation:
         self._begun: set[Ref] = set()  # tasks
         self._tried: dict[Ref, list[Subdisk]] = {}  # what a repair was last begun for
         self._told: dict[Ref, str] = {}  # what keeps a volume or a group from it, as it was told
-        self._changed = runtime.condition()
-        self._look_again = True
-        self._closed = False
+        self._lookout = Lookout(runtime, "hot relocation", self._look)
         committer.attach(self._hear)
-        self._thread = runtime.thread("relocation", self._run)
+        self._lookout.begin()
 
     def close(self) -> None:
         """Begin nothing any more."""
         self._committer.detach(self._hear)
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
+        self._lookout.close()
 
     def _hear(self, batch: Batch) -> None:
         """A listener: called under the control lock, and done at once."""
         if any(_matters(event) for event in batch.events):
-            with self._changed:
-                self._look_again = True
-                self._changed.notify_all()
-
-    def _run(self) -> None:
-        rest_s: float | None = None
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._look_again, rest_s)
-                if self._closed:
-                    return
-                self._look_again = False
-            try:
-                rest_s = self._look()
-            except Exception:
-                log.exception("Hot relocation met a defect")
-                rest_s = None
+            self._lookout.wake()
 
     # --- looking ---
     def _look(self) -> float | None:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine import rules
 from engine.errors import EngineError
 from engine.events import Remove, Upsert
+from engine.lookout import Lookout
 from engine.records import Group, Kind, Outcome, RunResult, Schedule, ScheduledRun, Severity
 from engine.schedules import due
 from engine.schedules.run import Runner, with_result
@@ -46,31 +47,22 @@ class ScheduleKeeper:
         self._runs: dict[Ref, Thread] = {}  # by schedule
         self._ended: set[Ref] = set()  # whose thread is done
         self._told: dict[Ref, str] = {}  # what keeps a schedule from being looked at, as it was told
-        self._changed = runtime.condition()
-        self._look_again = True
-        self._closed = False
-        self._thread: Thread | None = None
+        self._lookout = Lookout(runtime, "schedules", self._look, LOOK_S)
         _, config = committer.attach(self._hear)
         if config.count(Kind.SCHEDULE):
-            self._begin()
+            self._lookout.begin()
 
     def close(self) -> None:
         """Begin nothing any more; a run that is under way is seen to at the next start."""
         self._committer.detach(self._hear)
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._lookout.close()
         self._runner.close()
-        if self._thread is not None:
-            self._thread.join()
         for thread in list(self._runs.values()):
             thread.join()
 
     def wake(self) -> None:
         """Look at the clock now."""
-        with self._changed:
-            self._look_again = True
-            self._changed.notify_all()
+        self._lookout.wake()
 
     def _hear(self, batch: Batch) -> None:
         """A listener: called under the control lock, and done at once."""
@@ -78,28 +70,8 @@ class ScheduleKeeper:
         if not matters:
             return
         if any(_kind(event) is Kind.SCHEDULE for event in matters):
-            self._begin()
+            self._lookout.begin()
         self.wake()
-
-    def _begin(self) -> None:
-        """Under the control lock, or before anybody else knows of this."""
-        with self._changed:
-            if self._thread is None and not self._closed:
-                self._thread = self._runtime.thread("schedules", self._run)
-
-    def _run(self) -> None:
-        rest_s: float | None = 0.0
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._look_again, rest_s)
-                if self._closed:
-                    return
-                self._look_again = False
-            try:
-                rest_s = self._look()
-            except Exception:
-                log.exception("Schedules met a defect")
-                rest_s = LOOK_S
 
     # --- looking ---
     def _look(self) -> float | None:

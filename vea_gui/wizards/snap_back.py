@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from engine import rules
@@ -56,6 +57,21 @@ def which_fields(refs: tuple[Ref, ...], fixed: tuple[Ref, ...]) -> tuple[Field, 
     return _which(refs, fixed), scope
 
 
+def force_field(used: Callable[[Config, Answers], bool], off: str, hint: str) -> Field:
+    """Asked only while clients are in the way; `off` says that none are."""
+    return Field(
+        "force",
+        "Disconnect clients",
+        FieldKind.CHECK,
+        default=False,
+        caption="Use",
+        enabled=used,
+        hides=True,
+        off=off,
+        hint=hint,
+    )
+
+
 def snap_back(config: Config, selection: Selection) -> Form:
     """On snapshots; on an original, of which one of its snapshots is chosen."""
     refs, fixed = snapshots_of(config, selection)
@@ -71,16 +87,10 @@ def snap_back(config: Config, selection: Selection) -> Form:
             "gets the snapshot's data. In both cases the snapshot becomes a snap plex of the volume again.",
         ),
         Field("amount", "Amount", FieldKind.FACT, options=partial(_amounts, fixed)),
-        Field(
-            "force",
-            "Disconnect clients",
-            FieldKind.CHECK,
-            default=False,
-            caption="Use",
-            enabled=partial(_used, fixed),
-            hides=True,
-            off="No client is connected.",
-            hint="Their connections end at once. What they have written and not flushed may be lost.",
+        force_field(
+            partial(_used, fixed),
+            "No client is connected.",
+            "Their connections end at once. What they have written and not flushed may be lost.",
         ),
     )
     return Form(

@@ -10,8 +10,8 @@ from engine.config import Config
 from engine.records import Ref
 from vea_gui import snap_words
 from vea_gui.selection import Selection
-from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Page
-from vea_gui.wizards.snap_back import going, snapshots_of, which_fields
+from vea_gui.wizards.form import Answers, Form, Page
+from vea_gui.wizards.snap_back import force_field, going, snapshots_of, which_fields
 from vea_gui.wizards.snap_quiesce import quiesce_fields
 
 SENTENCE = (
@@ -26,16 +26,10 @@ def refresh_snapshots(config: Config, selection: Selection) -> Form:
     fields = (
         *which_fields(refs, fixed),
         *quiesce_fields(partial(_originals, fixed)),
-        Field(
-            "force",
-            "Disconnect clients",
-            FieldKind.CHECK,
-            default=False,
-            caption="Use",
-            enabled=partial(_used, fixed),
-            hides=True,
-            off="No client is connected to the snapshots.",
-            hint="The connections to the snapshots end at once.",
+        force_field(
+            partial(_used, fixed),
+            "No client is connected to the snapshots.",
+            "The connections to the snapshots end at once.",
         ),
     )
     return Form(
