@@ -178,12 +178,7 @@ def test_nonsense_is_one_sentence_and_changes_nothing(
 
 
 def listing(line: Line) -> tuple[object, object]:
-    """What there is, but for what the engine is bringing to rest by itself."""
-    found = line.ask("vxprint")
-    for group in found["groups"]:
-        for volume in group["volumes"]:
-            (volume["dirty_log"] or {}).pop("dirty", None)
-    return found, line.ask("vxdisk list")
+    return line.listed(), line.ask("vxdisk list")
 
 
 PLANNED = [words for words, status, _ in BAD if status == 1 and words[0] in ("vxassist", "vxdg", "vxvol", "vxplex")]

@@ -106,11 +106,11 @@ def test_plan_refusal_and_effect_agree(tmp_path: Path, seed: int) -> None:
                 assert abs(copies - copied) <= copies / 100, text
                 done += 1
             else:
-                before = line.ask("vxprint")
+                before = line.listed()
                 answer = line(text)
                 assert (answer.status, answer.err) == (planned.status, planned.err), text
                 assert answer.out == ""
-                assert line.ask("vxprint") == before
+                assert line.listed() == before
                 refused += 1
             check_space(line, text)
     assert done >= COMMANDS // 4, "too few of the commands were possible to show anything"
