@@ -50,13 +50,12 @@ def running_threads() -> list[threading.Thread]:
 
 
 def running_timers() -> list[Any]:
-    """Active QTimers; none when nothing has imported Qt."""
+    """Active QTimers; none without Qt, or before somebody has made its application, without which none runs."""
     core = sys.modules.get("PySide6.QtCore")
-    if core is None:
+    if core is None or core.QCoreApplication.instance() is None:
         return []
     shiboken = sys.modules["shiboken6"]
-    if core.QCoreApplication.instance() is not None:
-        core.QCoreApplication.sendPostedEvents(None, core.QEvent.Type.DeferredDelete.value)
+    core.QCoreApplication.sendPostedEvents(None, core.QEvent.Type.DeferredDelete.value)
     timers = (each for each in gc.get_objects() if isinstance(each, core.QTimer))
     return [timer for timer in timers if shiboken.isValid(timer) and timer.isActive()]
 
