@@ -1,4 +1,4 @@
-"""Which test files begin first: the longest, so that none is left over when all others have ended; the console's last."""
+"""Which test files begin first: the longest, so that none is left over at the end; the console's come last."""
 
 from __future__ import annotations
 
