@@ -122,7 +122,7 @@ def mirrored_by_wizard(qtbot: QtBot, window: MainWindow) -> Volume:
     button = next(each for each in window.buttons if each.text() == "New Volume")
     qtbot.waitUntil(button.isEnabled)
     qtbot.mouseClick(button, LEFT)
-    Opened(qtbot, window, "New Volume").next(2).fill(name="walk", size="64 MiB", mirrored=True).next().finish()
+    Opened(qtbot, window, "New Volume").next(2).fill(name="walk", size="64 MiB", mirrored=True).next(3).finish()
     made = ready(qtbot, window.console, group, "walk")
     assert (made.layout, made.size, made.status) == (VolumeLayout.MIRROR, SIZE, VolumeStatus.HEALTHY)
     return made
