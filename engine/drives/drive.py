@@ -15,6 +15,7 @@ from engine.drives.journal import Entry, born
 from engine.drives.mounts import backing_file, mount_at, mounts
 from engine.drives.users import Place, users_of
 from engine.errors import EngineError
+from engine.filesystems.mounted import comes_up
 from engine.filesystems.tools import MOUNTER, UNMOUNTER, path_of
 
 if TYPE_CHECKING:
@@ -115,12 +116,9 @@ class Drive:
 
     def _await(self, ready: Path) -> None:
         assert self._program is not None
-        until = self._runtime.now() + _READY_S
-        while not ready.exists():
-            if self._program.poll() is not None or self._runtime.now() > until:
-                said = " ".join(self._read_words().split())[-300:]
-                raise EngineError(f"{MOUNTER} could not show {self.spec.name}{f' ({said})' if said else ''}.")
-            self._runtime.sleep(_LOOK_S)
+        if not comes_up(self._program, ready, self._runtime, _READY_S):
+            said = " ".join(self._read_words().split())[-300:]
+            raise EngineError(f"{MOUNTER} could not show {self.spec.name}{f' ({said})' if said else ''}.")
 
     def _read_words(self) -> str:
         with contextlib.suppress(BlockingIOError):

@@ -37,14 +37,23 @@ def mounted(export: str, socket: str, runtime: Runtime, start: Callable[..., sub
 
 
 def _await(program: subprocess.Popen[bytes], ready: Path, runtime: Runtime) -> None:
-    """nbdfuse writes its number to a file once the mount is there; nothing else tells of it."""
-    until = runtime.now() + _READY_S
+    if not comes_up(program, ready, runtime, _READY_S):
+        program.kill()
+        said = program.communicate()[1].decode(errors="replace").strip()
+        raise EngineError(f"The volume could not be mounted by {MOUNTER}{f' ({said})' if said else ''}.")
+
+
+def comes_up(program: subprocess.Popen[bytes], ready: Path, runtime: Runtime, within_s: float) -> bool:
+    """Wait until the mount is there; False when nbdfuse has ended, or takes longer than that.
+
+    It writes its number to the file `ready` once the mount is there; nothing else tells of it.
+    """
+    until = runtime.now() + within_s
     while not ready.exists():
         if program.poll() is not None or runtime.now() > until:
-            program.kill()
-            said = program.communicate()[1].decode(errors="replace").strip()
-            raise EngineError(f"The volume could not be mounted by {MOUNTER}{f' ({said})' if said else ''}.")
+            return False
         runtime.sleep(_LOOK_S)
+    return True
 
 
 def _end(program: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from engine import rules
 from engine.config import Config
@@ -117,10 +118,11 @@ def group_field(hint: str = "") -> Field:
     )
 
 
-def way_field(hint: str = "") -> Field:
-    """Who chooses the disks: the engine or the operator."""
+def way_field(hint: str = "", shown: Callable[[Config, Answers], bool] | None = None) -> Field:
+    """Who chooses the disks: the engine or the operator. With `shown` it is there only while somebody has to."""
     ways = [Option(AUTO, "Auto select disks"), Option(MANUAL, "Manually select disks")]
-    return Field("choice", "Disks", FieldKind.CHOICE, default=AUTO, options=lambda *_: ways, hint=hint)
+    field = Field("choice", "Disks", FieldKind.CHOICE, default=AUTO, options=lambda *_: ways, hint=hint)
+    return field if shown is None else replace(field, enabled=shown, hides=True)
 
 
 def manual(_: Config, answers: Answers) -> bool:

@@ -91,18 +91,7 @@ def _places(volume: Ref) -> tuple[Field, ...]:
             caption="Options",
             hint="Disconnects clients, and cuts off what a file system or partition table still uses.",
         ),
-        Field(
-            "choice",
-            "Disks",
-            FieldKind.CHOICE,
-            default=choices.AUTO,
-            options=lambda *_: [
-                Option(choices.AUTO, "Auto select disks"),
-                Option(choices.MANUAL, "Manually select disks"),
-            ],
-            enabled=lambda config, answers: not _shrinks(volume, config, answers),
-            hides=True,
-        ),
+        choices.way_field(shown=lambda config, answers: not _shrinks(volume, config, answers)),
         choices.disks_field(
             lambda config, _: choices.disks_of_group(config, config.volume(volume).group),
             lambda config, answers: choices.manual(config, answers) and not _shrinks(volume, config, answers),

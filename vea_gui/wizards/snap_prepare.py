@@ -42,18 +42,9 @@ def prepare_snapshot(config: Config, selection: Selection) -> Form:
             hides=True,
             check=lambda _, answers: "" if answers["plex"] is not None else "Select a mirror.",
         ),
-        Field(
-            "choice",
-            "Disks",
-            FieldKind.CHOICE,
-            default=choices.AUTO,
-            options=lambda *_: [
-                Option(choices.AUTO, "Auto select disks"),
-                Option(choices.MANUAL, "Manually select disks"),
-            ],
-            enabled=_makes,
-            hides=True,
-            hint="Automatic selection takes disks that carry nothing of the volume: its snapshots can be split off.",
+        choices.way_field(
+            "Automatic selection takes disks that carry nothing of the volume: its snapshots can be split off.",
+            shown=_makes,
         ),
         choices.disks_field(
             lambda config, _: choices.disks_of_group(config, config.volume(volume).group), _chooses, hides=True
