@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from typing import TYPE_CHECKING
 
@@ -245,20 +246,41 @@ def test_pages_of_an_earlier_import_never_count(lab: EngineLab) -> None:
     assert lab.equal()
 
 
+def fail_maps(lab: EngineLab, disk: Ref) -> None:
+    """From now on the disk takes no page of any dirty map."""
+    offset = lab.engine.committer.stores[lab.group().ref].span(disk, Area.DIRTY_MAPS).offset
+    lab.lun(disk).fail("durable", persistent=True, at=lambda at: offset <= at < offset + 640 * KIB)
+
+
 @pytest.mark.allow_log("")
 def test_a_place_that_fails_is_dropped_and_the_last_one_too(lab: EngineLab) -> None:
     lab.make_volume(mirrors=2)
     spread(lab, 1 * MIB)
     first, second = (disk_of(lab, number) for number in (0, 1))
-    offset = lab.engine.committer.stores[lab.group().ref].span(second, Area.DIRTY_MAPS).offset
-    lab.lun(second).fail("durable", persistent=True, at=lambda at: offset <= at < offset + 640 * KIB)
+    fail_maps(lab, second)
     spread(lab, 2 * MIB, 3 * MIB)
     assert places(lab) == {first}
-    lab.lun(first).fail("durable", persistent=True, at=lambda at: offset <= at < offset + 640 * KIB)
+    assert lab.flush() == 0  # else what was written before would be in doubt with the next failure
+    fail_maps(lab, first)
     spread(lab, 4 * MIB, 5 * MIB)
     assert places(lab) == set()
     assert lab.engine.committer.ios[lab.volume().ref].dirty is None
     assert not any(plex.tracked for plex in lab.plexes())
+    assert lab.flush() == 0
+
+
+@pytest.mark.allow_log("")
+def test_a_place_that_fails_on_the_last_mirror_leaves_what_was_not_flushed_in_doubt(lab: EngineLab) -> None:
+    lab.make_volume(mirrors=2)
+    first, second = (disk_of(lab, number) for number in (0, 1))
+    fail_maps(lab, second)
+    spread(lab, 2 * MIB)
+    fail_maps(lab, first)
+    lab.write(b"4" * 4096, 4 * MIB)  # well or not: the volume may be fenced before it
+    assert lab.flush() == errno.EIO
+    volume = lab.volume().ref
+    assert lab.engine.committer.wait_until(lambda now: "no other complete mirror" in now.volume(volume).fenced, 60)
+    assert lab.write(b"5" * 4096, 5 * MIB) == errno.EIO
 
 
 def test_without_a_log_everything_is_copied_and_a_log_comes_and_goes(lab: EngineLab) -> None:
