@@ -14,10 +14,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that `tests.*` is found however pytest was started
 
-from tests.guards import expect_log, leaves_nothing, log_is_quiet
+from tests.guards import expect_log, leaves_nothing, log_is_quiet, old_objects_set_aside
 from tests.weights import longest_first
 
-__all__ = ["expect_log", "leaves_nothing", "log_is_quiet", "seed"]
+__all__ = ["expect_log", "leaves_nothing", "log_is_quiet", "old_objects_set_aside", "seed"]
 
 SOAK = bool(os.environ.get("VEA_SOAK"))
 

@@ -156,6 +156,14 @@ def settled(find: Callable[[Picture], list[str]], before: Picture) -> list[str]:
     return found
 
 
+@pytest.fixture(autouse=True, scope="module")
+def old_objects_set_aside() -> None:
+    """What earlier files have left alive, a million objects at times, is no timer of this one: neither the guards nor the
+    collector looks at it again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves threads, timers, descriptors or child processes behind.
