@@ -158,8 +158,8 @@ def settled(find: Callable[[Picture], list[str]], before: Picture) -> list[str]:
 
 @pytest.fixture(autouse=True, scope="module")
 def old_objects_set_aside() -> None:
-    """What earlier files have left alive, a million objects at times, is no timer of this one: neither the guards nor the
-    collector looks at it again."""
+    """What earlier files have left alive, a million objects at times, is no timer of this one: neither the guards nor
+    the collector look at it again."""
     gc.collect()
     gc.freeze()
 
