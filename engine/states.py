@@ -369,6 +369,6 @@ def _settle_group(edit: Edit, ref: Ref) -> None:
             disks=len(disks),
             volumes=edit.config.count_children(ref, Kind.VOLUME, "group"),
             size=sum(disk.public_length for disk in disks),
-            free=sum(disk.free for disk in disks),
+            free=sum(disk.free for disk in disks if disk.present),  # where nothing can be made now, nothing is free
         )
     )

@@ -264,3 +264,12 @@ def test_a_plex_is_as_long_as_its_shortest_gapless_column(pieces: list[tuple[int
         for number, (column, offset, size) in enumerate(pieces)
     ]
     assert plex_length(plex, subdisks) == length
+
+
+def test_space_on_a_disk_that_is_away_is_not_free() -> None:
+    disks = [
+        Disk(ref=ref, name=f"d{number}", size=99, group=GROUP, public_length=90, present=not number)
+        for number, ref in enumerate(DISKS)
+    ]
+    group = Config.of([Group(ref=GROUP, name="dg1"), *disks]).group(GROUP)
+    assert (group.free, group.size) == (90, 180)
