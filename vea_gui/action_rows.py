@@ -44,6 +44,7 @@ class Action:
     checked: Callable[[Console], bool] | None = None  # an entry with a check mark
     section: int = 0  # a line is drawn where it changes
     names: Callable[[Selection], str] | None = None  # the label where it depends on what is picked
+    stuck: Callable[[Console], str] | None = None  # why the window cannot do it where it stands; empty when it can
 
     def label(self, selection: Selection) -> str:
         """What the menu entry reads for what is picked."""
@@ -55,6 +56,10 @@ class Action:
         """Why it is not possible now and what would help, as sentences; empty when it is possible."""
         why = self.why_not(selection)
         return why.sentences if isinstance(why, Problem) else why or ""
+
+    def hindrance(self, console: Console, selection: Selection) -> str:
+        """The reason, of what is picked or of where the window stands; empty when there is none."""
+        return self.reason(selection) or (self.stuck(console) if self.stuck is not None else "")
 
     def offered_for(self, selection: Selection) -> bool:
         """Whether the row stands in the context menu of what is picked."""

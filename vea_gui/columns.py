@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from engine.config import Config, natural
@@ -12,6 +13,7 @@ from engine.records import (
     Alert,
     Disk,
     DiskUsage,
+    Group,
     Kind,
     PieceState,
     Plex,
@@ -87,16 +89,16 @@ def state_tip(mirror: Mirror, record: Record) -> str:
     return f"{trouble.what}\n{trouble.help}"
 
 
-VOLUME = (
-    NAME,
-    status(tip=state_tip),
+VOLUME = (  # what an operator looks for stands left: a window of the usual width shows it without scrolling
+    replace(NAME, width=16),
+    replace(status(tip=state_tip), width=22),
     Column("layout", "Layout", lambda _, v: str(v.layout), width=15),
     size("size", "Size", lambda _, v: v.size),
-    Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=8),
-    Column("group", "Disk Group", lambda m, v: _name_of(m.config, v.group), width=12),
+    Column("clients", "In use by", _clients, width=15),
+    Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=7),
+    Column("drive", "Drive", lambda _, v: drive_name(v), tip=drive_tip, width=6),
+    Column("group", "Disk Group", lambda m, v: _name_of(m.config, v.group), width=10),
     *SNAP_COLUMNS,
-    Column("drive", "Drive", lambda _, v: drive_name(v), tip=drive_tip, width=8),
-    Column("clients", "In use by", _clients, width=22),
     Column("content", "File System", lambda _, v: file_system(v), shown=False, width=12),
     Column("file", "Block File", lambda _, v: v.drive, shown=False, width=24),
     Column("mounted", "Mounted In", lambda _, v: v.mounted, shown=False, width=24),
@@ -192,6 +194,16 @@ def volumes_on(disk: Ref) -> tuple[Column, ...]:
 
 
 # --- groups, enclosures, hosts ---
+def _group_used(mirror: Mirror, group: Group) -> float:
+    """What is taken of the group's disks, those that are away included: their free space is no use, but not used."""
+    disks = mirror.config.disks_of(group.ref)
+    return _used(sum(disk.free for disk in disks), group.size) or 0.0
+
+
+def _group_used_text(mirror: Mirror, group: Group) -> str:
+    return f"{round(_group_used(mirror, group) * 100)} %"
+
+
 GROUP = (
     NAME,
     Column("status", "State", status_text, tip=state_tip, tone=lambda _, g: tone_of(g), width=16),
@@ -199,7 +211,7 @@ GROUP = (
     number("volumes", "Volumes", lambda _, g: g.volumes),
     size("free", "Free Space", lambda _, g: g.free),
     size("size", "Size", lambda _, g: g.size),
-    _share("Used", lambda g: _used(g.free, g.size)),
+    Column("used", "Used", _group_used_text, _group_used, bar=_group_used, width=12),
     Column("owner", "Owner", lambda _, g: g.owner, shown=False),
     number("transaction", "Transaction", lambda _, g: g.transaction, shown=False),
 )

@@ -13,10 +13,12 @@ from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import GROUP, HOST, ref
 from vea_gui.tree_shape import AGENT, DISK_GROUPS, DISKS, VOLUMES, Folder, Key, Path
+from vea_gui.views.address_bar import NOWHERE
 from vea_gui.views.legend import Legend
 from vea_gui.views.main_window import MainWindow
 from vea_gui.views.object_tree import LEAST_LETTERS
 from vea_gui.views.properties import PropertiesWindow
+from vea_gui.views.search import SearchWindow
 from vea_gui.views.table_page import TablePage
 
 
@@ -109,6 +111,66 @@ def test_back_forward_up(window: MainWindow) -> None:
     assert window.console.path == at(Folder(HOST.id, DISKS))
     window.go_up()
     assert window.console.path == at()
+
+
+def test_where_no_way_leads_the_menu_is_grey_and_says_so(window: MainWindow) -> None:
+    menu = window.menus.menu("View")
+
+    def possible(way: str) -> bool:
+        menu.aboutToShow.emit()
+        entry = next(entry for entry in menu.actions() if entry.data() == way)
+        assert entry.isEnabled() or entry.toolTip() == NOWHERE[way]
+        return entry.isEnabled()
+
+    window.go((HOST,))
+    assert not possible("up")
+    window.go(IN_GROUP)
+    assert possible("back")
+    assert possible("up")
+    assert not possible("forward")
+    assert not window.console.trigger("forward")
+    window.go_back()
+    assert possible("forward")
+
+
+def test_what_matters_of_volumes_is_seen_without_scrolling(window: MainWindow) -> None:
+    window.resize(1280, 780)
+    window.go(IN_GROUP)
+    QApplication.processEvents()
+    view = front(window).view
+    first = view.shown_columns()[:5]
+    assert [view.table.columns[section].id for section in first] == ["name", "status", "layout", "size", "clients"]
+    assert view.columnViewportPosition(first[-1]) + view.columnWidth(first[-1]) <= view.viewport().width()
+
+
+def test_logs_are_counted_as_logs(window: MainWindow) -> None:
+    window.go((*IN_GROUP, ref(Kind.VOLUME, 1)))
+    window.right.show_tab("Logs")
+    assert front(window).summary.text() == "0 logs in all"
+
+
+def test_search_puts_first_what_is_called_so(qtbot: QtBot, window: MainWindow, api: PlannedEngine) -> None:
+    api.change([sample_lab.volume(3, "best", 0), sample_lab.volume(4, "a-st-2", 0)])
+    qtbot.waitUntil(lambda: ref(Kind.VOLUME, 4) in window.console.config)
+    window.search()
+    [found] = window.findChildren(SearchWindow)
+    found.words.setText("ST")
+    found.look()
+    names = [found.found.item(row).text() for row in range(found.found.count())]
+    assert names[0] == "st   (volume)"
+    assert names.index("st-01   (mirror)") < names.index("a-st-2   (volume)")
+
+
+def test_a_dialog_that_grows_stays_where_it_was_opened(qtbot: QtBot, window: MainWindow) -> None:
+    dialog = window.console.ask("evacuate_disk", window.console.at(ref(Kind.DISK, 0)))
+    assert dialog is not None
+    opened_at = dialog.pos()
+    dialog.move(0, 0)  # what is told of its place while a window manager puts its frame around it
+    dialog.resize(dialog.width(), 200)
+    qtbot.waitUntil(lambda: dialog.height() > 200)
+    assert dialog.x() == opened_at.x()
+    assert dialog.frameGeometry().bottom() <= dialog.screen().availableGeometry().bottom()
+    dialog.reject()
 
 
 def test_address_leads_there_or_says_what_is_wrong(qtbot: QtBot, window: MainWindow) -> None:

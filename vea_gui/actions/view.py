@@ -31,6 +31,10 @@ def _in_perspective(name: str) -> Callable[[Console], bool]:
     return lambda console: console.frame.perspective() == name
 
 
+def _nowhere(way: str) -> Callable[[Console], str]:
+    return lambda console: console.frame.nowhere(way)
+
+
 def _object(selection: Selection) -> Ref | None:
     """The object that the tree has for what is picked: an alert and a task stand for theirs."""
     record = next(iter(selection.of(Record)), None)
@@ -113,6 +117,7 @@ ROWS = (
         shortcut="Alt+Left",
         icon="back",
         section=8,
+        stuck=_nowhere("back"),
     ),
     Action(
         "forward",
@@ -122,8 +127,18 @@ ROWS = (
         shortcut="Alt+Right",
         icon="forward",
         section=8,
+        stuck=_nowhere("forward"),
     ),
-    Action("up", "&Up", lambda console, _: console.frame.go_up(), menu="View", shortcut="Alt+Up", icon="up", section=8),
+    Action(
+        "up",
+        "&Up",
+        lambda console, _: console.frame.go_up(),
+        menu="View",
+        shortcut="Alt+Up",
+        icon="up",
+        section=8,
+        stuck=_nowhere("up"),
+    ),
     Action(
         "address",
         "Go to &Address",

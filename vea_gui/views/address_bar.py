@@ -6,8 +6,13 @@ from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from vea_gui.console import Console
 from vea_gui.location import History, address, resolve
-from vea_gui.tree_shape import Path
 from vea_gui.views.task_panel import ActionButton
+
+NOWHERE = {
+    "back": "There is nowhere to go back to.",
+    "forward": "There is nowhere to go forward to.",
+    "up": "This is the top of the tree.",
+}
 
 
 class AddressBar(QWidget):
@@ -30,18 +35,23 @@ class AddressBar(QWidget):
         self.field.returnPressed.connect(self._go)
         self.field.editingFinished.connect(self._left)
 
-    def show_path(self, path: Path) -> None:
+    def show_place(self) -> None:
         """The window is there now."""
         self._show()
-        ways = {
-            "back": (self.history.can_go_back(), "There is nowhere to go back to."),
-            "forward": (self.history.can_go_forward(), "There is nowhere to go forward to."),
-            "up": (len(path) > 1, "This is the top of the tree."),
+        for name, button in self.buttons.items():
+            reason = self.nowhere(name)
+            button.setEnabled(not reason)
+            button.setToolTip(reason)
+            button.setAccessibleDescription(reason)
+
+    def nowhere(self, way: str) -> str:
+        """Why there is no place `back`, `forward` or `up`; empty when there is one."""
+        possible = {
+            "back": self.history.can_go_back(),
+            "forward": self.history.can_go_forward(),
+            "up": len(self.console.path) > 1,
         }
-        for name, (possible, reason) in ways.items():
-            self.buttons[name].setEnabled(possible)
-            self.buttons[name].setToolTip("" if possible else reason)
-            self.buttons[name].setAccessibleDescription("" if possible else reason)
+        return "" if possible[way] else NOWHERE[way]
 
     def _left(self) -> None:
         """What was typed in vain stands as long as it may be corrected."""

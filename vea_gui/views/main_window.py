@@ -17,7 +17,7 @@ from vea_gui.mirror import Change
 from vea_gui.selection import Selection
 from vea_gui.tree_shape import Folder, Path, path_to
 from vea_gui.views import windows
-from vea_gui.views.address_bar import AddressBar
+from vea_gui.views.address_bar import NOWHERE, AddressBar
 from vea_gui.views.alert_panel import AlertPanel
 from vea_gui.views.control_panel import ControlPanel
 from vea_gui.views.log_view import LogView
@@ -71,17 +71,20 @@ class MainWindow(QMainWindow):
         self.tree.go(path)
 
     def go_back(self) -> None:
-        self._step(self.history.back(self.console.config), "There is nowhere to go back to.")
+        self._step(self.history.back(self.console.config), NOWHERE["back"])
 
     def go_forward(self) -> None:
-        self._step(self.history.forward(self.console.config), "There is nowhere to go forward to.")
+        self._step(self.history.forward(self.console.config), NOWHERE["forward"])
 
     def go_up(self) -> None:
         above = self.console.path[:-1]
         if above:
             self.go(above)
         else:
-            self.console.tell("This is the top of the tree.")
+            self.console.tell(NOWHERE["up"])
+
+    def nowhere(self, way: str) -> str:
+        return self.address.nowhere(way)
 
     def show_tab(self, ref: Ref | None, folder: str, title: str) -> None:
         host = self.console.host
@@ -295,7 +298,7 @@ class MainWindow(QMainWindow):
 
     def _stands(self, path: Path) -> None:
         self.history.visit(path)
-        self.address.show_path(path)
+        self.address.show_place()
         self._refresh_buttons()
 
     def _step(self, path: Path | None, otherwise: str) -> None:

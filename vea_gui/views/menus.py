@@ -67,12 +67,12 @@ def _add(menu: ReasonMenu, console: Console, row: Action, pick: Pick) -> None:
         entry.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)  # shown here; the window's shortcut does the work
     entry.setCheckable(row.checked is not None)
     entry.triggered.connect(lambda: console.trigger(row.id, pick()))
-    entry.hovered.connect(lambda: menu.say(row.reason(pick().on(console.config))))
+    entry.hovered.connect(lambda: menu.say(row.hindrance(console, pick().on(console.config))))
     menu.addAction(entry)
 
 
 def _update(entry: QAction, console: Console, row: Action, selection: Selection) -> None:
-    reason = row.reason(selection)
+    reason = row.hindrance(console, selection)
     entry.setText(row.label(selection))
     if row.icon:
         entry.setIcon(icons.icon(row.icon))

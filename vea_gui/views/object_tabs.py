@@ -115,7 +115,7 @@ NO_LOG = (
 
 def _logs_page(console: Console, ref: Ref | None) -> QWidget:
     assert ref is not None
-    return TablePage(console, "Logs", _logs(ref), "logs", empty=(NO_LOG, ""))
+    return TablePage(console, "Logs", _logs(ref), "logs", empty=(NO_LOG, ""), noun=("log", "logs"))
 
 
 # --- pages that are no tables ---

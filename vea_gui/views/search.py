@@ -98,14 +98,18 @@ class SearchWindow(QDialog):
         chosen = self.kind.currentData()
         if self.kind.currentText() == ACTIONS:
             return 0
-        total = 0
-        for kind in (chosen,) if chosen is not None else SEARCHED:
-            for record in self.console.config.all(kind, Record):
-                if matches(self.console.mirror, COLUMNS[kind], record, wanted):
-                    total += 1
-                    if self.found.count() < MOST:
-                        self._add(f"{record.name}   ({KIND_NAMES[kind][0]})", kind.value, record.ref)
-        return total
+        kinds = (chosen,) if chosen is not None else SEARCHED
+        found = [
+            record
+            for kind in kinds
+            for record in self.console.config.all(kind, Record)
+            if matches(self.console.mirror, COLUMNS[kind], record, wanted)
+        ]
+        found.sort(key=lambda record: _distance(record.name, wanted))
+        for record in found[:MOST]:
+            kind = record.ref.kind
+            self._add(f"{record.name}   ({KIND_NAMES[kind][0]})", kind.value, record.ref)
+        return len(found)
 
     def _find_actions(self, wanted: str) -> int:
         if self.kind.currentText() not in (ANYTHING, ACTIONS):
@@ -116,7 +120,7 @@ class SearchWindow(QDialog):
             label = " > ".join(filter(None, (row.submenu, row.text.replace("&", ""))))
             if all(word in label.casefold() for word in words):
                 total += 1
-                reason = row.reason(self.console.selection.on(self.console.config))
+                reason = row.hindrance(self.console, self.console.selection.on(self.console.config))
                 self._add(f"{label}   (action{': ' + reason if reason else ''})", row.icon or "task", row.id)
         return total
 
@@ -140,3 +144,9 @@ class SearchWindow(QDialog):
             self.console.select([what])
         else:
             self.console.trigger(what)
+
+
+def _distance(name: str, wanted: str) -> int:
+    """What is called so comes first, then what begins so, then what has it in its name, then the rest."""
+    name, wanted = name.casefold(), wanted.casefold()
+    return 0 if name == wanted else 1 if name.startswith(wanted) else 2 if wanted in name else 3

@@ -13,7 +13,7 @@ from vea_gui.console import Console
 from vea_gui.models.table import RecordTable, Source
 from vea_gui.selection import Selection
 from vea_gui.views.table_view import RecordTableView
-from vea_gui.words import count_of
+from vea_gui.words import KIND_NAMES, count_of
 
 EMPTY: dict[Kind, tuple[str, str]] = {
     Kind.GROUP: ("Disk groups would be here. A disk group joins disks, and volumes are made in it.", "new-group"),
@@ -85,10 +85,12 @@ class TablePage(QWidget):
         columns: tuple[Column, ...] | None = None,
         empty: tuple[str, str] | None = None,
         newest_first: str = "",
+        noun: tuple[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.console = console
         self.source = source
+        self.noun = noun if noun is not None else KIND_NAMES[source.kind]
         self.empty_words = empty if empty is not None else EMPTY[source.kind]
         self.model = RecordTable(console.mirror, source, columns)
         self.view = RecordTableView(console, self.model, title, self)
@@ -140,15 +142,16 @@ class TablePage(QWidget):
         self._summarise()
 
     def _summarise(self) -> None:
-        self.summary.setText(summary(Selection(self.console.config, tuple(self.view.selected_refs())), self.model))
+        picked = Selection(self.console.config, tuple(self.view.selected_refs()))
+        self.summary.setText(summary(picked, self.model.rowCount(), self.noun))
 
 
-def summary(selection: Selection, model: RecordTable) -> str:
+def summary(selection: Selection, rows: int, noun: tuple[str, str]) -> str:
     """`1 volume, 2.0 GiB, 2 mirrors on 2 disks`; what there is in all when nothing is picked."""
-    config, kind = selection.config, model.source.kind
+    config = selection.config
     if not selection.refs:
-        return f"{count_of(model.rowCount(), kind)} in all"
-    words = [count_of(selection.count, kind)]
+        return f"{rows:,} {noun[rows != 1]} in all"
+    words = [f"{selection.count:,} {noun[selection.count != 1]}"]
     records = selection.of(Record)
     field = SIZED.get(type(records[0])) if records else None
     if field is not None:

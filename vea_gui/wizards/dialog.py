@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QKeySequence
+from PySide6.QtCore import QPoint, Qt, QTimer
+from PySide6.QtGui import QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
@@ -61,6 +61,7 @@ class FormDialog(QDialog):
         self.pages = [FormPage(page, self) for page in form.pages]
         self.plan_view = PlanView(self)
         self.busy = False  # submitted, not yet answered
+        self._put: QPoint | None = None  # where it was opened, until it has grown or was used
         self.setWindowTitle(form.title)
         self.setModal(True)
         self._build()
@@ -200,9 +201,23 @@ class FormDialog(QDialog):
         if layout is None:
             return
         missing = layout.totalHeightForWidth(area.viewport().width()) - area.viewport().height()
-        limit = min(self.fontMetrics().height() * HIGH_LINES, self.screen().availableGeometry().height() - 80)
+        room = self.screen().availableGeometry()
+        limit = min(self.fontMetrics().height() * HIGH_LINES, room.height() - 80)
         if missing > 0 and self.height() < limit:
-            self.resize(self.width(), min(self.height() + missing, limit))
+            high = min(self.height() + missing, limit)
+            frame = self.frameGeometry().height() - self.height()
+            place = self._put or self.pos()
+            lowest = room.bottom() + 1 - high - frame  # its buttons stay on the screen
+            self.move(place.x(), max(room.top(), min(place.y(), lowest)))
+            self.resize(self.width(), high)
+            self._put = None
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """While a window manager puts its frame around a new window, what is known of its place may be a corner of the
+        screen; growing then would take it there. So the place is kept that it was given."""
+        super().showEvent(event)
+        if not event.spontaneous():
+            self._put = self.pos()
 
     # --- where we are ---
     @property
@@ -254,6 +269,7 @@ class FormDialog(QDialog):
 
     # --- answers and plans ---
     def _edited(self, name: str) -> None:
+        self._put = None  # it has long been where it is, or where it was moved to
         answers = {key: value for page in self.pages for key, value in page.answers().items()}
         self.inquiry.answer(answers, name)
 
