@@ -41,6 +41,7 @@ class Lun:
     size: int = 0  # bytes, as last seen by an earlier run
     failing: bool = False  # the disk that it is has failed, and nobody has returned it to service
     errors: int = 0  # of that disk, that were mended
+    copy_of: str = ""  # id of a disk in use that it was found to be a copy of
     leftover_of: str = ""  # id of a group that its label names and that does not have it, as last seen
 
     def present(self) -> bool:
@@ -162,6 +163,7 @@ class LunTable:
             self._before_close(lun.device)
             self._former.append(lun.device)
         lun.device, lun.lock = device, DeviceLock(device)
+        lun.copy_of = ""
 
     def bind(self, lun: Lun, disk: Ref, name: str) -> None:
         """This LUN is that disk from now on."""

@@ -28,7 +28,7 @@ def overwritten(committer: Committer, luns: LunTable, found: Found, tell: Callab
         disk.ref
         for group, store in committer.stores.items()
         for disk in committer.config.disks_of(group)
-        if disk.ref.id in suspects and store.lags(disk.ref)
+        if disk.ref.id in suspects and _has_label(luns, disk.ref, found) and store.lags(disk.ref)
     }
     for disk in _without_label(committer, luns, found):
         if can_do_without(committer.config, disk) is None:
@@ -36,6 +36,13 @@ def overwritten(committer: Committer, luns: LunTable, found: Found, tell: Callab
         else:
             tell(disk)
     return lagging
+
+
+def _has_label(luns: LunTable, disk: Ref, found: Found) -> bool:
+    """Whether the LUN in use says itself which disk it is: else what was found as that disk stands elsewhere."""
+    lun = luns.of(disk)
+    label = found.labels.get(lun.path) if lun is not None else None
+    return label is not None and label.disk == disk.id
 
 
 def _without_label(committer: Committer, luns: LunTable, found: Found) -> Iterator[Ref]:

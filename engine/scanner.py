@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.binding import Binder
 from engine.detach import send_away, without_disk
 from engine.dirty_places import tend_all
 from engine.doubts import doubt, doubt_all, name_sources
@@ -25,7 +26,6 @@ from engine.records import (
     Kind,
     PlexState,
     Ref,
-    Remedy,
     Severity,
     Task,
     TaskState,
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from engine.plans import Plan
     from engine.runtime import Runtime, Thread
     from engine.store.group_store import GroupStore
-    from engine.store.label import Label
     from engine.store.scan import Found
 
 log = logging.getLogger(__name__)
@@ -75,6 +74,7 @@ class Scanner:
         self._runtime = runtime
         self._threads: list[Thread] = []
         self._changes = 0  # how often a command has changed what stands on LUNs
+        self._binder = Binder(committer, state, luns)
         self._teller = Teller(committer)
         self._held_teller = HeldTeller(committer)
         self._returned = ReturnedDisks()
@@ -189,10 +189,10 @@ class Scanner:
         while True:
             with self._committer.lock:
                 self._exchange_replaced()
-                changes = self._changes
+                changes, copies = self._changes, self._binder.copies()
             self._luns.open_all()
             here = [lun for lun in self._luns if lun.present()]
-            found = scan({lun.path: lun.device for lun in here if lun.device is not None})
+            found = scan({lun.path: lun.device for lun in here if lun.device is not None}, copies)
             contents = {lun.path: self._content(lun) for lun in here if lun.path not in found.labels}
             with self._committer.lock:
                 if changes != self._changes:
@@ -210,7 +210,9 @@ class Scanner:
         """Whether a split or join was finished by the way, so that what was found is so no more."""
         self._luns.refresh()
         self._leave_overwritten(found)
-        claimed = self._bind_all(found)
+        claimed = self._binder.claims(found)
+        self._leave_moved(claimed)
+        self._binder.bind(found, claimed)
         there = {lun.path for lun in self._luns if lun.path in here and lun.present()}
         contents |= self._ours(found, claimed)
         self._committer.commit(lambda edit: self._show(edit, found, contents, there))
@@ -246,6 +248,13 @@ class Scanner:
             self._send_away(gone)
             self._exchanged |= gone
 
+    def _leave_moved(self, claimed: dict[str, str]) -> None:
+        """What turns up elsewhere as a disk whose LUN has gone is another LUN: it comes back as one that was away."""
+        moved = self._binder.moved(claimed)
+        if moved:
+            self._send_away(moved)
+            self._exchanged |= moved
+
     def _send_away(self, disks: Collection[Ref | None]) -> None:
         """What stands at their paths is not believed to be these disks as they were: they are gone, and what comes back
         comes back old. Whatever has no other copy is held back before it can be read again."""
@@ -277,43 +286,6 @@ class Scanner:
             return content_of(lun.device)
         except EngineError as error:
             return str(error)
-
-    def _bind_all(self, found: Found) -> dict[str, str]:
-        """Which disk each LUN is: its label says it, else the disk that it has been since it was first seen.
-
-        Answers the path for each disk id that several may claim. A disk in use stays the LUN that it is: a copy that
-        turns up beside it is never written to.
-        """
-        grouped = {disk for group in found.groups.values() for disk in group.disk_names()}
-        # Of a group's disk nobody says which of two is the original: then it is none of them, until one has gone.
-        claimed = {disk: "" if disk in grouped else keys[0] for disk, keys in found.duplicates.items()}
-        for group in found.groups.values():
-            claimed |= {disk: member.key for disk, member in group.members.items()}
-        for store in self._committer.stores.values():
-            used = {lun.disk.id: lun.path for lun in self._luns if lun.disk is not None and store.has(lun.disk)}
-            here = {disk: path for disk, path in used.items() if path in found.labels}
-            claimed |= {disk: path for disk, path in here.items() if found.labels[path].disk == disk}
-        for lun in self._luns:
-            label = found.labels.get(lun.path)
-            if label is not None and claimed.get(label.disk, lun.path) == lun.path:
-                self._luns.bind(lun, Ref(Kind.DISK, label.disk, self._state.host_id), lun.name)
-                lun.remembered = False
-        members = frozenset[str]().union(*(group.disk_names() for group in found.groups.values()))
-        for lun in self._luns:
-            label = found.labels.get(lun.path)
-            if lun.disk is not None and self._is_another(lun, label, members):
-                self._luns.unbind(lun)
-            copy = label is not None and claimed.get(label.disk, lun.path) != lun.path
-            if lun.disk is None or self._luns.of(lun.disk) is not lun or (copy and label and lun.disk.id == label.disk):
-                self._luns.bind(lun, self._new_ref(Kind.DISK), lun.name)
-        return claimed
-
-    def _is_another(self, lun: Lun, label: Label | None, members: frozenset[str]) -> bool:
-        """Whether a LUN that has come cannot be the disk that stood at its path in an earlier run: that has a label."""
-        if lun.disk is None or not lun.remembered or lun.device is None:
-            return False
-        known = self._committer.config.get(lun.disk)
-        return label is not None or lun.disk.id in members or (isinstance(known, Disk) and known.group is not None)
 
     def _show(self, edit: Edit, found: Found, contents: dict[str, str], there: set[str]) -> None:
         """What only this host knows: nothing of it is written to a group."""
@@ -440,14 +412,7 @@ class Scanner:
         except EngineError as error:
             if not held:
                 lun.lock.give_up()
-            self._committer.alert(
-                Severity.WARNING,
-                f"{disk.name} can't be used.",
-                about=disk.ref,
-                cause=str(error),
-                remedy="Correct the cause and rescan, or replace the LUN.",
-                action=Remedy.RESCAN,
-            )
+            self._teller.unusable(disk, str(error))
             return False
         return True
 

@@ -38,18 +38,20 @@ class Teller:
             for group in config.all(Kind.GROUP, Group)
             for disk in config.disks_of(group.ref)
         }
+        later: set[str] = set()  # to be told as soon as it matters
         for sentence in found.problems:
             if sentence not in self._told:
                 about = disks.get(sentence)
                 if self._tell_shrunk(sentence):
                     continue
                 if about is not None and config.disk(about).present:
-                    continue  # it is in use: only the look can't tell it from a copy that stands beside it
+                    later.add(sentence)  # it is in use: only the look can't tell that, its label having gone, say
+                    continue
                 if about is None:
                     self._committer.alert(Severity.WARNING, sentence)
                 else:
-                    self._tell_missing(sentence, about)
-        self._told = frozenset(found.problems)
+                    self._tell_missing(sentence, about, found)
+        self._told = frozenset(found.problems) - later
         for ref in [ref for ref in self._missing if _is_back(config, ref)]:
             del self._missing[ref]
             self._settle(config.disk(ref))
@@ -66,6 +68,21 @@ class Teller:
             cause=f"The import stamp of {owners} stands on its disks.",
             remedy=f"Deport it on {owners} before it is imported here.",
             action=Remedy.IMPORT_GROUP,
+        )
+
+    def unusable(self, disk: Disk, why: str) -> None:
+        """What stands in the place of a disk that was away can't be it: told once while it is so."""
+        name = f"{disk.name} can't be used."
+        alerts = self._committer.config.all(Kind.ALERT, Alert)
+        if any(alert.open and (alert.name, alert.cause, alert.object) == (name, why, disk.ref) for alert in alerts):
+            return
+        self._committer.alert(
+            Severity.WARNING,
+            name,
+            about=disk.ref,
+            cause=why,
+            remedy="Correct the cause and rescan, or replace the LUN.",
+            action=Remedy.RESCAN,
         )
 
     def _tell_shrunk(self, said: str) -> bool:
@@ -89,12 +106,16 @@ class Teller:
                 return True
         return False
 
-    def _tell_missing(self, sentence: str, disk: Ref) -> None:
+    def _tell_missing(self, sentence: str, disk: Ref, found: Found) -> None:
         """A lost disk matters by what it takes with it."""
         config = self._committer.config
         group = config.disk(disk).group
         if group not in self._committer.stores:
             self._tell_missing_elsewhere(sentence, disk)
+            return
+        told = found.groups.get(group.id)
+        if told is not None and disk.id in told.unclear:
+            self._tell_unclear(sentence, disk, told.unclear[disk.id])
             return
         refs = dict.fromkeys(config.volume_of(subdisk).ref for subdisk in config.subdisks_on(disk))
         volumes = [config.volume(ref) for ref in refs]
@@ -114,6 +135,18 @@ class Teller:
             cause=" ".join(filter(None, causes)) or "No volume lies on it.",
             remedy=f"Bring its LUN back, rescan and reactivate it. Gone for good: {replace}.",
             action=Remedy.RESCAN if lost else Remedy.REPLACE_DISK,
+        )
+        self._missing[disk] = None
+
+    def _tell_unclear(self, sentence: str, disk: Ref, keys: Sequence[str]) -> None:
+        """Nothing is lost: the disk is there, and so is a copy of it."""
+        self._committer.alert(
+            Severity.ERROR,
+            sentence,
+            about=disk,
+            cause=f"{listed(keys)} carry its label, and nothing tells which of them is the copy.",
+            remedy="Take the copy away and rescan. Nothing on the disk has to be given up.",
+            action=Remedy.RESCAN,
         )
         self._missing[disk] = None
 

@@ -42,6 +42,7 @@ class GroupFound:
     rows: dict[bytes, bytes] = field(default_factory=dict)
     name: str = ""
     missing: tuple[tuple[str, str], ...] = ()  # id and disk name of members that are not here
+    unclear: dict[str, tuple[str, ...]] = field(default_factory=dict)  # disk id -> keys that are equally it
     leftovers: tuple[str, ...] = ()  # keys of LUNs whose label names the group, but which it does not have (any more)
     owners: tuple[Stamp, ...] = ()  # stamps that hold; more than one when an import was cut short
     unknown_owner: bool = False  # somebody has the group, and no stamp that says who can be read

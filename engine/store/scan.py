@@ -41,14 +41,17 @@ class Found:
     problems: tuple[str, ...] = ()
 
 
-def scan(devices: Mapping[str, BlockDevice]) -> Found:
-    """Read every LUN's label, stamp and configuration copy. Never raises for what stands on a LUN."""
+def scan(devices: Mapping[str, BlockDevice], copies: Mapping[str, str] | None = None) -> Found:
+    """Read every LUN's label, stamp and configuration copy. Never raises for what stands on a LUN.
+
+    `copies` has keys of LUNs that are known to be copies, with the disk id of their label: no group counts on them.
+    """
     found = Found()
     problems: list[str] = []
     grouped: dict[str, list[DiskFound]] = {}
     for key in sorted(devices):
         disk = _look(key, devices[key], found)
-        if disk is not None:
+        if disk is not None and disk.label.disk != (copies or {}).get(key):
             grouped.setdefault(disk.label.group, []).append(disk)
     _find_duplicates(found, problems)
     released = {bytes.fromhex(label.disk) for label in found.labels.values() if not label.group}
@@ -105,7 +108,7 @@ def _group(group: str, disks: list[DiskFound], released: set[bytes]) -> GroupFou
     found = GroupFound(group)
     problems: list[str] = []
     blocked: list[str] = []
-    chosen = _without_clones(disks, problems, blocked)
+    chosen = _without_clones(disks, problems, blocked, found.unclear)
     copies = {bytes.fromhex(disk.label.disk): disk.content for disk in chosen}
     found.elected = elect(copies, released)
     found.highest = max((content.newest.number for content in copies.values()), default=0)
@@ -121,13 +124,15 @@ def _group(group: str, disks: list[DiskFound], released: set[bytes]) -> GroupFou
     return found
 
 
-def _without_clones(disks: list[DiskFound], problems: list[str], blocked: list[str]) -> list[DiskFound]:
+def _without_clones(
+    disks: list[DiskFound], problems: list[str], blocked: list[str], unclear: dict[str, tuple[str, ...]]
+) -> list[DiskFound]:
     """One LUN for each disk id: the only one with the newest configuration, or none when there are several."""
     chosen: list[DiskFound] = []
     by_id: dict[str, list[DiskFound]] = {}
     for disk in disks:
         by_id.setdefault(disk.label.disk, []).append(disk)
-    for _, same in sorted(by_id.items()):
+    for disk_id, same in sorted(by_id.items()):
         newest = max(disk.content.newest for disk in same)
         best = [disk for disk in same if disk.content.newest == newest]
         if len(best) == 1:
@@ -139,7 +144,8 @@ def _without_clones(disks: list[DiskFound], problems: list[str], blocked: list[s
                 if disk is not best[0]
             )
         else:
-            keys = " and ".join(disk.key for disk in best)
+            unclear[disk_id] = tuple(disk.key for disk in best)
+            keys = " and ".join(unclear[disk_id])
             blocked.append(f"{keys} are the same disk of the group, and nothing tells which of them is the original.")
     return chosen
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.cli.lab_faults import damage
-from engine.commands import AddLuns, Command, RemoveLuns, Rescan
-from engine.records import Disk, Kind
+from engine.commands import AddLuns, Command, Rescan
+from engine.records import Disk
 from engine.units import MIB
 from tests.engine.mishap_luns import Site
 
@@ -110,40 +110,29 @@ def swapped_while_dead(site: Site, disk: Disk) -> BringBack:
 
 
 def doubled(site: Site, disk: Disk) -> BringBack:
-    """A copy of a LUN in use turns up under another path, and stays over a rescan."""
-    twin = _new_twin(disk)
+    """A copy of a LUN in use turns up under another path, and stays: nothing that goes on asks to take it away."""
+    twin = _new_twin(site, disk)
     shutil.copyfile(disk.lun, twin)
     _must(site, AddLuns(paths=(str(twin),)))
     _rescan(site)
     site.meanwhile(disk)
-    return lambda: _take_away(site, twin)
+    return _never
 
 
-def _new_twin(disk: Disk) -> Path:
+def _new_twin(site: Site, disk: Disk) -> Path:
     """Where a further copy of a LUN goes: an earlier one may be there still, as nothing has asked to take it away."""
     paths = (Path(f"{disk.lun}.twin{number}") for number in itertools.count())
-    return next(path for path in paths if not path.exists())
-
-
-def _take_away(site: Site, twin: Path) -> bool:
-    """The copy that an alert has asked to take away."""
-    if not twin.exists():
-        return False
-    config = site.operator.config
-    found = [disk.ref for disk in config.all(Kind.DISK, Disk) if disk.lun == str(twin)]
-    twin.unlink()
-    if found:
-        assert config.disk(found[0]).group is None, "a copy is used"
-        _must(site, RemoveLuns(disks=tuple(found)))
-    return True
+    twin = next(path for path in paths if not path.exists())
+    site.twins.append(twin)
+    return twin
 
 
 def doubled_while_stopped(site: Site, disk: Disk) -> BringBack:
     """Nothing tells the copy from the LUN: both are what the group has left behind."""
-    twin = _new_twin(disk)
+    twin = _new_twin(site, disk)
     _must(site, AddLuns(paths=(str(site.new_lun().rename(twin)),)))
     site.restart(lambda: _copy(disk, twin), kill=False)
-    return lambda: _take_away(site, twin)
+    return _never
 
 
 def _copy(disk: Disk, twin: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 
+from engine.commands import RemoveLuns
 from engine.records import Disk, Group, Kind, Ref
 from engine.units import MIB
 from tests.engine.cli_program import command_line
@@ -45,6 +46,7 @@ class Site(Service):
         self.chance = Random(seed)
         self._seed = seed
         self._numbers = itertools.count()
+        self.twins: list[Path] = []  # copies of LUNs that lie about
 
     def create(self, lun_size: str = str(LUN_SIZE)) -> None:
         """Sixteen LUNs, ten of them in a group with a volume of each layout; clients that verify all of these."""
@@ -66,7 +68,7 @@ class Site(Service):
             )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.log_file.read_text()
-        self.operator = Operator(self.folder / "c", self.new_lun, LUN_SIZE)
+        self.operator = Operator(self.folder / "c", self.new_lun, LUN_SIZE, self.take_copies_away)
 
     def end(self, number: signal.Signals) -> int:
         self.operator.close()
@@ -92,6 +94,18 @@ class Site(Service):
         with path.open("wb") as file:
             file.truncate(LUN_SIZE)
         return path
+
+    def take_copies_away(self) -> bool:
+        """What an alert has asked for: whoever has made copies knows which they are. False when there are none."""
+        twins, self.twins = self.twins, []
+        for twin in twins:
+            config = self.operator.config
+            found = [disk.ref for disk in config.all(Kind.DISK, Disk) if disk.lun == str(twin)]
+            twin.unlink()
+            if found:
+                assert config.disk(found[0]).group is None, "a copy is used"
+                assert self.operator.do(RemoveLuns(disks=tuple(found))) == "", self.operator.told()
+        return bool(twins)
 
     # --- what there is ---
     @property

@@ -43,12 +43,14 @@ R = TypeVar("R")
 class Operator:
     """Attached to a running engine. `done` counts what was done, `asked` what alerts have asked for in their words."""
 
-    def __init__(self, socket: Path, new_lun: Callable[[], Path], least: int) -> None:
+    def __init__(
+        self, socket: Path, new_lun: Callable[[], Path], least: int, take_copies_away: Callable[[], bool]
+    ) -> None:
         """`new_lun` makes a file where no LUN of no group has `least` bytes."""
         engine = RemoteEngine.connect(socket)
         assert engine is not None
         self.engine = engine
-        self._new_lun, self._least = new_lun, least
+        self._new_lun, self._least, self._take_copies_away = new_lun, least, take_copies_away
         self._changed = threading.Condition()
         self._edit = Edit(Config())
         self.done: Counter[str] = Counter()
@@ -159,7 +161,10 @@ class Operator:
             return  # it has been settled meanwhile
         about = alert.action_on or alert.object
         refused = ""
-        if "back" in alert.remedy and bring_back():
+        if "Take the copy away" in alert.remedy and self._take_copies_away():
+            self.done["take the copy away"] += 1
+            refused = self._act(Remedy.RESCAN, None, alert)
+        elif "back" in alert.remedy and bring_back():
             self.done["bring its LUN back"] += 1
             refused = self._act(Remedy.RESCAN, None, alert)
         elif alert.action is not None:
