@@ -5,6 +5,7 @@ A volume may have several, each under a key of its own; see `engine.allocate.dir
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -14,13 +15,15 @@ from engine.dataplane.dirty_map import unpacked
 from engine.dataplane.map_writers import MapWriters
 from engine.errors import MetadataError
 from engine.geometry import DIRTY_PAGE_REGIONS
+from engine.kept_cells import told
 from engine.records import Plex, PlexState, Record, Ref, Volume
 from engine.store.areas import Area
 from engine.store.dirty_pages import DirtyPages, Page, PageOwner, newest_sequences, page_start, read_pages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from engine.dataplane.fine_map import FineMap
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
     from engine.records import DirtyLog, LogPlace
@@ -34,10 +37,12 @@ _PlaceKey = tuple[Ref, int]
 
 class Found(NamedTuple):
     """What an import has found of a map. `regions` has a byte for each, 1: it may differ; None: nobody knows.
-    `sequences` tells, for places whose pages must not be overwritten yet, the number of each page's newest block."""
+    `sequences` tells, for places whose pages must not be overwritten yet, the number of each page's newest block.
+    `fine` narrows the regions, where an orderly stop has kept the cells."""
 
     regions: bytes | None
     sequences: dict[_PlaceKey, list[int]]
+    fine: FineMap | None = None
 
 
 class DirtyMaps:
@@ -54,8 +59,18 @@ class DirtyMaps:
         self._device_of = device_of
         self._stores = stores
         self.held_s = 0.0  # how long the last commit that held volumes held them
+        self.kept: dict[MapKey, str] = {}  # cells that the edit which is committed now puts on record
         self._found: dict[MapKey, Found] = {}
         self._places: dict[str, DirtyPages] = {}  # of maps in use, by generation
+
+    @contextlib.contextmanager
+    def keeping(self, cells: dict[MapKey, str]) -> Iterator[None]:
+        """What is committed inside puts these cells on record; any other edit of their volumes drops them."""
+        self.kept = cells
+        try:
+            yield
+        finally:
+            self.kept = {}
 
     def close(self) -> None:
         """After every volume has been closed."""
@@ -71,7 +86,9 @@ class DirtyMaps:
             for key, log in maps_of(volume).items():
                 mirrors = [plex for plex in plexes if plex.volume == volume.ref] if key == DRL else []
                 places = tuple(place for place in log.places if key == DRL or place.disk.id not in stale)
-                self._found[volume.ref, key] = self._read(group, volume, replace(log, places=places), mirrors)
+                found = self._read(group, volume, replace(log, places=places), mirrors)
+                states = [plex.state for plex in plexes if plex.volume == volume.ref]
+                self._found[volume.ref, key] = found._replace(fine=told(volume, key, states))
 
     def is_lost(self, volume: Ref) -> bool:
         """Whether the last import found a log that does not tell everything."""

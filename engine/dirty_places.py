@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine.allocate.dirty import DRL, REGION_MIN, maps_of, placed, with_map
+from engine.kept_cells import drop
 from engine.records import DirtyLog, Disk, Kind, Plex, PlexState, Subdisk, TaskParams, TaskType, Volume
 from engine.states import COMPLETE
 
@@ -112,6 +113,7 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
     the number of the last transaction that its copy of the configuration took. What a plex missed is known only when
     its disks were there all the time, or are just as they were when it was left out.
     """
+    drop(edit, volume, {})  # whoever serves it has read them
     record = edit.config.volume(volume)
     newest = max(ends.values(), default=0)
     for plex in edit.config.plexes_of(volume):

@@ -17,7 +17,8 @@ from engine.config import Edit
 from engine.detach import fail_disk
 from engine.dirty_places import renew
 from engine.disks import nothing
-from engine.errors import EngineError, GroupFrozen
+from engine.errors import EngineError, GroupFrozen, MetadataError
+from engine.kept_cells import carried, without
 from engine.mistrust import mistrust
 from engine.moved_maps import captured
 from engine.records import Disk, Group, GroupState, Kind, Plex, PlexState, Ref, Severity, Subdisk, Volume
@@ -70,8 +71,6 @@ class GroupMoves:
         volumes = [record.ref for record in plan.puts if isinstance(record, Volume)]
         store = self._committer.stores[command.group]
         self._stop(volumes)
-        after = self._after(plan)
-        rows = {pack_ref(record.ref): encode_row(record) for record in records_of(after, made.ref)}
         move = Move(
             kind=MoveKind.SPLIT,
             token=self._committer.runtime.token(16),
@@ -79,12 +78,15 @@ class GroupMoves:
             name=made.name,
             disks=tuple(bytes.fromhex(ref.id) for ref in disks),
             number=store.transaction + 1,
-            rows=rows,
-            fields=fields_of(rows),
             maps=pack_maps(self._captured(command.group, volumes)),
         )
         devices = {ref: store.device(ref) for ref in disks}
-        outcome, error = self.carry_split(store, move, after, devices)
+        after = self._after(plan)
+        try:
+            outcome, error = self.carry_split(store, _with_rows(move, after, made.ref), after, devices)
+        except MetadataError:
+            after = without(after, volumes)
+            outcome, error = self.carry_split(store, _with_rows(move, after, made.ref), after, devices)
         self._require(command.group, outcome)
         if error is not None:
             self._tell_unfinished(move, error)
@@ -138,7 +140,11 @@ class GroupMoves:
         after = self._after(plan)
         joined = replace(move, kind=MoveKind.JOINED, group=bytes.fromhex(group.ref.id), name=group.name, maps=maps)
         try:
-            outcome, lost = self.carry_join(target, joined, after, devices)
+            try:
+                outcome, lost = self.carry_join(target, joined, after, devices)
+            except MetadataError:
+                after = without(after, [volume.ref for volume in volumes])
+                outcome, lost = self.carry_join(target, joined, after, devices)
             self._require(command.group, outcome)
         except EngineError:
             self._claims.unlock_group(self._committer.config, command.joined)
@@ -227,7 +233,7 @@ class GroupMoves:
         return captured(self._committer.stores[group], [self._committer.config.volume(ref) for ref in volumes])
 
     def _after(self, plan: Plan) -> Config:
-        """The configuration as the plan makes it of today's, which has stopped volumes."""
+        """The configuration as the plan makes it of today's, which has stopped volumes and their cells."""
         edit = Edit(self._committer.config)
         for ref in plan.drops:
             edit.drop(ref)
@@ -235,6 +241,8 @@ class GroupMoves:
             before = edit.config.get(record.ref)
             if isinstance(record, Plex) and isinstance(before, Plex):
                 record = replace(before, name=record.name)
+            if isinstance(record, Volume) and isinstance(before, Volume):
+                record = carried(record, before)
             edit.put(record)
         return edit.config
 
@@ -339,6 +347,11 @@ class GroupMoves:
 
     def _ref(self, disk: str) -> Ref:
         return Ref(Kind.DISK, disk, self._importer.host)
+
+
+def _with_rows(move: Move, after: Config, group: Ref) -> Move:
+    rows = {pack_ref(record.ref): encode_row(record) for record in records_of(after, group)}
+    return replace(move, rows=rows, fields=fields_of(rows))
 
 
 def copies_last(store: GroupStore) -> Callable[[Ref], tuple[bool, Ref]]:

@@ -17,6 +17,7 @@ from engine.dataplane.needed import finest
 from engine.dirty_places import forget_map, is_unequal, reached, tend, untrack
 from engine.errors import Unsettled
 from engine.geometry import DIRTY_PAGE_REGIONS
+from engine.kept_cells import drop
 from engine.records import DirtyLog, Ref, Task, Volume
 from engine.snap_moves import Return, is_original, new_links, returns
 from engine.unlogged import has_lost_log
@@ -85,6 +86,7 @@ class MapChange:
         self._fresh.update(new_links(edit))
         back = {one.original: self._union(edit, one) for one in returns(edit)}
         for ref in reached(edit):
+            drop(edit, ref, self._maps.kept)
             if edit.config.volume(ref).group in self._stores:
                 tend(edit, ref)
                 self._doubt_strangers(edit, ref)
@@ -318,7 +320,7 @@ class MapChange:
         found = self._maps.found((ref, key)) if ref not in self._ios else None
         if found is None or found.regions is None or len(found.regions) != count:
             return None
-        return self._map_of(volume, key, wanted, found.regions)
+        return self._map_of(volume, key, wanted, found.regions, found.fine)
 
     def _new_map(self, edit: Edit, ref: Ref, wanted: DirtyLog) -> DirtyMap:
         volume = edit.config.volume(ref)

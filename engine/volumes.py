@@ -12,6 +12,7 @@ import msgspec
 from engine.column_keeper import ColumnKeeper
 from engine.dirty_places import is_unequal
 from engine.errors import CommandRejected, EngineError
+from engine.kept_cells import gathered, put
 from engine.mistrust import lost_target
 from engine.plans import Problem
 from engine.records import (
@@ -71,7 +72,15 @@ class VolumeKeeper:
         """
         with contextlib.ExitStack() as held:
             clean = [ref for ref in volumes if self._holds_still(ref, held)]
-            self._committer.commit(lambda edit: mark_clean(edit, clean))
+            committer = self._committer
+            cells = gathered(committer.config, committer.ios, committer.stores, clean)
+
+            def change(edit: Edit) -> None:
+                mark_clean(edit, clean)
+                put(edit, cells)
+
+            with committer.maps.keeping(cells):
+                committer.commit(change)
 
     def unstable(self, group: Ref) -> list[Volume]:
         """The volumes of which a flush has failed, and nothing is on record of it yet."""

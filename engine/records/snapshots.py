@@ -37,6 +37,7 @@ class Link(msgspec.Struct, frozen=True, gc=False):
     frozen_s: float = 0.0  # for how long
     lower: str = ""  # why the consistency is no better, where better was wanted: whole sentences
     agent: str = ""  # path of the guest agent's socket that was named for it
+    cells: str = ""  # which cells have been written, of a volume that was stopped in order; packed
 
     @property
     def is_known(self) -> bool:

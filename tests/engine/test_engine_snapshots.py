@@ -76,7 +76,7 @@ def test_a_snap_back_to_the_original_copies_what_either_side_has_changed(lab: En
     put(lab, 2, 102, "SnapVolume01")
     pass_by(lab, between)
     task = back(lab, "SnapVolume01")
-    assert task.bytes_copied == (2 * 4096 if between == "nothing" else 2 * MIB)
+    assert task.bytes_copied == (2 * MIB if between == "kill" else 2 * 4096)
     assert (at(lab, 1), at(lab, 2)) == (101, 2)
     assert lab.equal()
     (ready,) = [plex for plex in lab.plexes() if plex.snap is not None]
@@ -94,7 +94,7 @@ def test_a_restore_gives_the_original_the_bytes_of_the_snapshot(lab: EngineLab, 
     put(lab, 2, 102, "SnapVolume01")
     pass_by(lab, between)
     task = back(lab, "SnapVolume01", master=c.Master.SNAPSHOT)
-    assert task.bytes_copied == (2 * 4096 if between == "nothing" else 2 * MIB) * mirrors
+    assert task.bytes_copied == (2 * MIB if between == "kill" else 2 * 4096) * mirrors
     assert (at(lab, 1), at(lab, 2), at(lab, 3)) == (1, 102, 3)
     assert lab.equal()
     assert lab.volume().copies == mirrors
