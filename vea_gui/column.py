@@ -32,6 +32,7 @@ class Column:
     width: int = 16  # letters
     wraps: bool = False  # sentences: the table has rows of two lines
     plain: Text | None = None  # for programs; default: what is read
+    is_path: bool = False  # where it does not fit, its middle is left out: the ends tell most
     go: str = ""  # the action that a click on the cell begins; where its text is empty there is none
 
     def key(self, mirror: Mirror, record: Record) -> Any:

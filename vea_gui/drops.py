@@ -16,6 +16,7 @@ from engine.plans import Problem
 from engine.records import Kind, Plex, Record, Ref, Subdisk, Task, Volume
 from engine.rules import can_move, can_take_subdisk, shares_disk
 from engine.units import ALLOCATION_UNIT, align_down, align_up, format_size
+from vea_gui.block_names import block_label
 from vea_gui.mirror import task_objects
 
 
@@ -84,8 +85,10 @@ class Lift:
 
     @property
     def label(self) -> str:
-        """`Harddisk3-01, 2.0 GiB` or `3 subdisks, 2.0 GiB`."""
-        what = self.names[self.refs[0]] if len(self.refs) == 1 else f"{len(self.refs)} subdisks"
+        """`ev-01 (Harddisk3-01), 2.0 GiB` or `3 subdisks, 2.0 GiB`: as its block is labelled in either view."""
+        what = f"{len(self.refs)} subdisks"
+        if len(self.refs) == 1:
+            what = f"{block_label(self.config, self.refs[0])} ({self.names[self.refs[0]]})"
         return f"{what}, {format_size(self.length)}"
 
     def why_not(self, disk: Ref) -> Problem | None:

@@ -195,7 +195,7 @@ def test_what_fits_nowhere_asks_before_it_is_split(stage: Any) -> None:
     scene.drop(mime, at)
     assert scene.asked == []
     [box] = scene.page.findChildren(QMessageBox)
-    assert "No free region takes all of Harddisk0-01, 700 MiB." in box.text()
+    assert "No free region takes all of big-01 (Harddisk0-01), 700 MiB." in box.text()
     split = next(button for button in box.buttons() if button.text() == "Split")
     split.click()
     [(_, _, (moves,))] = scene.asked
@@ -219,7 +219,8 @@ def test_space_lifts_arrows_walk_legal_targets_enter_drops(stage: Any) -> None:
     view = scene.view
     stand_on(view, EV)
     QTest.keyClick(view, Qt.Key.Key_Space)
-    assert scene.told[-1] == "Harddisk0-01, 900 MiB lifted. Arrows choose among 8 places, Enter drops, Escape cancels."
+    lifted = "ev-01 (Harddisk0-01), 900 MiB lifted."
+    assert scene.told[-1] == f"{lifted} Arrows choose among 8 places, Enter drops, Escape cancels."
     seen = [name(view)]
     for _ in range(7):
         QTest.keyClick(view, Qt.Key.Key_Right)

@@ -37,6 +37,7 @@ REF_ROLE = Role.UserRole + 1
 BAR_ROLE = Role.UserRole + 2
 TONE_ROLE = Role.UserRole + 3
 LINK_ROLE = Role.UserRole + 4
+PATH_ROLE = Role.UserRole + 5
 
 
 @dataclass(frozen=True)
@@ -430,4 +431,5 @@ _READERS: dict[int, Callable[[Mirror, Column, Record], Any]] = {
     BAR_ROLE: _bar,
     TONE_ROLE: _tone,
     LINK_ROLE: _link,
+    PATH_ROLE: lambda mirror, column, record: column.is_path,
 }

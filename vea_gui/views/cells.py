@@ -7,7 +7,7 @@ from PySide6.QtGui import QPainter, QPalette
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from vea_gui import theme
-from vea_gui.models.table import BAR_ROLE, LINK_ROLE
+from vea_gui.models.table import BAR_ROLE, LINK_ROLE, PATH_ROLE
 
 Index = QModelIndex | QPersistentModelIndex
 MARGIN = 4
@@ -22,6 +22,8 @@ class CellDelegate(QStyledItemDelegate):
         if share is None:
             if index.data(LINK_ROLE):
                 self._as_link(option)
+            if index.data(PATH_ROLE):
+                option.textElideMode = Qt.TextElideMode.ElideMiddle
             super().paint(painter, option, index)
             return
         self.initStyleOption(option, index)
