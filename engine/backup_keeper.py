@@ -29,6 +29,7 @@ _ALWAYS = (
     commands.JoinGroups,
     commands.RemoveDisks,
     commands.RemoveMirrors,
+    commands.RemoveSchedules,
     commands.RestoreConfiguration,
     commands.ShrinkVolume,
     commands.SplitGroup,

@@ -14,11 +14,22 @@ class Problem(msgspec.Struct, frozen=True, gc=False):
     help: str = ""
     object: Ref | None = None
     field: str = ""  # the command's field that the operator should look at
+    typed: str = ""  # how the command line says what `help` proposes: "-f"; a dialog has a field for it
 
     @property
     def sentences(self) -> str:
-        """What is wrong and what would fix it, as one line."""
+        """What is wrong and what would fix it, as one line, in the words of a dialog."""
         return f"{self.text} {self.help}".rstrip()
+
+    @property
+    def typed_sentences(self) -> str:
+        """The same in the words of the command line."""
+        return f"{self.text} {self.typed_help}".rstrip()
+
+    @property
+    def typed_help(self) -> str:
+        """What would fix it, with what has to be typed."""
+        return f"{self.help.removesuffix('.')} ({self.typed})." if self.typed else self.help
 
 
 class Range(msgspec.Struct, frozen=True, gc=False):

@@ -187,8 +187,8 @@ class VolumeKeeper:
                 edit.put(msgspec.structs.replace(volume, fenced=""))
                 held_back = self.columns.restart_fenced(edit, volume.ref, force=command.force) if volume.fenced else ""
                 if held_back:
-                    help_ = "Bring its disks back and rescan; or start it by force (-f), and check its data."
-                    raise CommandRejected((Problem(held_back, help_, ref),))
+                    help_ = "Bring its disks back and rescan; or be ready to check its data, and start it by force."
+                    raise CommandRejected((Problem(held_back, help_, ref, typed="-f"),))
 
         return change
 

@@ -24,10 +24,19 @@ WORDS: dict[str, str] = {
     Remedy.STOP_VOLUME: "Stop Volume",
     Remedy.ADD_MIRROR: "Add Mirror...",
     Remedy.IMPORT_GROUP: "Import Dynamic Disk Group...",
+    Remedy.PREPARE_SNAPSHOT: "Prepare...",
+    Remedy.RUN_SCHEDULE: "Run Schedule Now",
+    Remedy.CHANGE_SCHEDULE: "Change Schedule...",
     Remedy.EVENT_NOTIFICATION: "Event Notification...",
 }
 """What is read on a button or in a cell. In a menu some of them stand under a title that says the rest."""
-TABS = {Kind.DISK: "Volumes", Kind.VOLUME: "Mirrors", Kind.GROUP: "Disks", Kind.HOST: "Objects"}
+TABS = {
+    Kind.DISK: "Volumes",
+    Kind.VOLUME: "Mirrors",
+    Kind.GROUP: "Disks",
+    Kind.HOST: "Objects",
+    Kind.SCHEDULE: "Schedules",
+}
 """The tab that shows best what an alert about an object is about."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 from engine.config import Config, natural
-from engine.records import Disk, Enclosure, Group, Kind, Plex, Record, Ref, Subdisk, Volume
+from engine.records import Disk, Enclosure, Group, Kind, Plex, Record, Ref, Schedule, Subdisk, Volume
 
 AGENT = "agent"
 DISK_GROUPS = "disk-groups"
@@ -114,7 +114,8 @@ def sort_key(config: Config, key: Key) -> Any:
 
 
 def path_to(config: Config, host: Ref, ref: Ref) -> Path | None:
-    """The most natural way from the root to an object; a plex or subdisk leads to its volume. None when it is gone."""
+    """The most natural way from the root to an object; a plex or subdisk leads to its volume, a schedule
+    to its group. None when it is gone."""
     record = config.get(ref)
     match record:
         case None:
@@ -123,6 +124,8 @@ def path_to(config: Config, host: Ref, ref: Ref) -> Path | None:
             return path_to(config, host, record.volume)
         case Subdisk():
             return path_to(config, host, record.plex)
+        case Schedule():
+            return path_to(config, host, record.group)
     if ref.kind is Kind.HOST:
         return (ref,)
     above = parents(record, host.id)

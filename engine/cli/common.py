@@ -59,10 +59,13 @@ def read(tool: Tool, arguments: Sequence[str]) -> Words | None:
 
 
 def _guarded(words: Words) -> int:
-    from engine.errors import EngineError
+    from engine.errors import CommandRejected, EngineError
 
     try:
         return _connected(words)
+    except CommandRejected as rejected:
+        output.complain(rejected.problems[0].typed_sentences)
+        return REFUSED
     except EngineError as error:
         output.complain(str(error))
         return REFUSED

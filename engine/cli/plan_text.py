@@ -23,7 +23,7 @@ def plan_text(config: Config, plan: Plan) -> str:
 def _lines(config: Config, plan: Plan) -> Iterator[str]:
     yield plan.title
     for problem in plan.problems:
-        yield f"  Not possible: {problem.sentences}"
+        yield f"  Not possible: {problem.typed_sentences}"
     for warning in plan.warnings:
         yield f"  Note: {warning}"
     for number, step in enumerate(plan.steps, 1):

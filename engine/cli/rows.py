@@ -253,7 +253,7 @@ def plan_row(config: Config, plan: Plan) -> Row:
 def problem_row(config: Config, problem: Problem) -> Row:
     return {
         "text": problem.text,
-        "help": problem.help,
+        "help": problem.typed_help,
         "object": name_of(config, problem.object),
         "field": problem.field or None,
     }

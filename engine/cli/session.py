@@ -113,7 +113,7 @@ class Session:
         else:
             output.write(plan_text(self.config, plan))
         if plan.problems:
-            output.complain(str(CommandRejected(plan.problems)))
+            output.complain(plan.problems[0].typed_sentences)
         return 1 if plan.problems else 0
 
     def _tell_begun(self, ref: Ref, *, in_words: bool) -> int:

@@ -25,7 +25,14 @@ _WHEN = {
     "last": "2026-12-31",
     "zone": "Europe/Berlin",
 }
-_SET = {"keep": "NUMBER", "way": "refresh|new", "prepare": "yes|no", "late": "yes|no", "enabled": "yes|no"}
+_SET = {
+    "keep": "NUMBER",
+    "way": "refresh|new",
+    "quiesce": "auto|fs|agent|none",
+    "prepare": "yes|no",
+    "late": "yes|no",
+    "enabled": "yes|no",
+}
 
 
 def _add(session: Session, words: Words) -> int:
@@ -84,6 +91,8 @@ def _choices(words: Words) -> dict[str, Any]:
         if words.settings["way"] not in ("refresh", "new"):
             raise Usage(f"way={shown(words.settings['way'])} is not known: way=refresh or way=new.")
         found["way"] = RunWay(words.settings["way"])
+    if "quiesce" in words.settings:
+        found["quiesce"] = snap_words.quiesce(words.settings["quiesce"])
     for key, name in (("prepare", "prepares"), ("late", "late"), ("enabled", "enabled")):
         if key in words.settings:
             if words.settings[key] not in ("yes", "no"):
@@ -172,6 +181,7 @@ def _row(session: Session, schedule: Schedule) -> dict[str, Any]:
         "zone": when.zone or None,
         "keep": schedule.keep,
         "way": schedule.way.value,
+        "quiesce": schedule.quiesce.value,
         "prepare": schedule.prepares,
         "late": schedule.late,
         "enabled": schedule.enabled,

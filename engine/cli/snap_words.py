@@ -56,15 +56,24 @@ def sources(words: Sequence[str]) -> list[Source]:
     return found
 
 
-def split_quiesce(words: Sequence[str]) -> tuple[list[str], str]:
-    """The words without `quiesce=`, and what that said."""
-    said = [word.partition("=")[2] for word in words if word.lower().startswith("quiesce=")]
+def split(words: Sequence[str], key: str) -> tuple[list[str], str]:
+    """The words without `quiesce=`, say, and what that said."""
+    said = [word.partition("=")[2] for word in words if word.lower().startswith(f"{key}=")]
     if len(said) > 1:
-        raise Usage("quiesce was given twice.")
-    rest = [word for word in words if not word.lower().startswith("quiesce=")]
+        raise Usage(f"{key} was given twice.")
+    rest = [word for word in words if not word.lower().startswith(f"{key}=")]
     if said and not said[0]:
-        raise Usage("quiesce= needs a value.")
+        raise Usage(f"{key}= needs a value.")
     return rest, said[0] if said else ""
+
+
+def limit(text: str) -> int:
+    """How long freezing may take, in seconds; 0 where nothing was typed."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text)):
+        raise Usage(f"limit={shown(text)} is no number of seconds: limit=20.")
+    return int(text)
 
 
 def quiesce(*said: str) -> Quiesce:

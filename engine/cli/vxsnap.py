@@ -36,7 +36,8 @@ def _create(session: Session, words: Words) -> int:
     from engine import snap_file
     from engine.commands import SnapChoice, TakeSnapshots
 
-    plain, said = snap_words.split_quiesce(words.many("SOURCE"))
+    plain, said = snap_words.split(words.many("SOURCE"), "quiesce")
+    plain, limit = snap_words.split(plain, "limit")
     sources = snap_words.sources(plain)
     quiesce = snap_words.quiesce(said, *(source.fields.get("quiesce", "") for source in sources))
     path, overwrite = _file(words), words.has("-o")
@@ -59,7 +60,8 @@ def _create(session: Session, words: Words) -> int:
             )
         )
     before = session.config
-    status = session.carry_out(TakeSnapshots(choices=tuple(choices), set_name=path.stem, quiesce=quiesce))
+    limit_s, name = snap_words.limit(limit), path.stem
+    status = session.carry_out(TakeSnapshots(choices=tuple(choices), set_name=name, quiesce=quiesce, limit_s=limit_s))
     if status == DONE and not words.has("--plan"):
         session.fold()
         snap_file.write(
@@ -137,7 +139,10 @@ def _refresh(session: Session, words: Words) -> int:
     quiesce = snap_words.quiesce(words.settings.get("quiesce", ""))
     before = session.config
     force = words.has("-f")
-    status = session.carry_out(RefreshSnapshots(snapshots=snapshots, force=force, set_name=path.stem, quiesce=quiesce))
+    limit_s = snap_words.limit(words.settings.get("limit", ""))
+    status = session.carry_out(
+        RefreshSnapshots(snapshots=snapshots, force=force, set_name=path.stem, quiesce=quiesce, limit_s=limit_s)
+    )
     if status == DONE and not words.has("--plan"):
         session.fold()
         snap_file.write(path, _taken(before, session.config, originals), overwrite=True)
@@ -256,7 +261,7 @@ TOOL = Tool(
         Form(
             "create SOURCE...",
             "Take a set of snapshots: source=VOLUME[/DriveLetter=X][/DrivePath=P][/Newvol=N][/Plex=P][/Agent=SOCKET] "
-            "for each volume, quiesce=auto|fs|agent|none for all.",
+            "for each volume, quiesce=auto|fs|agent|none and limit=SECONDS for all.",
             _create,
             options=(OVERWRITE,),
             examples=(
@@ -281,7 +286,7 @@ TOOL = Tool(
             "refresh",
             "Bring the snapshots of a set to this instant; there is none until it is copied. -f disconnects clients.",
             _refresh,
-            settings={"quiesce": "auto|fs|agent|none"},
+            settings={"quiesce": "auto|fs|agent|none", "limit": "SECONDS"},
             options=(FORCE,),
         ),
         Form(

@@ -32,7 +32,6 @@ from engine.commands.snapshots import (
     ClearSnapshots,
     Master,
     PrepareSnapshot,
-    Quiesce,
     RefreshSnapshots,
     SnapBack,
     SnapChoice,
@@ -57,6 +56,7 @@ from engine.commands.volumes import (
     StopVolumes,
     VerifyVolume,
 )
+from engine.records import Quiesce
 
 __all__ = [
     "MAX_SIZE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.commands.base import Command
-from engine.records import Pattern, Ref, RunWay
+from engine.records import Pattern, Quiesce, Ref, RunWay
 
 
 class AddSchedule(Command, frozen=True, kw_only=True, tag=True):
@@ -14,6 +14,7 @@ class AddSchedule(Command, frozen=True, kw_only=True, tag=True):
     when: Pattern
     keep: int = 1
     way: RunWay = RunWay.REFRESH
+    quiesce: Quiesce = Quiesce.AUTO
     prepares: bool = False
     late: bool = False
     enabled: bool = True
@@ -28,6 +29,7 @@ class ChangeSchedule(Command, frozen=True, kw_only=True, tag=True):
     when: Pattern | None = None
     keep: int | None = None
     way: RunWay | None = None
+    quiesce: Quiesce | None = None
     prepares: bool | None = None
     late: bool | None = None
     enabled: bool | None = None

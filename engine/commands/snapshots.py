@@ -7,16 +7,7 @@ import enum
 import msgspec
 
 from engine.commands.base import Command
-from engine.records import Ref
-
-
-class Quiesce(enum.StrEnum):
-    """How writers are kept still while a snapshot is taken."""
-
-    AUTO = "auto"  # by whatever is found; what can't be kept still is told
-    FS = "fs"  # by the file systems that are mounted on this host, or not at all
-    AGENT = "agent"  # by the guests' agents, or not at all
-    NONE = "none"  # not: as a power cut would leave it
+from engine.records import Quiesce, Ref
 
 
 class PrepareSnapshot(Command, frozen=True, kw_only=True, tag=True):
@@ -51,6 +42,7 @@ class TakeSnapshots(Command, frozen=True, kw_only=True, tag=True):
     choices: tuple[SnapChoice, ...]
     set_name: str = ""
     quiesce: Quiesce = Quiesce.AUTO
+    limit_s: int = 0  # what can't be kept still within this time is not; 0: as the host's settings say
 
 
 class Master(enum.StrEnum):
@@ -81,3 +73,4 @@ class RefreshSnapshots(Command, frozen=True, kw_only=True, tag=True):
     force: bool = False  # disconnect their clients
     set_name: str = ""  # empty: as it was
     quiesce: Quiesce = Quiesce.AUTO
+    limit_s: int = 0  # as for a Snap Shot

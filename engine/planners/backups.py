@@ -26,6 +26,7 @@ from engine.records import (
     PlexLayout,
     PlexState,
     Ref,
+    Schedule,
     Subdisk,
     Volume,
 )
@@ -92,6 +93,9 @@ class _Restoring:
                 self._volume_here(volume)
             else:
                 self._volume_gone(volume)
+        for schedule in self.then.schedules_of(self.group.ref):
+            if schedule.ref not in self.draft.config:
+                self._schedule_gone(schedule)
         fresh = [volume.name for volume in self.draft.base.volumes_of(self.group.ref) if volume.ref not in self.then]
         if fresh and self.changed:
             self.left.append(f"{listed(fresh)}, made since, {'stays' if len(fresh) == 1 else 'stay'} as they are.")
@@ -166,6 +170,23 @@ class _Restoring:
             return then.name
         taken = {volume.name for volume in self.draft.config.volumes_of(self.group.ref)}
         return rules.next_name(f"{then.name}-restored", taken)
+
+    def _schedule_gone(self, then: Schedule) -> None:
+        """It comes back disabled: its volumes may be in doubt, and sets of theirs must not replace older ones."""
+        gone = [self.then.get(ref) for ref in then.volumes if ref not in self.draft.config]
+        if gone:
+            names = listed([volume.name for volume in gone if volume is not None]) or "a volume"
+            self._leave(f"The schedule {then.name} can't come back: {names} of it is not there.")
+            return
+        here = self.draft.config.schedules_of(self.group.ref)
+        if len(here) >= rules.SCHEDULES_MAX:
+            self._leave(f"The schedule {then.name} can't come back: there are {rules.SCHEDULES_MAX}, the most.")
+            return
+        taken = {schedule.name for schedule in here}
+        name = rules.next_name(f"{then.name}-restored", taken) if then.name in taken else then.name
+        back = replace(then, name=name, enabled=False, asked=False, dealt=0.0, run=None, next_run=0.0)
+        self._step(f"Bring back the schedule {name}", "disabled: enable it once its volumes are as they should be")
+        self.draft.put(back)
 
     # --- plexes ---
     def _fits(self, plex: Plex) -> bool:

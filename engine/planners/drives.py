@@ -54,7 +54,7 @@ def _problem(config: Config, command: ChangeDrive, volume: Volume) -> Problem | 
     if not volume.drive_users or command.force:
         return None
     text = f"{rules.drive_name(volume)} is in use by {rules.listed(list(volume.drive_users))}."
-    return Problem(text, "End these programs, or do it by force (-f).", volume.ref)
+    return Problem(text, "End these programs, or cut them off.", volume.ref, "force", "-f")
 
 
 def drive_problem(config: Config, letter: str, path: str, own: Ref | None = None) -> Problem | None:

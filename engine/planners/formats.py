@@ -67,4 +67,4 @@ def _carries(volume: Volume, *, force: bool) -> Problem | None:
     if force or not volume.content:
         return None
     text = f"{volume.name} carries {'an' if volume.content[:1] in 'aeiouLMx' else 'a'} {volume.content}."
-    return Problem(text, "Format it by force (-f) when that is not needed any more.", volume.ref, "force")
+    return Problem(text, "Format it by force when that is not needed any more.", volume.ref, "force", "-f")

@@ -215,7 +215,7 @@ def _import_problem(config: Config, command: ImportGroup, group: Group, name: st
         text = (
             f"Only {present} of {len(disks)} disks of {group.name} are there, the newest changes may be on the others."
         )
-        return Problem(text, "Bring the missing disks back, or tick Force import (-f).", group.ref, "force")
+        return Problem(text, "Bring the missing disks back, or tick Force import.", group.ref, "force", "-f")
     return None
 
 

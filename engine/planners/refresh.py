@@ -69,7 +69,7 @@ def _again(config: Config, command: RefreshSnapshots, snapshots: list[Volume]) -
             )
         )
     set_name = command.set_name or next(link.set_name for link in snapshots[0].links)
-    return TakeSnapshots(choices=tuple(choices), set_name=set_name, quiesce=command.quiesce)
+    return TakeSnapshots(choices=tuple(choices), set_name=set_name, quiesce=command.quiesce, limit_s=command.limit_s)
 
 
 def _original(snapshot: Volume) -> Ref:

@@ -15,7 +15,7 @@ from engine.records import Kind, Ref, RunWay, Schedule, Volume
 from engine.rules import counted, listed
 from engine.units import format_size
 
-_FIELDS = ("name", "volumes", "when", "keep", "way", "prepares", "late", "enabled")
+_FIELDS = ("name", "volumes", "when", "keep", "way", "quiesce", "prepares", "late", "enabled")
 _RESTARTS = ("when", "enabled")
 """When these change, no moment of before counts as missed."""
 
@@ -167,6 +167,7 @@ def _tell(draft: Draft, schedule: Schedule) -> None:
     sets = "newest set" if schedule.keep == 1 else f"newest {schedule.keep} sets"
     oldest = "destroy" if schedule.way is RunWay.NEW else "snap back, using the original volume,"
     draft.step(f"Keep the {sets}; {oldest} the oldest beyond them", "a set in use by clients stays")
+    _tell_quiesce(draft, schedule, volumes)
     if not schedule.enabled:
         draft.warn("It is disabled: nothing is taken before it is enabled.")
     _tell_need(draft, schedule, volumes)
@@ -182,6 +183,17 @@ def _tell(draft: Draft, schedule: Schedule) -> None:
             "While the oldest set is brought up to date it is no snapshot. With one more Snap Ready plex of each "
             "volume the new set is taken first."
         )
+
+
+def _tell_quiesce(draft: Draft, schedule: Schedule, volumes: list[Volume]) -> None:
+    """How writers are kept still, and what that would be worth as things are found now."""
+    level = rules.lowest(rules.expected_consistency(volume, schedule.quiesce) for volume in volumes)
+    found = [rules.can_quiesce(draft.base, volume.ref, schedule.quiesce) for volume in volumes]
+    problem = next(filter(None, found), None)
+    if problem is not None:
+        draft.warn(f"{problem.text} As things are now no set would be taken.")
+    meanwhile = f"as things are now a set would be {level}" if problem is None else ""
+    draft.step(f"Keep writers still: {rules.QUIESCE_WORDS[schedule.quiesce]}", meanwhile)
 
 
 def _tell_need(draft: Draft, schedule: Schedule, volumes: list[Volume]) -> None:

@@ -18,7 +18,7 @@ _BOUNDS = {
     "monitoring_interval_s": (1, 3600, "The monitoring interval", "s"),
     "mail_port": (1, 65_535, "The port of the mail server", ""),
     "backups_kept": (1, 1000, "The number of configuration backups", ""),
-    "freeze_limit_s": (1, 60, "The time for freezing", "s"),
+    "freeze_limit_s": (1, rules.FREEZE_LIMIT_MAX_S, "The time for freezing", "s"),
 }
 """Field -> least, most, what it is, its unit."""
 _WORDS = {

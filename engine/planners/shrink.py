@@ -96,15 +96,15 @@ def _content(volume: Volume, size: int, force: bool) -> Problem | None:
         return None
     if volume.layout is VolumeLayout.RAID5:
         text = f"{volume.name} is a RAID-5 volume and carries a {volume.content}: it is shrunk only when it is raw."
-        return Problem(text, "Move the data to another volume, or shrink by force (-f).", volume.ref, "force")
+        return Problem(text, "Move the data to another volume, or shrink by force.", volume.ref, "force", "-f")
     if 0 < volume.content_size <= size:
         return None
     if not volume.content_size:
         text = f"{volume.name} carries a {volume.content}, and how much of the volume that uses is not known."
-        return Problem(text, "Make it smaller by its own tool first, then shrink by force (-f).", volume.ref, "force")
+        return Problem(text, "Make it smaller by its own tool first, then shrink by force.", volume.ref, "force", "-f")
     claimed, new = format_apart(volume.content_size, size)
     text = f"The {volume.content} on {volume.name} has {claimed}, which is more than {new}."
-    return Problem(text, "Make it smaller first, or shrink by force (-f) and lose it.", volume.ref, "force")
+    return Problem(text, "Make it smaller first, or shrink by force and lose it.", volume.ref, "force", "-f")
 
 
 def _upper(text: str) -> str:

@@ -135,6 +135,7 @@ def _problems(config: Config, command: TakeSnapshots, volumes: list[Volume]) -> 
         rules.one_group(config, (volume.group for volume in volumes), "volumes", "choices"),
         Problem(f"{config.volume(twice).name} was chosen twice.", "Choose it once.", twice) if twice else None,
         *(_problem(config, choice, command.quiesce) for choice in command.choices),
+        rules.limit_ok(command.limit_s),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine import rules
-from engine.commands import Quiesce, RefreshSnapshots, TakeSnapshots
+from engine.commands import AddSchedule, ChangeSchedule, RefreshSnapshots, TakeSnapshots
 from engine.errors import CommandRejected, EngineError
 from engine.plans import Problem
 from engine.quiesce import found
@@ -19,7 +19,7 @@ from engine.quiesce.journal import Entry, FreezeJournal, boot_id
 from engine.quiesce.mounts import Mounts
 from engine.quiesce.own_files import own_devices
 from engine.quiesce.stillness import Kept, Stillness, key_of
-from engine.records import FreezeBy, Host, Kind, LinkSide, Quiescing, Severity, Task, Volume
+from engine.records import FreezeBy, Host, Kind, LinkSide, Quiesce, Quiescing, Schedule, Severity, Task, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -151,7 +151,7 @@ class Quiescer:
             return None
         still = Stillness(things)
         try:
-            self._freeze(still)
+            self._freeze(still, command.limit_s)
             if self._closed:
                 raise EngineError("The engine is ending. No snapshot was taken.")
             if command.quiesce is not Quiesce.AUTO:
@@ -161,9 +161,9 @@ class Quiescer:
             raise
         return still
 
-    def _freeze(self, still: Stillness) -> None:
+    def _freeze(self, still: Stillness, wanted_s: int) -> None:
         settings = self._committer.config.settings
-        limit_s = settings.freeze_limit_s if settings is not None else 10
+        limit_s = wanted_s or (settings.freeze_limit_s if settings is not None else 10)
         with self._changed:
             self._under_way.append(still)
         for wave in still.waves():
@@ -226,7 +226,8 @@ class Quiescer:
             bad = next((one for one in still.judged(ref) if one.problem and one.by is not FreezeBy.PROGRAM), None)
             if bad is not None:
                 text = f"{bad.problem} No snapshot was taken."
-                raise CommandRejected((Problem(text, "Correct that, or take what can be had: quiesce=auto.", ref),))
+                help_ = "Correct that, or let it be automatic."
+                raise CommandRejected((Problem(text, help_, ref, typed="quiesce=auto"),))
 
     # --- letting go ---
     def let_go(self, still: Stillness | None) -> None:
@@ -328,16 +329,26 @@ def _where_now(entry: Entry, mounts: Mounts) -> tuple[str, ...]:
 
 
 def _sockets(config: Config, command: Command) -> dict[Ref, str]:
-    """The volumes of which snapshots are to be taken, and the guest agents' sockets that were named for them."""
+    """The volumes of which snapshots are to be taken, at once or by a schedule, and the guest agents' sockets that were
+    named for them."""
     if isinstance(command, TakeSnapshots):
         named = {choice.volume: choice.agent for choice in command.choices}
     elif isinstance(command, RefreshSnapshots):
         ends = [volume for ref in command.snapshots if isinstance(volume := config.get(ref), Volume)]
         named = {link.peer: link.agent for one in ends for link in one.links if link.side is LinkSide.SNAPSHOT}
+    elif isinstance(command, (AddSchedule, ChangeSchedule)):
+        named = dict.fromkeys(_scheduled(config, command), "")
     else:
         return {}
     known = {ref: socket for ref, socket in named.items() if isinstance(config.get(ref), Volume)}
     return known if command.quiesce is not Quiesce.NONE else {}
+
+
+def _scheduled(config: Config, command: AddSchedule | ChangeSchedule) -> tuple[Ref, ...]:
+    if isinstance(command, AddSchedule) or command.volumes is not None:
+        return command.volumes or ()
+    before = config.get(command.schedule)
+    return before.volumes if isinstance(before, Schedule) else ()
 
 
 def _record(edit: Edit, task: Ref, still: Stillness) -> None:

@@ -13,7 +13,7 @@ from engine.records.groups import Group, GroupState
 from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
 from engine.records.maps import DirtyLog, LogPlace
 from engine.records.plexes import Origin, PieceState, Plex, PlexLayout, PlexState, SnapPlex, Subdisk
-from engine.records.quiesce import Consistency, Freezable, FreezeBy, Quiescing
+from engine.records.quiesce import Consistency, Freezable, FreezeBy, Quiesce, Quiescing
 from engine.records.schedules import (
     LAST_DAY,
     MadeSet,
@@ -65,6 +65,7 @@ __all__ = [
     "Plex",
     "PlexLayout",
     "PlexState",
+    "Quiesce",
     "Quiescing",
     "Record",
     "Ref",

@@ -32,6 +32,9 @@ class Remedy(enum.StrEnum):
     STOP_VOLUME = "stop-volume"
     ADD_MIRROR = "add-mirror"
     IMPORT_GROUP = "import-group"
+    PREPARE_SNAPSHOT = "prepare-snapshot"
+    RUN_SCHEDULE = "run-schedule"
+    CHANGE_SCHEDULE = "change-schedule"
     EVENT_NOTIFICATION = "event-notification"
 
 

@@ -15,6 +15,15 @@ class Consistency(enum.StrEnum):
     CRASH = "crash-consistent"  # what a power cut at that instant would have left
 
 
+class Quiesce(enum.StrEnum):
+    """How writers are kept still while a snapshot is taken."""
+
+    AUTO = "auto"  # by whatever is found; what can't be kept still is told
+    FS = "fs"  # by the file systems that are mounted on this host, or not at all
+    AGENT = "agent"  # by the guests' agents, or not at all
+    NONE = "none"  # not: as a power cut would leave it
+
+
 class FreezeBy(enum.StrEnum):
     """Who keeps writers still while a snapshot is taken."""
 

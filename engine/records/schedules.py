@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from engine.records.base import Record, Ref
+from engine.records.quiesce import Quiesce
 
 LAST_DAY = 0
 """As a day of the month: its last one, whichever that is."""
@@ -76,6 +77,7 @@ class Schedule(Record, frozen=True, kw_only=True, tag="schedule"):
     when: Pattern
     keep: int = 1  # so many sets
     way: RunWay = RunWay.REFRESH
+    quiesce: Quiesce = Quiesce.AUTO
     prepares: bool = False  # volumes that have no snap plex are prepared by the schedule
     late: bool = False  # what was missed is made up for once
     enabled: bool = True

@@ -37,8 +37,8 @@ def disk_can_join(config: Config, disk: Ref, *, force: bool) -> Problem | None:
         return Problem(text, "Choose a larger LUN.", disk, "disks")
     if record.content and not force:
         text = f"{record.name} carries {_article(record.content)}."
-        help_ = "Choose another disk, or have it overwritten when it joins a disk group (-f)."
-        return Problem(text, help_, disk, "disks")
+        help_ = "Choose another disk, or have it overwritten when it joins a disk group."
+        return Problem(text, help_, disk, "disks", "-f")
     return None
 
 

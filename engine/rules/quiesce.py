@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from engine.commands import Quiesce
 from engine.config import Config
 from engine.plans import Problem
-from engine.records import Consistency, Freezable, FreezeBy, Link, Ref, Volume
+from engine.records import Consistency, Freezable, FreezeBy, Link, Quiesce, Ref, Volume
 
 _ORDER = (Consistency.CRASH, Consistency.FILE_SYSTEM, Consistency.APPLICATION)
 _BY = {Quiesce.FS: FreezeBy.MOUNT, Quiesce.AGENT: FreezeBy.AGENT}
+FREEZE_LIMIT_MAX_S = 60
+_AUTO = "quiesce=auto"
+
+QUIESCE_WORDS = {
+    Quiesce.AUTO: "by whatever is found",
+    Quiesce.FS: "by the file systems on this host, or no set",
+    Quiesce.AGENT: "by the guests' agents, or no set",
+    Quiesce.NONE: "not at all",
+}
 
 
 def lowest(levels: Iterable[Consistency]) -> Consistency:
@@ -47,6 +55,14 @@ def expected_consistency(volume: Volume, quiesce: Quiesce) -> Consistency:
     return consistency_of(to_freeze(volume, quiesce))
 
 
+def limit_ok(limit_s: int) -> Problem | None:
+    """A time in which things have to be still; 0 is what the host's settings say."""
+    if 0 <= limit_s <= FREEZE_LIMIT_MAX_S:
+        return None
+    help_ = f"Give 1 to {FREEZE_LIMIT_MAX_S} s."
+    return Problem(f"The time for freezing can't be {limit_s} s.", help_, field="limit_s")
+
+
 def can_quiesce(config: Config, volume: Ref, quiesce: Quiesce) -> Problem | None:
     """A volume that can be kept still in the way that was asked for."""
     record = config.volume(volume)
@@ -56,11 +72,11 @@ def can_quiesce(config: Config, volume: Ref, quiesce: Quiesce) -> Problem | None
     found = [one for one in record.freezers if one.by is wanted]
     bad = next((one for one in found if one.problem), None)
     if bad is not None:
-        return Problem(bad.problem, "Correct that, or take what can be had: quiesce=auto.", volume, "quiesce")
+        return Problem(bad.problem, "Correct that, or let it be automatic.", volume, "quiesce", _AUTO)
     if found:
         return None
     if wanted is FreezeBy.AGENT:
         text = f"No guest agent is known for {record.name}."
-        return Problem(text, "Name its socket, or take what can be had: quiesce=auto.", volume, "quiesce")
+        return Problem(text, "Name its socket, or let it be automatic.", volume, "quiesce", _AUTO)
     text = f"No file system on {record.name} is mounted on this host."
-    return Problem(text, "Mount it, or take what can be had: quiesce=auto.", volume, "quiesce")
+    return Problem(text, "Mount it, or let it be automatic.", volume, "quiesce", _AUTO)

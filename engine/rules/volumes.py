@@ -38,4 +38,4 @@ def in_use_by_clients(config: Config, volume: Ref, *, force: bool = False) -> Pr
     if force or not names:
         return None
     text = f"{config.volume(volume).name} is in use by {listed(names)}."
-    return Problem(text, "Disconnect them: Stop Volume and Disconnect Clients (-f).", volume)
+    return Problem(text, "Disconnect them: Stop Volume and Disconnect Clients.", volume, typed="-f")

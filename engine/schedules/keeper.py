@@ -15,7 +15,7 @@ from engine import rules
 from engine.errors import EngineError
 from engine.events import Remove, Upsert
 from engine.lookout import Lookout
-from engine.records import Group, Kind, Outcome, RunResult, Schedule, ScheduledRun, Severity
+from engine.records import Group, Kind, Outcome, Remedy, RunResult, Schedule, ScheduledRun, Severity
 from engine.schedules import due
 from engine.schedules.run import Runner, with_result
 
@@ -149,6 +149,7 @@ class ScheduleKeeper:
             about=schedule.ref,
             cause=last.text,
             remedy="It is made up for now." if made_up else "Choose Run Schedule Now, or wait for the next run.",
+            action=None if made_up else Remedy.RUN_SCHEDULE,
         )
 
     def _tell_impossible(self, schedule: Schedule, why: str) -> None:
@@ -161,6 +162,7 @@ class ScheduleKeeper:
             about=schedule.ref,
             cause=why,
             remedy="Change the schedule, or remove the cause.",
+            action=Remedy.CHANGE_SCHEDULE,
         )
 
 

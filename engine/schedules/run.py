@@ -7,7 +7,7 @@ whether it was taken.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,6 +16,7 @@ from engine.commands import DeleteVolumes, PrepareSnapshot, SnapBack, SnapChoice
 from engine.errors import CommandRejected, EngineError
 from engine.records import (
     Outcome,
+    Remedy,
     RunResult,
     RunWay,
     Schedule,
@@ -44,12 +45,29 @@ _LOOK_S = 1.0
 _INTERRUPTED = "The engine ended, or the disk group left this host, before its set was taken."
 
 
+class _Told(NamedTuple):
+    """Why something could not be done, what helps, and the action that begins it; `on`: not on the schedule."""
+
+    cause: str
+    remedy: str
+    action: Remedy | None = Remedy.RUN_SCHEDULE
+    on: Ref | None = None
+
+    @property
+    def text(self) -> str:
+        return f"{self.cause} {self.remedy}".strip()
+
+
 class _Left(Exception):
     """The engine ends, or the schedule is not here any more: somebody else goes on."""
 
 
 class _Failed(Exception):
-    """The set can't be taken: the cause, then what helps."""
+    """The set can't be taken: the cause, then what helps, and the action that begins that."""
+
+    def __init__(self, cause: str, remedy: str, action: Remedy = Remedy.RUN_SCHEDULE, on: Ref | None = None) -> None:
+        super().__init__(cause)
+        self.told = _Told(cause, remedy, action, on)
 
 
 class Runner:
@@ -89,9 +107,9 @@ class Runner:
                 self._take(ref, run)
             text = self._let_go(ref)
         except (_Failed, EngineError) as error:
-            cause, remedy = _cause(error)
-            self._tell(ref, Severity.ERROR, f"The schedule {self._name(ref)} took no set.", cause, remedy)
-            return RunResult(run.due, self._runtime.time(), Outcome.FAILED, f"{cause} {remedy}".strip()[:TEXT_MAX])
+            told = _told(error)
+            self._tell(ref, Severity.ERROR, f"The schedule {self._name(ref)} took no set.", told)
+            return RunResult(run.due, self._runtime.time(), Outcome.FAILED, told.text[:TEXT_MAX])
         return RunResult(run.due, self._runtime.time(), Outcome.COMPLETED, f"{run.name}. {text}".strip()[:TEXT_MAX])
 
     # --- steps ---
@@ -132,14 +150,16 @@ class Runner:
         if lacking:
             names = listed([volume.name for volume in lacking])
             text = f"{names} {'is' if len(lacking) == 1 else 'are'} not prepared."
-            raise _Failed(text, "Prepare: Snap > Prepare. Or let the schedule prepare by itself.")
+            remedy = "Prepare: Snap > Prepare. Or let the schedule prepare by itself."
+            raise _Failed(text, remedy, Remedy.PREPARE_SNAPSHOT, lacking[0].ref)
 
     def _take(self, ref: Ref, run: ScheduledRun) -> None:
         chosen = zip(run.volumes, run.names, strict=False)
         choices = tuple(SnapChoice(volume=volume, name=name) for volume, name in chosen)
         if len(choices) != len(run.volumes):
-            raise _Failed("A volume of the schedule is not there.", "Change the schedule, or remove it.")
-        self._do(ref, TakeSnapshots(choices=choices, set_name=run.name))
+            gone, remedy = "A volume of the schedule is not there.", "Change the schedule, or remove it."
+            raise _Failed(gone, remedy, Remedy.CHANGE_SCHEDULE)
+        self._do(ref, TakeSnapshots(choices=choices, set_name=run.name, quiesce=self._schedule(ref).quiesce))
         made = rules.made_by(self._committer.config, run)
         if made is None:
             raise _Failed("The set was gone as soon as it was taken.", "See who has taken it back.")
@@ -158,11 +178,10 @@ class Runner:
                 else:
                     self._snap_back(ref, made)
             except (_Failed, EngineError) as error:
-                cause, remedy = _cause(error)
+                told = _told(error)
                 text = f"{made.name}, an old set of the schedule {schedule.name}, stays."
-                self._tell(
-                    ref, Severity.WARNING, text, cause, f"{remedy} It is tried again after the next run.".strip()
-                )
+                remedy = f"{told.remedy} It is tried again after the next run.".strip()
+                self._tell(ref, Severity.WARNING, text, told._replace(remedy=remedy, action=None))
                 stayed.append(made.name)
         return f"{listed(stayed)} stayed." if stayed else ""
 
@@ -194,9 +213,9 @@ class Runner:
             try:
                 self._submit(PrepareSnapshot(volume=volume.ref))
             except EngineError as error:
-                cause, remedy = _cause(error)
+                told = _told(error)._replace(action=Remedy.PREPARE_SNAPSHOT, on=volume.ref)
                 text = f"{volume.name} could not be prepared for the next run of the schedule {schedule.name}."
-                self._tell(ref, Severity.WARNING, text, cause, remedy)
+                self._tell(ref, Severity.WARNING, text, told)
 
     # --- doing and waiting ---
     def _do(self, ref: Ref, command: Command) -> None:
@@ -232,7 +251,7 @@ class Runner:
         schedule = self._schedule(ref)
         problem = rules.volume_missing(self._config, ref)
         if problem is not None:
-            raise _Failed(problem.text, problem.help)
+            raise _Failed(problem.text, problem.help, Remedy.CHANGE_SCHEDULE)
         return schedule
 
     def _name(self, ref: Ref) -> str:
@@ -259,8 +278,16 @@ class Runner:
 
             self._committer.commit(change)
 
-    def _tell(self, ref: Ref, severity: Severity, text: str, cause: str, remedy: str) -> None:
-        self._committer.alert(severity, text, about=ref, cause=cause, remedy=remedy)
+    def _tell(self, ref: Ref, severity: Severity, text: str, told: _Told) -> None:
+        self._committer.alert(
+            severity,
+            text,
+            about=ref,
+            cause=told.cause,
+            remedy=told.remedy,
+            action=told.action,
+            action_on=told.on,
+        )
 
 
 def with_result(schedule: Schedule, result: RunResult) -> Schedule:
@@ -273,10 +300,10 @@ def _has_ended(config: Config, task: Ref) -> bool:
     return not isinstance(record, Task) or record.ended
 
 
-def _cause(error: Exception) -> tuple[str, str]:
+def _told(error: Exception) -> _Told:
     """What kept it from being done, and what helps."""
     if isinstance(error, CommandRejected):
-        return error.problems[0].text, error.problems[0].help
-    if isinstance(error, _Failed):
-        return str(error.args[0]), str(error.args[1])
-    return str(error), "Remove the cause."
+        problem = error.problems[0]
+        action = Remedy.CHANGE_SCHEDULE if problem.field == "quiesce" else Remedy.RUN_SCHEDULE
+        return _Told(problem.text, problem.help, action)
+    return error.told if isinstance(error, _Failed) else _Told(str(error), "Remove the cause.")

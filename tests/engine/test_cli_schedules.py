@@ -28,7 +28,10 @@ def test_from_its_first_word_to_its_end(line: Line) -> None:
     assert (row["days"], row["keep"], row["way"], row["results"]) == (["last"], 2, "new", [])
     refused = line("vxsnap schedule run nightly")
     assert (refused.status, "are not prepared" in refused.err) == (1, True)
-    line.do("vxsnap schedule change nightly prepare=yes enabled=no zone=Europe/Berlin")
+    assert row["quiesce"] == "auto"
+    line.do("vxsnap schedule change nightly prepare=yes enabled=no zone=Europe/Berlin quiesce=None")
+    (row,) = line.ask("vxsnap schedule list")
+    assert row["quiesce"] == "none"
     ran = line("vxsnap schedule run nightly")
     assert (ran.status, ran.err) == (0, "")
     (row,) = line.ask("vxsnap schedule list")

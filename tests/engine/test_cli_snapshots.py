@@ -101,8 +101,11 @@ def test_how_a_set_is_kept_still_is_said_once_and_told_everywhere(line: Line, tm
         assert line(f"vxsnap -x {path} -g t create source=w {words}").status == 2
     refused = line(f"vxsnap -x {path} -g t create source=v source=w QUIESCE=FS")
     assert (refused.status, "No file system on v is mounted on this host." in refused.err) == (1, True)
+    assert "let it be automatic (quiesce=auto)." in refused.err
+    for words, status in (("limit=soon", 2), ("limit=0", 2), ("limit=99", 1)):
+        assert line(f"vxsnap -x {path} -g t create source=w {words}").status == status
     assert not path.exists()
-    assert line(f"vxsnap -x {path} -g t create source=v/newvol=a source=w/newvol=b Quiesce=Auto").status == 0
+    assert line(f"vxsnap -x {path} -g t create source=v/newvol=a source=w/newvol=b Quiesce=Auto limit=30").status == 0
     assert (tmp_path / "log").read_text() == "one freeze\none thaw\n"
     found = {member.snapshot: member.consistency for member in snap_file.read(path).members}
     assert found == {"a": "application-consistent", "b": "crash-consistent"}
@@ -112,7 +115,7 @@ def test_how_a_set_is_kept_still_is_said_once_and_told_everywhere(line: Line, tm
     (group,) = [group for group in line.ask("vxprint")["groups"] if group["name"] == "t"]
     told = {volume["name"]: volume["consistency"] for volume in group["volumes"]}
     assert told == {"v": None, "w": None, "a": "application-consistent", "b": "crash-consistent"}
-    line.do(f"vxsnap -x {path} refresh quiesce=none")
+    line.do(f"vxsnap -x {path} refresh quiesce=none limit=5")
     assert {member.consistency for member in snap_file.read(path).members} == {"crash-consistent"}
     line.do("vxsnap -g t quiesce program v none")
     line.do("vxsnap -g t quiesce agent w /run/w.sock")

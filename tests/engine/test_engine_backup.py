@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.commands import (
+    AddSchedule,
     BreakMirror,
     ChangeSettings,
     CreateVolume,
@@ -16,6 +17,7 @@ from engine.commands import (
     Move,
     MoveSubdisks,
     RemoveMirrors,
+    RemoveSchedules,
     Rename,
     RestoreConfiguration,
     ResyncVolume,
@@ -26,7 +28,7 @@ from engine.commands import (
 )
 from engine.config_backup import BackupShelf
 from engine.errors import CommandRejected, MetadataError
-from engine.records import Alert, Backup, DiskUsage, Kind, PlexState, Ref, Volume
+from engine.records import Alert, Backup, DiskUsage, Kind, Pattern, PlexState, Quiesce, Ref, Schedule, Volume
 from engine.states import COMPLETE
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -175,6 +177,31 @@ def test_a_deleted_volume_comes_back_stopped_where_it_lay(lab: EngineLab) -> Non
     lab.kill()
     lab.start()
     assert lab.volume().ref == before.ref
+
+
+def test_a_removed_schedule_comes_back_disabled(lab: EngineLab) -> None:
+    volume = lab.make_volume().ref
+    for name in ("nightly", "weekly"):
+        lab.do(AddSchedule(name=name, volumes=(volume,), when=Pattern(times=(120,)), quiesce=Quiesce.NONE))
+    before = lab.config.find(Kind.SCHEDULE, "nightly", lab.group().ref)
+    assert isinstance(before, Schedule)
+    lab.do(RemoveSchedules(schedules=(before.ref,)))
+    lab.do(DeleteVolumes(volumes=(volume,)))
+    whole = next(one for one in reversed(backups(lab)) if before.ref in _refs(lab, one))
+    plan = lab.engine.plan(restore(lab, whole))
+    assert any("Bring back the schedule nightly" in step.text for step in plan.steps)
+    lab.do(restore(lab, whole))
+    after = lab.config.find(Kind.SCHEDULE, "nightly", lab.group().ref)
+    assert isinstance(after, Schedule)
+    assert (after.ref, after.volumes, after.when) == (before.ref, before.volumes, before.when)
+    assert (after.quiesce, after.enabled, after.run) == (Quiesce.NONE, False, None)
+    lab.restart()
+    assert lab.config.find(Kind.SCHEDULE, "nightly", lab.group().ref) is not None
+
+
+def _refs(lab: EngineLab, backup: Backup) -> set[Ref]:
+    saved = BackupShelf(folder(lab), lab.engine.state.host_id).read(backup.ref)
+    return {record.ref for record in saved.records} if saved is not None else set()
 
 
 def test_a_removed_mirror_comes_back_out_of_date_and_is_never_read(lab: EngineLab) -> None:

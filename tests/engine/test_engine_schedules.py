@@ -13,7 +13,7 @@ from engine import rules
 from engine.config import Config
 from engine.engine import Engine
 from engine.errors import CommandRejected
-from engine.records import Alert, Connection, Kind, Outcome, Pattern, Ref, RunWay, Schedule
+from engine.records import Alert, Connection, Kind, Outcome, Pattern, Quiesce, Ref, Remedy, RunWay, Schedule
 from engine.runtime import ThreadRuntime
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
@@ -147,9 +147,31 @@ def test_a_volume_that_is_not_prepared_is_told_and_tried_again(lab: EngineLab, c
     (told,) = alerts(lab)
     assert told.cause == "v is not prepared."
     assert "Prepare" in told.remedy
+    assert (told.action, told.action_on) == (Remedy.PREPARE_SNAPSHOT, lab.volume().ref)
     prepare(lab)
     pass_to_next(lab, clock)
     assert sets(lab) == ["nightly_20261124_0200"]
+
+
+def test_how_writers_are_kept_still_is_the_schedules_own(lab: EngineLab, clock: Wall) -> None:
+    prepare(lab)
+    ref = add(lab, quiesce=Quiesce.FS).ref
+    plan = lab.engine.plan(c.ChangeSchedule(schedule=ref, keep=2))
+    assert any("As things are now no set would be taken" in warning for warning in plan.warnings)
+    pass_to_next(lab, clock)
+    assert schedule(lab).last_result.outcome is Outcome.FAILED  # type: ignore[union-attr]
+    (told,) = alerts(lab)
+    assert told.cause == "No file system on v is mounted on this host."
+    assert "quiesce=" not in told.remedy
+    assert told.action is Remedy.CHANGE_SCHEDULE
+    done = lab.do(c.ChangeSchedule(schedule=ref, quiesce=Quiesce.NONE))
+    assert schedule(lab).quiesce is Quiesce.NONE
+    pass_to_next(lab, clock)
+    assert len(sets(lab)) == 1
+    lab.restart()
+    assert schedule(lab).quiesce is Quiesce.NONE
+    lab.do(c.decode(done.undo))
+    assert schedule(lab).quiesce is Quiesce.FS
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -166,6 +188,7 @@ def test_runs_that_were_missed_are_told_and_made_up_for_once(
     settled(lab)
     (told,) = alerts(lab)
     assert told.name == "3 runs of the schedule nightly were missed."
+    assert told.action is (None if late else Remedy.RUN_SCHEDULE)
     assert [one.outcome for one in schedule(lab).results] == [Outcome.COMPLETED] * late + [Outcome.MISSED]
     assert sets(lab) == ["nightly_20261125_0200"] * late
     pass_to_next(lab, clock)

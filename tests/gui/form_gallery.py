@@ -90,6 +90,7 @@ def cases() -> list[tuple[str, list[object], tuple[object, ...]]]:
         ("snap_back", [ORDERS_SNAP], ()),
         ("snap_back", [ORDERS], ()),
         ("refresh_snapshots", [ORDERS_SNAP], ()),
+        ("quiesce_settings", [BOOKS], ()),
         ("rename", [EV], ()),
         ("set_disk_usage", [DISKS[2], DISKS[3]], ()),
         ("add_lun", [], ()),

@@ -158,3 +158,21 @@ def test_without_alerts_there_is_nothing_to_press(window: MainWindow, api: Plann
     assert bar.isVisible()
     api.change([msgspec.structs.replace(window.console.config[ALERT], acknowledged=True)])  # type: ignore[type-var]
     qtbot.waitUntil(bar.isHidden)
+
+
+def test_an_alert_of_a_schedule_leads_to_it_and_to_what_helps(
+    window: MainWindow, api: PlannedEngine, qtbot: QtBot
+) -> None:
+    nightly, ev = ref(Kind.SCHEDULE, 1), ref(Kind.VOLUME, 1)
+    changes = {"object": nightly, "action": Remedy.PREPARE_SNAPSHOT, "action_on": ev}
+    api.publish([Upsert(msgspec.structs.replace(window.console.config[ALERT], **changes))])
+    qtbot.waitUntil(lambda: window.console.config[ALERT].object == nightly)  # type: ignore[union-attr]
+    click(qtbot, window, "object")
+    assert window.console.path[-1] == sample_lab.GROUP
+    assert window.right.tabs.tabText(window.right.tabs.currentIndex()) == "Schedules"
+    assert window.console.selection.refs == (nightly,)
+    click(qtbot, window, "action")
+    [dialog] = window.findChildren(FormDialog)
+    qtbot.waitUntil(dialog.isVisible)
+    assert dialog.windowTitle() == "Prepare for Snap Shot"
+    dialog.reject()

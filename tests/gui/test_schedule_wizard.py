@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from PySide6.QtCore import QLocale, Qt
 from PySide6.QtWidgets import QWidget
 from pytestqt.qtbot import QtBot
 
 from engine.commands import AddSchedule, ChangeSchedule
-from engine.records import LAST_DAY, Kind, Outcome, Pattern, RunWay, Schedule
+from engine.records import LAST_DAY, Kind, Outcome, Pattern, Quiesce, RunWay, Schedule
 from tests.gui import sample_lab
 from tests.gui.form_driver import Driver, close_all
 from tests.gui.planned_engine import PlannedEngine
@@ -51,15 +52,14 @@ def test_everything_that_is_answered_arrives(qtbot: QtBot, console: Console, api
     assert driver.dialog.title.text() == "Welcome to the Schedule Snapshots wizard"
     driver.next().fill(name="workdays", volumes=["st"]).next()
     driver.fill(times="2 pm, 2:00", monday=True, friday=True, days="last, 1", last="2099-12-31", zone="Europe/Berlin")
-    driver.next().fill(keep=5, way="New", late=True).next()
+    driver.next().fill(keep=5, way="New", late=True, quiesce="Not at all").next()
     driver.next()
     assert any(step.startswith("Take a set of ev and st: Monday and Friday and day 1") for step in driver.steps())
     driver.finish()
     when = Pattern((120, 840), (0, 4), (LAST_DAY, 1), last="2099-12-31", zone="Europe/Berlin")
     volumes = (EV, ref(Kind.VOLUME, 2))
-    assert api.submitted == [
-        AddSchedule(name="workdays", volumes=volumes, when=when, keep=5, way=RunWay.NEW, prepares=True, late=True)
-    ]
+    wanted = AddSchedule(name="workdays", volumes=volumes, when=when, keep=5, way=RunWay.NEW, prepares=True, late=True)
+    assert api.submitted == [msgspec.structs.replace(wanted, quiesce=Quiesce.NONE)]
 
 
 def test_the_calendar_marks_the_runs_of_two_months(qtbot: QtBot, console: Console) -> None:

@@ -11,6 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.commands import (
     AbortSnapshot,
+    ChangeSettings,
     ClearSnapshots,
     Master,
     PrepareSnapshot,
@@ -20,7 +21,7 @@ from engine.commands import (
     TakeSnapshots,
 )
 from engine.config import Config
-from engine.records import Consistency, Freezable, FreezeBy, Kind, Record, Ref
+from engine.records import Consistency, Freezable, FreezeBy, Kind, Quiescing, Record, Ref
 from engine.units import MIB
 from tests.gui import sample_lab, snap_lab
 from tests.gui.form_driver import Driver, close_all
@@ -80,7 +81,8 @@ def test_the_menu_has_the_entries_of_the_reference_in_their_order() -> None:
     ],
 )
 def test_what_is_possible(refs: Sequence[Ref], possible: set[str]) -> None:
-    ours = {label: why for label, why in snap_rows(*refs).items() if "Refresh" not in label and "Schedule" not in label}
+    others = ("Refresh", "Schedule", "Quiesce")
+    ours = {label: why for label, why in snap_rows(*refs).items() if not any(word in label for word in others)}
     assert {label for label, why in ours.items() if not why} == possible
     assert all(why.endswith(".") for why in ours.values() if why)
 
@@ -379,3 +381,45 @@ def finish_filling(api: PlannedEngine, volume: Ref) -> None:
     plexes = [replace(plex, state=PlexState.ACTIVE) for plex in api.config.plexes_of(volume)]
     tasks = [replace(task, state=TaskState.COMPLETED) for task in api.config.all(Kind.TASK, Task)]
     api.change([*plexes, *tasks])
+
+
+def test_a_guests_agent_and_a_deadline_are_chosen_for_one_set(
+    qtbot: QtBot, console: Console, api: PlannedEngine
+) -> None:
+    driver = Driver(qtbot, console, "snap_shot", [BOOKS]).next(2)
+    (row,) = driver.dialog.control("attributes").rows
+    agent = row[5]
+    assert agent.accessibleName() == "Guest agent's socket of books"
+    qtbot.keyClicks(agent, "books.sock")
+    driver.settle()
+    assert "no whole path" in driver.reason("attributes")
+    agent.clear()
+    qtbot.keyClicks(agent, "/run/books.sock")
+    driver.fill(limit_s=25)
+    command = driver.dialog.inquiry.command
+    assert isinstance(command, TakeSnapshots)
+    assert ([choice.agent for choice in command.choices], command.limit_s) == (["/run/books.sock"], 25)
+    driver.fill(quiesce="Not at all")
+    assert not driver.dialog.control("limit_s").isEnabled()
+
+
+def test_what_is_refused_is_said_in_the_words_of_the_dialog(qtbot: QtBot, console: Console) -> None:
+    driver = Driver(qtbot, console, "snap_shot", [BOOKS]).next(2)
+    driver.fill(quiesce="By the guests")
+    assert driver.reason("quiesce") == "No guest agent is known for books. Name its socket, or let it be automatic."
+
+
+def test_who_keeps_a_volume_still_is_set_for_the_host(qtbot: QtBot, console: Console, api: PlannedEngine) -> None:
+    other = Quiescing("other", agent="/run/other")
+    settings = console.config.settings
+    assert settings is not None
+    api.change([replace(settings, quiesce=(other,))])
+    driver = Driver(qtbot, console, "quiesce_settings", [BOOKS])
+    assert not driver.dialog.finish.isEnabled()
+    driver.fill(agent="run/books.sock", program="hold --all")
+    assert "whole path" in driver.reason("agent")
+    assert "whole path" in driver.reason("program")
+    driver.fill(agent="/run/books.sock", program="/opt/hold '--name=my books'", limit_s=20)
+    driver.finish()
+    mine = Quiescing(BOOKS.id, "/run/books.sock", ("/opt/hold", "--name=my books"))
+    assert api.submitted == [ChangeSettings(quiesce=(other, mine), freeze_limit_s=20)]

@@ -175,6 +175,15 @@ ROWS = (
         plural="Destroy {} Snapshots...",
     ),
     Action(
+        "quiesce-settings",
+        "Quiesce Settings...",
+        asks("quiesce_settings"),
+        VOLUME,
+        reasons.each(Volume, rules.can_schedule),
+        submenu=SNAP,
+        section=SECTION,
+    ),
+    Action(
         "prepare-with-mirror",
         "Prepare...",
         asks("prepare_snapshot"),

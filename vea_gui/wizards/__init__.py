@@ -21,6 +21,7 @@ from vea_gui.wizards.mirrors import add_mirror, break_mirror, remove_mirror, set
 from vea_gui.wizards.move_subdisk import evacuate_disk, move_subdisk
 from vea_gui.wizards.new_volume import new_volume
 from vea_gui.wizards.objects import rename, set_disk_usage, throttle_task, undo_task
+from vea_gui.wizards.quiesce_settings import quiesce_settings
 from vea_gui.wizards.repair import repair_volume, replace_disk, undo_relocation
 from vea_gui.wizards.resize import resize_volume
 from vea_gui.wizards.schedules import change_schedule, schedule_snapshots
@@ -61,6 +62,7 @@ FORMS: dict[str, Callable[..., Form]] = {
     "snap_shot": snap_shot,
     "snap_back": snap_back,
     "refresh_snapshots": refresh_snapshots,
+    "quiesce_settings": quiesce_settings,
     "rename": rename,
     "set_disk_usage": set_disk_usage,
     "add_lun": add_lun,

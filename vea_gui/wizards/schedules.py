@@ -16,6 +16,7 @@ from vea_gui import moments
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
+from vea_gui.wizards.snap_quiesce import scheduled_quiesce_fields
 
 WELCOME = """This wizard makes a schedule: the engine takes snapshots of volumes again and again, all volumes of a set \
 at one instant, whether or not a console is open.
@@ -58,6 +59,7 @@ def change_schedule(config: Config, selection: Selection) -> Form:
         "zone": when.zone,
         "keep": schedule.keep,
         "way": schedule.way,
+        "quiesce": schedule.quiesce,
         "prepares": schedule.prepares,
         "late": schedule.late,
         "enabled": schedule.enabled,
@@ -167,8 +169,8 @@ def _read(name: str, read: Callable[[str], object], _: Config, answers: Answers)
 def _set_page() -> Page:
     return Page(
         "Sets",
-        "Decide how many sets are kept, and what becomes of the oldest. Sets that you have renamed or cleared are "
-        "yours: no schedule touches them.",
+        "Decide how many sets are kept, what becomes of the oldest, and how writers are kept still. Sets that you have "
+        "renamed or cleared are yours: no schedule touches them.",
         (
             Field("keep", "Sets kept", FieldKind.NUMBER, default=1, lowest=1, highest=rules.KEEP_MAX),
             Field(
@@ -178,6 +180,7 @@ def _set_page() -> Page:
                 default=RunWay.REFRESH,
                 options=lambda *_: [Option(way, text) for way, text in WAYS.items()],
             ),
+            *scheduled_quiesce_fields(lambda _, answers: answers["volumes"]),
             Field(
                 "prepares",
                 "Prepare volumes that have no snap plex that is ready",
@@ -267,5 +270,5 @@ def _build_change(schedule: Ref, config: Config, answers: Answers) -> ChangeSche
 
 
 def _fields(answers: Answers) -> dict[str, Any]:
-    names = ("name", "volumes", "keep", "way", "prepares", "late", "enabled")
+    names = ("name", "volumes", "keep", "way", "quiesce", "prepares", "late", "enabled")
     return {"when": _pattern(answers), **{name: answers[name] for name in names}}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from engine import rules
-from engine.commands import Quiesce, RefreshSnapshots
+from engine.commands import RefreshSnapshots
 from engine.config import Config
-from engine.records import Ref
+from engine.records import Quiesce, Ref
 from vea_gui import snap_words
 from vea_gui.selection import Selection
 from vea_gui.wizards.form import Answers, Form, Page
 from vea_gui.wizards.snap_back import force_field, going, snapshots_of, which_fields
-from vea_gui.wizards.snap_quiesce import quiesce_fields
+from vea_gui.wizards.snap_quiesce import limit_of, quiesce_fields
 
 SENTENCE = (
     "The snapshots get the data that their volumes have now. Until that is copied there is none. A file that describes "
@@ -58,5 +58,6 @@ def _build(fixed: tuple[Ref, ...], config: Config, answers: Answers) -> RefreshS
         snapshots=refs,
         force=bool(answers["force"]) and _used(fixed, config, answers),
         quiesce=Quiesce(answers["quiesce"]),
+        limit_s=limit_of(config, answers),
         set_name=link.set_name if link is not None else "",
     )

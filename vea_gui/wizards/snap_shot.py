@@ -18,7 +18,7 @@ from vea_gui import snap_words
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Cell, Field, FieldKind, Form, Line, Mending, Option, Page
-from vea_gui.wizards.snap_quiesce import quiesce_fields
+from vea_gui.wizards.snap_quiesce import limit_of, quiesce_fields
 from vea_gui.wizards.snap_set_file import write_when_taken
 
 WELCOME = """This wizard takes snapshots of volumes. Each is a volume of its own with all the bytes of one instant.
@@ -126,12 +126,13 @@ def _attributes_page(plexes: dict[Ref, Ref]) -> Page:
                 "Snapshots",
                 FieldKind.LINES,
                 default=(),
-                heads=("Volume", "Snap plex", "Snapshot name", "Drive letter", "Drive path"),
+                heads=("Volume", "Snap plex", "Snapshot name", "Drive letter", "Drive path", "Guest agent's socket"),
                 lines=partial(lines, plexes),
                 check=partial(_complaint, plexes),
                 problems=("name", "plex", "choices", "letter", "path"),
                 hint="Each snapshot is a volume of its own, exported and writable. A drive path is an empty folder in "
-                "which its file system is mounted.",
+                "which its file system is mounted. The socket is that of the guest that uses the volume; empty: as "
+                "Quiesce Settings say.",
             ),
             *quiesce_fields(lambda _, answers: answers["volumes"]),
             Field(
@@ -172,6 +173,7 @@ class _Said(NamedTuple):
     name: str
     letter: str = ""
     path: str = ""
+    agent: str = ""
 
 
 def _said(line: Line) -> _Said:
@@ -195,7 +197,7 @@ def _line(config: Config, volume: Volume, said: _Said, taken: set[str]) -> Line:
     plexes = tuple(Option(plex.ref, plex.name) for plex in ready)
     free = [letter for letter in rules.LETTERS if letter not in taken or letter == said.letter]
     letters = (Option("", "none"), *(Option(letter, f"{letter}:") for letter in free))
-    cells = (Cell(plex, plexes), Cell(said.name), Cell(said.letter, letters), Cell(said.path))
+    cells = (Cell(plex, plexes), Cell(said.name), Cell(said.letter, letters), Cell(said.path), Cell(said.agent))
     return Line(volume.ref, volume.name, cells)
 
 
@@ -224,6 +226,9 @@ def _complaint(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> str:
     twice = next((name for name in names if names.count(name) > 1), "")
     if twice:
         return f"Two snapshots would be called {twice}. Give each a name of its own."
+    for line in told:
+        if (agent := _said(line).agent) and not os.path.isabs(agent):
+            return f"{line.title}: {agent} is no whole path of a guest agent's socket. Begin with a slash."
     letters = [said.letter for said in map(_said, told) if said.letter]
     twice = next((letter for letter in letters if letters.count(letter) > 1), "")
     return f"Two snapshots would have the drive letter {twice}. Choose another one." if twice else ""
@@ -248,11 +253,14 @@ def _build(plexes: dict[Ref, Ref], config: Config, answers: Answers) -> TakeSnap
     file = answers["file"]
     return TakeSnapshots(
         choices=tuple(
-            SnapChoice(volume=volume, plex=said.plex, name=said.name, letter=said.letter, path=said.path)
+            SnapChoice(
+                volume=volume, plex=said.plex, name=said.name, letter=said.letter, path=said.path, agent=said.agent
+            )
             for volume, said in told
         ),
         set_name=Path(file).stem if file else "",
         quiesce=answers["quiesce"],
+        limit_s=limit_of(config, answers),
     )
 
 
