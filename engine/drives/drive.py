@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from engine.runtime import Runtime
 
-_READY_S, _LOOK_S, _GONE_S, _IDLE_S, _PROGRAM_S = 60.0, 0.02, 20.0, 20.0, 120.0
-PROBE_EACH_S, _PROBE_S = 10.0, 60.0
+_READY_S, _LOOK_S, _GONE_S, _IDLE_S, _PROGRAM_S, _TURN_S = 60.0, 0.02, 20.0, 20.0, 120.0, 0.5
+PROBE_EACH_S, PROBE_S = 10.0, 60.0
+"""A helper is asked for its file's size so often, and has so long to answer."""
+NO_ANSWER = "its helper did not answer any more"
 _SAID = 1 << 16
 _KINDS = {
     "ext2 file system": ("ext2", ""),
@@ -77,6 +79,8 @@ class Drive:
         self._words = -1
         self._probe: subprocess.Popen[bytes] | None = None
         self._probed = 0.0
+        self.patience_s = PROBE_S
+        self.hung = False  # its helper has been ended because it answered nobody
 
     @property
     def process(self) -> int:
@@ -163,36 +167,52 @@ class Drive:
 
     def _tried(self, name: str, *arguments: str) -> tuple[int, str]:
         program = self._programs.start([path_of(name) or name, *arguments])
-        try:
-            out, err = program.communicate(timeout=_PROGRAM_S)
-        except subprocess.TimeoutExpired:
-            program.kill()
-            program.communicate()
-            return -1, f"it has not ended in {_PROGRAM_S:.0f} s"
-        return program.returncode, (err or out).decode(errors="replace").replace(self.spec.file, self.spec.name)
+        until = self._runtime.now() + _PROGRAM_S
+        while True:
+            try:
+                out, err = program.communicate(timeout=_TURN_S)
+            except subprocess.TimeoutExpired:
+                if self._is_hung():
+                    self.kill()  # whoever waits for it fails now, and so does the program
+                if self._runtime.now() > until:
+                    return -1, self._give_up(program)
+                continue
+            return program.returncode, (err or out).decode(errors="replace").replace(self.spec.file, self.spec.name)
+
+    def _give_up(self, program: subprocess.Popen[bytes]) -> str:
+        """The kernel may keep a program that waits for a device: nobody here waits for that."""
+        program.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.communicate(timeout=_GONE_S)
+        return f"it has not ended in {_PROGRAM_S:.0f} s"
 
     # --- looking ---
     def is_over(self) -> str:
         """Why it has to be shown anew; empty while it is well."""
-        if self._program is None or self._program.poll() is not None:
+        if self.hung:
+            return NO_ANSWER
+        if self._is_dead():
             return "its helper had ended"
         mount = mount_at(self.spec.file)
         if mount is None:
             return "its file had been unmounted"
-        return "its helper did not answer any more" if self._is_hung() else ""
+        return NO_ANSWER if self._is_hung() else ""
 
     def _is_hung(self) -> bool:
         """A program asks for the file's size now and then: this one would hang with it."""
         now = self._runtime.now()
+        if self.hung or self._is_dead():
+            return False
         if self._probe is None:
-            if now - self._probed >= PROBE_EACH_S:
+            if now - self._probed >= min(PROBE_EACH_S, self.patience_s):
                 self._probe = self._programs.start([path_of("stat") or "stat", self.spec.file], said=subprocess.DEVNULL)
                 self._probed = now
             return False
         if self._probe.poll() is not None:
             self._probe = None
             return False
-        return now - self._probed > _PROBE_S
+        self.hung = now - self._probed > self.patience_s
+        return self.hung
 
     def lost_mount(self) -> bool:
         """Whether somebody has unmounted its folder."""
@@ -214,8 +234,11 @@ class Drive:
             self._tried(UNMOUNTER, "-u", self.spec.file)
             if mount_at(self.spec.file) is None:
                 break
+            if self._is_hung():
+                self.kill()
+                break
             users = users_of(self.place)
-            if users or self._runtime.now() > until:
+            if users or (self._runtime.now() > until and self._probe is None):  # what asks is in the way, too
                 raise Busy(self.spec.name, users)
             self._runtime.sleep(_LOOK_S)  # the loop device lets go a moment after its mount
         self._ended()
@@ -258,10 +281,11 @@ class Drive:
             if program is None:
                 continue
             try:
-                program.wait(_GONE_S)
+                program.wait(min(_GONE_S, self.patience_s))
             except subprocess.TimeoutExpired:
                 program.kill()
-                program.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    program.wait(_GONE_S)
         if mount_at(self.spec.file) is not None:
             self._tried(UNMOUNTER, "-u", "-z", self.spec.file)
         if self._words >= 0:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from engine.contents import look_at_volume
-from engine.drives.drive import PROBE_EACH_S, Busy, Drive, Spec
+from engine.drives.drive import NO_ANSWER, PROBE_EACH_S, Busy, Drive, Spec
 from engine.drives.journal import Journal, owned_folder
 from engine.drives.leftovers import clean
 from engine.drives.users import users, users_of
@@ -130,15 +130,19 @@ class DriveKeeper:
                 self._wake()
 
     def _take_away(self, ref: Ref, force: bool) -> None:
-        if ref not in self._drives:
+        drive = self._drives.get(ref)
+        if drive is None:
             return
         try:
             self._hide(ref)
         except Busy as busy:
             if not force:
-                text = f"{self._drives[ref].spec.name} is in use by {listed(list(busy.users))}."
-                raise CommandRejected((Problem(text, "End these programs, or do it by force (-f).", ref),)) from busy
+                text = f"{drive.spec.name} is in use by {listed(list(busy.users))}."
+                help_ = "End these programs, or cut them off."
+                raise CommandRejected((Problem(text, help_, ref, "force", "-f"),)) from busy
             self._drop(ref)
+        if drive.hung:
+            self._tell_anew(drive, NO_ANSWER)
         self._show_records()
 
     def look(self, volumes: Collection[Ref]) -> None:
@@ -263,21 +267,28 @@ class DriveKeeper:
     def _renew(self, ref: Ref, drive: Drive, why: str) -> None:
         drive.kill()
         self._drop(ref)
-        self._show_records()
         self._put_off(ref)
-        text = f"The drive of {drive.spec.name} is shown anew."
-        cause = f"Unexpectedly {why}."
+        self._tell_anew(drive, why)
+        self._show_records()
+
+    def _tell_anew(self, drive: Drive, why: str) -> None:
+        """By an alert, and by the volume's record until it is shown again."""
+        self._told[drive.spec.volume] = f"Unexpectedly {why}: it is shown again by itself."
+        lost = " What its file system had not written yet may be lost." if drive.spec.folder else ""
         self._committer.alert(
             Severity.WARNING,
-            text,
-            about=ref,
-            cause=cause,
-            remedy="Programs that had it open must open it again.",
+            f"The drive of {drive.spec.name} is shown anew.",
+            about=drive.spec.volume,
+            cause=f"Unexpectedly {why}.{lost}",
+            remedy="Programs that had it open must open it again. Change Drive Letter and Path says how it is shown.",
         )
 
     def _hide_if_idle(self, ref: Ref) -> None:
+        drive = self._drives[ref]
         try:
             self._hide(ref)
+            if drive.hung:
+                self._tell_anew(drive, NO_ANSWER)
         except Busy as busy:
             self._notes[ref] = f"In use by {listed(list(busy.users))}: what is shown is as it was before."
             self._put_off(ref)
@@ -381,8 +392,8 @@ class DriveKeeper:
 
     def _forget(self, wanted: dict[Ref, Spec]) -> None:
         for known in (self._later, self._told):
-            for ref in [ref for ref in known if ref not in wanted and ref not in self._drives]:
-                del known[ref]
+            for ref in [ref for ref in list(known) if ref not in wanted and ref not in self._drives]:
+                known.pop(ref, None)
 
     def _look_at_users(self) -> None:
         drives = dict(self._drives)

@@ -47,7 +47,7 @@ def _clean_folder(entry: Entry, programs: Programs) -> None:
         found = mount_at(entry.folder) if entry.folder else None
         if found is None or backing_file(found.source) not in (entry.file, f"{entry.file} (deleted)"):
             return
-        _run(programs, "umount", *way, entry.folder)
+        _run(programs, entry, "umount", *way, entry.folder)
 
 
 def _clean_file(entry: Entry, programs: Programs) -> None:
@@ -55,7 +55,7 @@ def _clean_file(entry: Entry, programs: Programs) -> None:
         found = mount_at(entry.file)
         if found is None or not found.kind.startswith("fuse"):
             return
-        _run(programs, UNMOUNTER, *way, entry.file)
+        _run(programs, entry, UNMOUNTER, *way, entry.file)
 
 
 def _end(entry: Entry, runtime: Runtime) -> None:
@@ -69,7 +69,7 @@ def _end(entry: Entry, runtime: Runtime) -> None:
             runtime.sleep(_LOOK_S)
 
 
-def _run(programs: Programs, name: str, *arguments: str) -> None:
+def _run(programs: Programs, entry: Entry, name: str, *arguments: str) -> None:
     try:
         program = programs.start([path_of(name) or name, *arguments], said=subprocess.DEVNULL)
     except EngineError as error:
@@ -78,5 +78,9 @@ def _run(programs: Programs, name: str, *arguments: str) -> None:
     try:
         program.wait(_PROGRAM_S)
     except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if is_still(entry):
+                os.kill(entry.process_id, signal.SIGKILL)  # it answers nobody, and keeps all that wait for it
         program.kill()
-        program.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.wait(_ENDS_S)

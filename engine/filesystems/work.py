@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,6 @@ from engine.rules.tasks import volumes_of
 from engine.serving import export_name
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
 
@@ -73,12 +73,17 @@ class FileSystemWork:
             self._end(task.ref, BROKEN_OFF, TaskState.FAILED)
 
     def close(self) -> None:
-        """Stop every program, in order, and wait for their threads."""
+        """Stop every program, in order, and wait for their threads. What does not listen is killed."""
         with self._lock:
             self._closed = True
             programs = list(self._programs)
         for program in reversed(programs):
             program.terminate()
+        for program in reversed(programs):
+            try:
+                program.wait(_GONE_S)
+            except subprocess.TimeoutExpired:
+                program.kill()
         for thread in self._threads:
             thread.join()
 
