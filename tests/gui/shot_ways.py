@@ -264,7 +264,7 @@ def splitting(walker: Walker) -> None:
     """A snapshot leaves its group, and what shares disks with it comes along."""
     furnish(walker)
     walker.vx("vxsnap", "-g", "dg1", "prepare", "mail")
-    walker.vx("vxsnap", "-g", "dg1", "create", "source=mail")
+    walker.vx("vxsnap", "-x", str(walker.folder / "set.xml"), "create", "source=mail")
     walker.vx("vxtask", "clear")
     steps.go_to_group(walker)
     walker.click(walker.find(("tree", ""), ("table cell", "dg1")), button=3, at=(0.3, 0.5))

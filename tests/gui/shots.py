@@ -122,7 +122,7 @@ SHOTS = (
     ),
     Shot(
         "degraded-raid5",
-        "A column's disk of a RAID-5 volume is missing: db is Degraded, only the block on the missing disk is marked, "
+        "A column's disk of a RAID-5 volume is missing: only db's block there is marked, as db goes on without it; "
         "the log is a block of its own in grey dots, the legend has RAID-5 and log.",
         ways.degraded,
     ),
@@ -187,14 +187,14 @@ SHOTS = (
     ),
     Shot(
         "format",
-        "New Volume, Format page: the file system is wanted, those that this host cannot make say why, the label is "
-        "there; Next can be pressed, Finish not yet.",
+        "New Volume, Format page: the file system is wanted and has a label; one that this host cannot make would be "
+        "grey, with the reason. Next can be pressed, Finish not yet.",
         ways.formatting,
     ),
     Shot(
         "schedule-calendar",
-        "Schedule Snapshots, calendar: the next run in words, this month and the next with every working day marked "
-        "with its two runs, today outlined.",
+        "Schedule Snapshots, calendar: the next run in words, this month and the next with every working day from "
+        "today on marked; today has the outline of where the keyboard stands.",
         ways.scheduling,
     ),
     Shot(

@@ -29,6 +29,16 @@ def test_split_lists_what_comes_along(console: Console) -> None:
     assert form.build(console.config, by_disks).objects == (ref(Kind.DISK, 1),)  # type: ignore[attr-defined]
 
 
+def test_what_comes_along_is_accepted_by_a_tick(console: Console) -> None:
+    config = console.config
+    form = FORMS["split_group"](config, console.at(GROUP))
+    expand = next(field for field in form.fields() if field.name == "expand")
+    disk = next(sd.disk for plex in config.plexes_of(EV) for sd in config.subdisks_of(plex.ref))
+    answers = {**form.answers, "way": "disks", "disks": (disk,), "expand": False}
+    assert "Take along what shares disks" in expand.check(config, answers)
+    assert not expand.check(config, {**answers, "expand": True})
+
+
 def test_a_group_is_joined_to_another_one(console: Console) -> None:
     form = FORMS["join_groups"](console.config, console.at(GROUP))
     fields = {field.name: field for field in form.fields()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from PySide6.QtCore import QDate, QLocale, Qt
+from PySide6.QtCore import QDate, QItemSelectionModel, QLocale, Qt
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -55,19 +55,22 @@ class MonthView(QTableWidget):
         self.verticalHeader().setDefaultSectionSize(high)
         self.setFixedSize(across * DAYS + 2, high * WEEKS + self.horizontalHeader().sizeHint().height() + 2)
 
-    def show_month(self, first: dt.date, marked: dict[dt.date, str]) -> None:
-        """`marked`: what is on a day."""
+    def show_month(self, first: dt.date, marked: dict[dt.date, str], today: dt.date) -> None:
+        """`marked`: what is on a day. The keyboard begins at today, or where the month begins."""
         locale = QLocale()
         start = locale.firstDayOfWeek().value
         heads = [
             locale.dayName((start - 1 + column) % DAYS + 1, QLocale.FormatType.ShortFormat) for column in range(DAYS)
         ]
         self.setHorizontalHeaderLabels(heads)
-        day = first - dt.timedelta(days=(first.isoweekday() - start) % DAYS)
+        before = (first.isoweekday() - start) % DAYS
+        day = first - dt.timedelta(days=before)
         for row in range(WEEKS):
             for column in range(DAYS):
                 self.setItem(row, column, _item(day, first.month, marked, locale))
                 day += dt.timedelta(days=1)
+        stands = before + (today.day - 1 if (today.year, today.month) == (first.year, first.month) else 0)
+        self.setCurrentCell(*divmod(stands, DAYS), QItemSelectionModel.SelectionFlag.NoUpdate)
         self.setAccessibleName(locale.toString(QDate(first.year, first.month, 1), "MMMM yyyy"))
 
 
@@ -121,12 +124,13 @@ class CalendarControl(Control):
         options = self.field.options(config, answers)
         if options and options != self._options:
             self._options = options
-            self._show(dt.date.fromisoformat(options[0].value).replace(day=1))
+            self._show(dt.date.fromisoformat(options[0].value))
         super().refresh(config, answers)
 
-    def _show(self, first: dt.date) -> None:
+    def _show(self, today: dt.date) -> None:
+        first = today.replace(day=1)
         marked = {dt.date.fromisoformat(option.value): option.text for option in self._options if option.text}
         for title, month in zip(self.titles, self.months, strict=True):
-            month.show_month(first, marked)
+            month.show_month(first, marked, today)
             title.setText(month.accessibleName())
             first = (first + dt.timedelta(days=32)).replace(day=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from engine import rules
 from engine.commands import AddDisks, CreateGroup, ImportGroup, JoinGroups, SplitGroup
-from engine.config import Config
+from engine.config import Config, natural
 from engine.records import Disk, Group, GroupState, Kind, Ref, Volume
 from vea_gui.selection import Selection
 from vea_gui.wizards import choices
@@ -167,6 +167,7 @@ import them: a snapshot, say, that is backed up there.
 
 You choose volumes or disks. What shares disks with them has to come along, and is listed before anything is done."""
 BY_DISKS, BY_VOLUMES = "disks", "volumes"
+EXPAND = "Take along what shares disks with it"
 
 
 def split_group(config: Config, selection: Selection) -> Form:
@@ -187,9 +188,10 @@ def split_group(config: Config, selection: Selection) -> Form:
         Field("along", "Leaves the group", FieldKind.FACT, options=_leaving_facts),
         Field(
             "expand",
-            "Take along what shares disks with it",
+            EXPAND,
             FieldKind.CHECK,
             default=False,
+            check=_expand_complaint,
             enabled=lambda config, answers: bool(_leaving(config, answers).why),
             hides=True,
             caption="Comes along",
@@ -255,10 +257,23 @@ def _leaving(config: Config, answers: Answers) -> rules.Closure:
 
 def _leaving_facts(config: Config, answers: Answers) -> list[Option]:
     leaving = _leaving(config, answers)
-    names = [[config[ref].name for ref in refs] for refs in (leaving.volumes, leaving.disks)]
-    facts = [Option("disks", f"Disks: {rules.listed(names[1]) if names[1] else 'none'}")]
-    facts.insert(0, Option("volumes", f"Volumes: {rules.listed(names[0]) if names[0] else 'none'}"))
+    facts = [
+        Option("volumes", f"Volumes: {_all_names(config, leaving.volumes)}"),
+        Option("disks", f"Disks: {_all_names(config, leaving.disks)}"),
+    ]
     return [*facts, *(Option(sentence, sentence) for sentence in leaving.sentences(config))]
+
+
+def _all_names(config: Config, refs: Iterable[Ref]) -> str:
+    """Every name: what leaves is read before it is accepted."""
+    names = sorted((config[ref].name for ref in refs), key=natural)
+    return rules.listed(names, len(names)) if names else "none"
+
+
+def _expand_complaint(config: Config, answers: Answers) -> str:
+    if answers["expand"] or not _leaving(config, answers).why:
+        return ""
+    return f"Tick “{EXPAND}”, or go back and choose otherwise."
 
 
 def _build_split(config: Config, answers: Answers) -> SplitGroup:
