@@ -84,7 +84,8 @@ def test_the_calendar_marks_the_runs_of_two_months(qtbot: QtBot, console: Consol
 
 def test_days_are_read_with_the_keyboard(qtbot: QtBot, console: Console) -> None:
     driver = Driver(qtbot, console, "schedule_snapshots", [EV]).next(4)
-    month = calendar_of(driver).months[0]
+    month, following = calendar_of(driver).months
+    assert [each.currentItem().text() for each in (month, following)] == [str(dt.date.today().day), "1"]
     month.setFocus()
     month.setCurrentCell(1, 1)
     qtbot.keyClick(month, Qt.Key.Key_Right)
