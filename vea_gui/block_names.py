@@ -100,7 +100,8 @@ def item_name(config: Config, band: Band, item: Item) -> str:
         case ItemKind.SUBDISK:
             return _subdisk_name(config, band, item)
         case ItemKind.FREE:
-            return f"free, {format_size(item.length)}, {disk_name(config, item.ref)} at {_place(band, item)}"
+            free, size = free_word(config, item.ref), format_size(item.length)
+            return f"{free}, {size}, {disk_name(config, item.ref)} at {_place(band, item)}"
         case ItemKind.UNUSED:
             return f"{unused_words(config, item.ref)}, {format_size(item.length)}, {disk_name(config, item.ref)}"
         case ItemKind.DISK:
@@ -202,6 +203,12 @@ def disk_place(config: Config, disk: Disk) -> str:
     place = " / ".join(filter(None, (shelf.name if isinstance(shelf, Enclosure) else "", lun)))
     paths = f"{disk.paths} paths" if disk.paths != 1 else ""
     return "   ".join(filter(None, (place, paths)))
+
+
+def free_word(config: Config, disk: Ref) -> str:
+    """What a stretch without a subdisk is called: on a disk that is away nothing can be made."""
+    record = config.get(disk)
+    return "free" if isinstance(record, Disk) and record.present else "out of reach"
 
 
 def unused_words(config: Config, ref: Ref) -> str:

@@ -217,6 +217,12 @@ def test_names_are_those_of_the_contract() -> None:
     assert found[2] == "free, 2.0 GiB, Harddisk3 at 35 MiB"
 
 
+def test_nothing_is_free_on_a_disk_that_is_away() -> None:
+    edit = Edit(Lab(4).config())
+    edit.put(msgspec.structs.replace(edit.config.disk(ref(Kind.DISK, "d3")), present=False))
+    assert names(edit.result()[0], "d3")[1] == "out of reach, 2.0 GiB, Harddisk3 at 33 MiB"
+
+
 @given(SEEDS)
 def test_no_two_blocks_of_a_disk_have_one_name(seed: int) -> None:
     config = random_config(seed, disks=1)

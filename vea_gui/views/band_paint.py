@@ -22,6 +22,7 @@ from vea_gui.block_names import (
     block_layout,
     disk_name,
     disk_place,
+    free_word,
     label_of,
     mark_of,
     owner,
@@ -150,7 +151,8 @@ class BandPainter:
         focus = self.view.focus_on
         if item.kind is ItemKind.FREE:
             dimmed = refused or "free" in self.view.filtered
-            return Look("free", "free", (format_size(item.length),), picked=picked, dimmed=dimmed)
+            free = free_word(config, item.ref)
+            return Look("free", free, (format_size(item.length),), picked=picked, dimmed=dimmed)
         if item.kind is ItemKind.UNUSED:
             return Look("free", unused_words(config, item.ref), (format_size(item.length),), picked=picked)
         who = owner(config, item.ref)
