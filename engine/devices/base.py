@@ -58,6 +58,10 @@ class BlockDevice(Protocol):
     def discard(self, offset: int, length: int) -> None:
         """The range is not needed: zero it where that frees space, else leave it as it is."""
 
+    def write_back(self, offset: int, length: int) -> None:
+        """A hint: begin to bring what has been written there to stable storage. Only `flush` proves that it is, and
+        tells what failed."""
+
     def flush(self) -> None:
         """Bring every finished write to stable storage. After a failure all writes since the last good one
         are in doubt."""
@@ -80,6 +84,9 @@ class BaseDevice:
     def try_read(self, offset: int, into: memoryview) -> bool:
         check_range(self.name, self.size, offset, len(into))
         return False
+
+    def write_back(self, offset: int, length: int) -> None:
+        """Nothing to do where nothing waits in a cache of the system's."""
 
 
 def check_range(name: str, size: int, offset: int, length: int) -> None:

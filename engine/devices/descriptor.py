@@ -6,7 +6,9 @@ import ctypes
 import errno
 import os
 import sys
+from bisect import bisect_right
 from contextlib import suppress
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from engine.devices.base import NO_SPACE, SECTOR, BaseDevice, Data, check_range
@@ -27,11 +29,15 @@ these."""
 _PARTS = 512
 """A system call takes 1,024 buffers at most."""
 
+_BEGIN_WRITING = 2  # SYNC_FILE_RANGE_WRITE: neither waits for what it begins nor takes a report of a failure
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV, errno.ENOTTY})
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 _libc.fallocate.restype = ctypes.c_int
+
+_libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_libc.sync_file_range.restype = ctypes.c_int
 
 _preadv = os.preadv
 _pwrite = os.pwrite
@@ -148,23 +154,19 @@ class DescriptorDevice(BaseDevice):
 
     def write_gathered(self, offset: int, parts: Sequence[memoryview], *, step: int = 0) -> None:
         """As `write` of all parts one behind the other, about `step` bytes in a system call; 0: as many as there."""
-        length = sum(map(len, parts))
+        ends = list(accumulate(map(len, parts)))
+        length = ends[-1] if ends else 0
         step = step or _WRITE_STEP
         check_range(self.name, self.size, offset, length)
         try:
             self._check_end(offset + length)
             self.writes += 1
             self.bytes_written += length
-            group: list[memoryview] = []
-            size = 0
-            for part in parts:
-                if group and (size + len(part) > step or len(group) == _PARTS):
-                    self._write_group(offset, group, size, step)
-                    offset += size
-                    group, size = [], 0
-                group.append(part)
-                size += len(part)
-            self._write_group(offset, group, size, step)
+            first = done = 0
+            while first < len(parts):
+                last = min(max(bisect_right(ends, done + step), first + 1), first + _PARTS)
+                self._write_group(offset + done, parts[first:last], ends[last - 1] - done, step)
+                first, done = last, ends[last - 1]
         except OSError as error:
             raise self._failed(error, "Writing") from error
 
@@ -185,6 +187,9 @@ class DescriptorDevice(BaseDevice):
                 self.discard_zeroes = False
         except OSError as error:
             raise self._failed(error, "Discarding") from error
+
+    def write_back(self, offset: int, length: int) -> None:
+        _libc.sync_file_range(self.fd, offset, length, _BEGIN_WRITING)
 
     def flush(self) -> None:
         try:
@@ -209,7 +214,7 @@ class DescriptorDevice(BaseDevice):
                 raise OSError(errno.EIO, "nothing more was taken")
             done += put
 
-    def _write_group(self, offset: int, group: list[memoryview], size: int, step: int) -> None:
+    def _write_group(self, offset: int, group: Sequence[memoryview], size: int, step: int) -> None:
         done = os.pwritev(self.fd, group, offset) if size <= step else 0
         if done < size:
             self._write_rest(offset, group[0] if len(group) == 1 else memoryview(b"".join(group)), done, 0)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     WhichDisk = Callable[[BlockDevice], Ref | None]
     Told = Callable[[StepFailed], None]
-    Writing = Callable[[BlockDevice], None]
+    Writing = Callable[[BlockDevice, int, int], None]
     Source = Callable[[RowTrust, Raid5Map, int, int, memoryview], None]
 
 _DIRECT = 4096
@@ -154,9 +154,10 @@ class ColumnWork:
             raise StepFailed(error, self._which_disk(reader.device), writing=False) from error
 
     def _write(self, target: Target, start: int, data: memoryview) -> None:
-        self._writing(target.device)
+        place = target.delta + start
+        self._writing(target.device, place, len(data))
         try:
-            target.device.write(target.delta + start, data)
+            target.device.write(place, data)
         except LEG_ERRORS as error:
             raise StepFailed(error, self._which_disk(target.device), writing=True) from error
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     WhichDisk = Callable[[BlockDevice], Ref | None]
     Told = Callable[[StepFailed], None]
-    Writing = Callable[[BlockDevice], None]
+    Writing = Callable[[BlockDevice, int, int], None]
 
 _DIRECT = 4096
 """Reads past the page cache lie on such boundaries, and differences are told in such blocks."""
@@ -34,7 +34,7 @@ _DIRECT = 4096
 
 class Copier:
     """One worker's way to copy. `which_disk` names the disk of a device, `told` hears of sources that failed but could
-    be done without, `writing` of each device before it is written to."""
+    be done without, `writing` of each place (device, offset, length) before it is written to."""
 
     def __init__(self, which_disk: WhichDisk, told: Told, writing: Writing) -> None:
         self._which_disk = which_disk
@@ -83,7 +83,7 @@ class Copier:
             leg = _leg(segment, target)
             data = into[done - start : upto - start]
             self._read_column(segment, plex, column, done, data)
-            self._writing(leg.device)
+            self._writing(leg.device, leg.delta + done, len(data))
             try:
                 leg.device.write(leg.delta + done, data)
             except LEG_ERRORS as error:
@@ -153,7 +153,7 @@ class Copier:
             if plex.key != target:
                 continue
             for device, place, begin, count in plex.runs(at, len(data)):
-                self._writing(device)
+                self._writing(device, place, count)
                 try:
                     device.write(place, data[begin : begin + count])
                 except LEG_ERRORS as error:

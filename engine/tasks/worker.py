@@ -60,7 +60,7 @@ class Worker:
         self._host = host
         self._ledger = ledger
         self._told = told
-        self._touched: dict[BlockDevice, None] = {}
+        self._touched: dict[BlockDevice, tuple[int, int]] = {}  # what a step writes to lies between these
         self._survived: list[StepFailed] = []
         self._copier = Copier(ledger.disk_of, self._survived.append, self._writing)
         self._columns = ColumnWork(ledger.disk_of, self._survived.append, self._writing)
@@ -92,6 +92,8 @@ class Worker:
             return self._do(step)
         finally:
             self._ledger.written(self._touched)
+            for device, (low, high) in self._touched.items():
+                device.write_back(low, high - low)  # beside the next steps, so that a flush has little left to do
             self._tell(step)
 
     def _do(self, step: Bulk) -> tuple[int, Ranges]:
@@ -203,8 +205,9 @@ class Worker:
         subdisk = config.subdisk(step.subdisk)
         try:
             device = self._host.device(subdisk.disk)
-            self._writing(device)
-            device.zero(subdisk.disk_offset + step.offset, step.length, may_unmap=True)
+            place = subdisk.disk_offset + step.offset
+            self._writing(device, place, step.length)
+            device.zero(place, step.length, may_unmap=True)
         except LEG_ERRORS as error:
             raise StepFailed(error, subdisk.disk, writing=True) from error
 
@@ -230,10 +233,12 @@ class Worker:
             offset, length = _range_of(plex, target.column, target.plex_offset + step.offset, step.length)
         return self._host.mend(step.volume, failure.disk, offset, length, failure.number)
 
-    def _writing(self, device: BlockDevice) -> None:
-        if device not in self._touched:
+    def _writing(self, device: BlockDevice, offset: int, length: int) -> None:
+        known = self._touched.get(device)
+        if known is None:
             self._ledger.begin(device)
-            self._touched[device] = None
+        low, high = known or (offset, offset)
+        self._touched[device] = min(low, offset), max(high, offset + length)
 
 
 def _range_of(plex: Plex, column: int, start: int, length: int) -> tuple[int, int]:

@@ -156,7 +156,7 @@ class VolumeModel:
         self.prefer: object = None
         self.number = len(columns)
         self.buffers = (memoryview(bytearray(9 * MIB)), memoryview(bytearray(9 * MIB)))
-        self.copier = Copier(lambda device: None, _refuse, lambda device: None)
+        self.copier = Copier(lambda device: None, _refuse, lambda *_: None)
         self.runtime = plane.runtime
         self.volume = plane.volume(self._table())
         self.slot = self.volume.slot("model")

@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.devices import descriptor
 from engine.devices.block import KernelBlockDevice
 from engine.devices.concat import Concat
 from engine.devices.counted import CountedDevice
@@ -275,6 +277,23 @@ def test_failed_flushes_and_durable_writes_are_counted(kit: Kit, monkeypatch: py
         with pytest.raises(DeviceError):
             operation()
         assert device.losses == number
+
+
+def test_a_hint_to_write_back_waits_for_nothing_and_takes_no_report_of_a_failure(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, asked = kit.file(), []
+    honest = descriptor._libc.sync_file_range
+    system = SimpleNamespace(sync_file_range=lambda *what: asked.append(what) or honest(*what))
+    monkeypatch.setattr(descriptor, "_libc", system)
+    device.write(4096, b"soon stable")
+    device.write_back(4096, 8192)
+    assert asked == [(device.fd, 4096, 8192, 2)]  # any other flag waits, and lets a later flush miss what failed
+    assert read(device, 4096, 11) == b"soon stable"
+    device.flush()
+    device.close()
+    device.write_back(0, SIZE)  # of no use any more, and no failure
+    assert device.losses == 0
 
 
 def test_short_transfers_are_completed(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
