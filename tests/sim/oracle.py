@@ -54,6 +54,7 @@ class VolumeOracle:
     _past: dict[int, list[Write]] = field(default_factory=dict)
     base: Write = field(default_factory=lambda: Write(ZERO, 0, 0, acknowledged=True, stable=True))
     wild: bool = False
+    followers: list[VolumeOracle] = field(default_factory=list)  # copies that are being taken: they may have it, too
 
     def tick(self) -> int:
         self.clock += 1
@@ -68,7 +69,14 @@ class VolumeOracle:
         for sector in range(offset // SECTOR, (offset + length) // SECTOR):
             self._cells.setdefault(sector, [self.base]).append(write)
         self._unstable[write] = (offset // SECTOR, (offset + length) // SECTOR)
+        for follower in self.followers:
+            follower.may_get(replace(write, ended=follower.tick()), offset, length)
         return write
+
+    def may_get(self, write: Write, offset: int, length: int) -> None:
+        """Something that was written elsewhere may stand here."""
+        for sector in range(offset // SECTOR, (offset + length) // SECTOR):
+            self._cells.setdefault(sector, [self.base]).append(write)
 
     def payload(self, write: Write, offset: int, length: int) -> bytes:
         """The bytes of a write."""

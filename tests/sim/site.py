@@ -60,6 +60,7 @@ class Site:
         self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
         self.restored: dict[Ref, Ref] = {}  # volumes that get the bytes of a snapshot, if that has been carried out
         self._twins = 0
+        self._followed: dict[str, VolumeOracle] = {}  # the originals of snapshots to come, by the snapshot's name
         self.crashed = False
         self.refused: list[str] = []
         self.number = 0  # the highest that a task has had
@@ -187,6 +188,7 @@ class Site:
             assert ref in self.going or not self.volumes[ref].oracle.size, f"{ref} is lost"
             del self.volumes[ref]
         if not any(self.config.task(ref).type is TaskType.REFRESH for ref in self.tasks()):
+            self._follow_no_more(list(self._followed))
             self.coming.clear()  # else what is being refreshed is still to come
         self.going.clear()
         for volume in self.volumes.values():
@@ -198,6 +200,7 @@ class Site:
         name = self.config.volume(ref).name
         assert name in self.coming, f"nobody has made {name}"
         volume = self.volumes[ref] = SimVolume(ref)
+        self._follow_no_more([name])
         volume.oracle, volume.sizes = self.coming.pop(name), self.sizes[name]
 
     # --- doing ---
@@ -214,6 +217,7 @@ class Site:
             task = engine.submit(command)
         except (CommandRejected, GroupFrozen, EngineError) as error:
             self.machine.journal.note("failed", type(command).__name__, error)
+            self._follow_no_more([record.name for record in plan.puts if isinstance(record, Volume)])
             return None
         self.number = max(self.number, int(task.id))
         self._restore()
@@ -222,14 +226,15 @@ class Site:
 
     def _expect(self, command: Command, plan: Plan) -> None:
         """What may be there, or gone, whether or not anybody hears of it."""
-        made = [record for record in plan.puts if isinstance(record, Volume) and record.ref not in self.volumes]
+        known = self.volumes.keys() | {volume.ref for volume in self.config.all(Kind.VOLUME, Volume)}
+        made = [record for record in plan.puts if isinstance(record, Volume) and record.ref not in known]
         for record in made:
             self.sizes[record.name] = {record.size, plan.task.params.size if plan.task is not None else 0}
             peer = next((link.peer for link in record.links if link.side is LinkSide.SNAPSHOT), None)
             if isinstance(command, BreakMirror):
                 self.coming[record.name] = self.volumes[self.volume_of(command.plex)].oracle.copy()
             elif peer in self.volumes:
-                self.coming[record.name] = self._twin(self.volumes[peer].oracle)
+                self._follow(record.name, self.volumes[peer].oracle)
             else:
                 wild = isinstance(command, RestoreConfiguration)
                 self.coming[record.name] = VolumeOracle(record.size, wild=wild)
@@ -250,7 +255,7 @@ class Site:
             original = snapshot.links[0].peer
             if isinstance(command, RefreshSnapshots):
                 self.sizes[snapshot.name] = {snapshot.size}
-                self.coming[snapshot.name] = self._twin(self.volumes[original].oracle)
+                self._follow(snapshot.name, self.volumes[original].oracle)
             elif command.master is Master.SNAPSHOT:
                 self.restored[original] = snapshot.ref
 
@@ -260,6 +265,19 @@ class Site:
             if snapshot not in self.config:
                 del self.restored[original]
                 self.volumes[original].oracle = self.volumes[snapshot].oracle
+
+    def _follow(self, name: str, original: VolumeOracle) -> None:
+        """A snapshot is to come: it has what its original has now, and may have what is written until it is there."""
+        self._follow_no_more([name])
+        twin = self.coming[name] = self._twin(original)
+        self._followed[name] = original
+        original.followers.append(twin)
+
+    def _follow_no_more(self, names: list[str]) -> None:
+        for name in names:
+            original, twin = self._followed.pop(name, None), self.coming.get(name)
+            if original is not None:
+                original.followers = [other for other in original.followers if other is not twin]
 
     def _twin(self, oracle: VolumeOracle) -> VolumeOracle:
         """For a snapshot. What is written to it from now on is told from what is written to its original."""

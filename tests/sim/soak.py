@@ -32,12 +32,14 @@ MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
 SEEDS_IN_JOB = 25
 JOBS_OF_PROCESS = 20
 """Nothing is left of a life, but the heap comes to pieces."""
-KINDS = ("crash", "failure", "sequence", "seed")
+KINDS = ("crash", "failure", "sequence", "seed", "snap seed")
+OF_SEEDS = ("seed", "snap seed")
 TITLES = {
     "crash": "Power cut at every write and flush of an operation",
     "failure": "The n-th operation on a LUN fails (EIO, ENOSPC, timeout; once and for good)",
     "sequence": "Sequences of up to 3 operations, power cut at durable points of the last",
     "seed": "Random seeds: clients, operator, faults, power cuts",
+    "snap seed": "Random seeds of volumes with snapshots: the same, with writes to both sides",
 }
 
 
@@ -62,7 +64,7 @@ def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
     """Everything that is to be done, in rounds: each sees a share of everything, so that a run that is cut short has
     seen some of all."""
     rounds = chosen.rounds
-    everything = [job for turn in range(rounds) for job in _shuffled(_round(turn, rounds, chosen.seeds, seed))]
+    everything = [job for turn in range(rounds) for job in _shuffled(_round(turn, chosen, seed))]
     return [job for job in everything if job.kind in chosen.only]
 
 
@@ -71,7 +73,9 @@ def _shuffled(found: list[Job]) -> list[Job]:
     return found
 
 
-def _round(turn: int, rounds: int, seeds: int, seed: int) -> list[Job]:
+def _round(turn: int, chosen: argparse.Namespace, seed: int) -> list[Job]:
+    rounds = chosen.rounds
+
     def job(kind: str, what: str, layout: str = "") -> Job:
         """The remainder of its seed says which share of the moments it has to look at."""
         drawn = random.Random(f"{seed} {kind} {what} {layout}").getrandbits(40)
@@ -82,7 +86,9 @@ def _round(turn: int, rounds: int, seeds: int, seed: int) -> list[Job]:
     found = [job(kind, name, layout) for kind in ("crash", "failure") for name, layout in pairs]
     for number, names in list(enumerate(sequences.sequences()))[turn::rounds]:
         found.append(job("sequence", " ".join(names), layouts[number % len(layouts)]))
-    return found + [job("seed", str(number)) for number in range(turn, seeds // SEEDS_IN_JOB, rounds)]
+    for kind, count in zip(OF_SEEDS, (chosen.seeds, chosen.snap_seeds), strict=True):
+        found += [job(kind, str(number)) for number in range(turn, count // SEEDS_IN_JOB, rounds)]
+    return found
 
 
 def applies(name: str, layout: str) -> bool:
@@ -121,12 +127,13 @@ def _work(job: Job) -> Result:
             result = Result("seeds", "any")
             first = job.seed * SEEDS_IN_JOB
             for number in range(first, first + SEEDS_IN_JOB):
-                outcome = play(number)
+                snapshots = job.kind == "snap seed"
+                outcome = play(number, snapshots=snapshots)
                 result.states += 1
                 result.points += outcome.lines
                 if outcome.error is not None:
                     text = f"{type(outcome.error).__name__}: {outcome.error}"
-                    result.failures.append(f"{text}: {replay_command(number)}")
+                    result.failures.append(f"{text}: {replay_command(number, snapshots=snapshots)}")
             return result
 
 
@@ -164,7 +171,8 @@ def tabulate(ledger: Ledger) -> dict[str, dict[str, Row]]:
     """The results by kind, and by operation."""
     table: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
     for job, result in ledger.done.items():
-        key = {"seed": "all", "sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
+        key = {"sequence": f"{len(job.what.split())} operations"}.get(job.kind, job.what)
+        key = "all" if job.kind in OF_SEEDS else key
         table[job.kind].setdefault(key, Row()).add(job, result)
     return table
 
@@ -176,7 +184,7 @@ def report(ledger: Ledger) -> str:
     for kind, rows in tabulate(ledger).items():
         if not rows:
             continue
-        points = "lines of log" if kind == "seed" else "points"
+        points = "lines of log" if kind in OF_SEEDS else "points"
         lines += [
             "",
             f"**{TITLES[kind]}**",
@@ -214,6 +222,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim.soak", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="where all is drawn from; a new one when left out")
     parser.add_argument("--seeds", type=int, default=10_000, help="random seeds to play")
+    parser.add_argument("--snap-seeds", type=int, default=5_000, help="random seeds with snapshots to play")
     parser.add_argument("--rounds", type=int, default=3, help="how many shares everything is done in")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
+from msgspec.structs import replace
 
+import engine.commit
 import engine.dataplane.dirty_map
 import engine.dataplane.flusher
 import engine.dataplane.gate
@@ -16,7 +18,11 @@ import engine.dataplane.raid5_log
 import engine.dataplane.volume_io
 import engine.groups
 import engine.host_state
+import engine.map_change
 import engine.tasks.ledger
+from engine.config import Config, Edit
+from engine.records import LinkSide, Volume
+from tests.sim.snap_operations import SNAP_OPERATIONS
 from tests.sim.world import Mix, play
 
 if TYPE_CHECKING:
@@ -34,6 +40,12 @@ def focus(**fields: object) -> Mix:
         "verbs": ("move", "add_mirror", "evacuate", "attach", "detach"),
     }  # fmt: skip
     return Mix(**{**usual, **fields})
+
+
+def snap_focus(**fields: object) -> Mix:
+    """Little else than snapshots of mirrors."""
+    usual = {"commands": 12, "verbs": tuple(sorted(SNAP_OPERATIONS)), "snapshots": True, "crash": False}
+    return focus(**{**usual, **fields})
 
 
 def answers_at_once(self: Any, volumes: Iterable[Any]) -> None:
@@ -74,6 +86,28 @@ def no_bytes_kept(self: Any, next_number: int) -> None:
         _write(self, next_number)
 
 
+_union = engine.map_change.MapChange._union
+
+
+def forgets_a_run(self: Any, edit: Any, back: Any) -> Any:
+    """A Snap Back that skips the first of the regions in which the two sides differ."""
+    found = _union(self, edit, back)
+    return found if found.runs is None else found._replace(runs=found.runs[1:])
+
+
+_assemble = engine.commit.assemble
+
+
+def keeps_the_plex(config: Config, volume: Volume, device_of: Any) -> Any:
+    """A volume that goes on with the plex that has left it by a Snap Shot."""
+    edit = Edit(config)
+    for link in volume.links:
+        if link.side is LinkSide.ORIGINAL and link.peer in config:
+            for plex in config.plexes_of(link.peer):
+                edit.put(replace(plex, volume=volume.ref))
+    return _assemble(edit.config, volume, device_of)
+
+
 def nothing(*args: Any, **kwargs: Any) -> None:
     """What should be done is not."""
 
@@ -97,6 +131,8 @@ PLANTED: dict[str, tuple[object, str, object, Mix]] = {
     ),
     "the host's file has its name before its bytes": (engine.host_state.HostState, "_write", no_bytes_kept, focus()),
     "the host's file may lose its name": (engine.host_state.HostState, "_write", no_names_kept, focus(commands=8)),
+    "a snap back skips one region": (engine.map_change.MapChange, "_union", forgets_a_run, snap_focus()),
+    "a write reaches the plex of a snapshot": (engine.commit, "assemble", keeps_the_plex, snap_focus()),
     "the log of RAID-5 is not durable": (
         engine.dataplane.raid5_log.Raid5Log,
         "_write",

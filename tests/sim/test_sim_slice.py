@@ -14,6 +14,7 @@ from tests.sim.soak import applies
 from tests.sim.world import play, replay_command
 
 SEEDS = 40
+SNAP_SEEDS = 8
 SHARE = 31
 NTH = 61
 SEQUENCES = 30
@@ -28,6 +29,16 @@ def test_seeds(seed: int) -> None:
         outcome = play(seed + number)
         if outcome.error is not None:
             failed.append(f"{outcome.error}\n    {replay_command(seed + number)}")
+    assert not failed, "\n".join(failed)
+
+
+def test_seeds_with_snapshots(seed: int) -> None:
+    """The same, where volumes have snapshots that are written, too."""
+    failed = []
+    for number in range(SNAP_SEEDS * BUDGET):
+        outcome = play(seed + number, snapshots=True)
+        if outcome.error is not None:
+            failed.append(f"{outcome.error}\n    {replay_command(seed + number, snapshots=True)}")
     assert not failed, "\n".join(failed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,11 @@ from engine.commands import (
     DeportGroup,
     ImportGroup,
     PauseTask,
+    RefreshSnapshots,
     ShrinkVolume,
+    SnapBack,
     StopVolumes,
+    TakeSnapshots,
 )
 from engine.records import RelocationMode
 from tests.sim import operations
@@ -24,6 +27,7 @@ from tests.sim.client import Client
 from tests.sim.journal import Journal
 from tests.sim.machine import Machine
 from tests.sim.site import Site
+from tests.sim.snap_operations import SNAP_OPERATIONS
 from tests.sim.trouble import KINDS
 
 if TYPE_CHECKING:
@@ -31,9 +35,11 @@ if TYPE_CHECKING:
 
     from engine.commands import Command
     from engine.records import Ref
+    from tests.sim.runtime import SimThread
     from tests.sim.volume import SimVolume
 
 TRIES = 6
+_PROPOSALS = operations.OPERATIONS | SNAP_OPERATIONS
 GROUP_DISKS = 6
 LUNS = 7
 """One more than the group has: what replaces a disk."""
@@ -58,6 +64,7 @@ class Mix:
     layouts: tuple[str, ...]
     verbs: tuple[str, ...]
     manual: bool = False  # nothing is relocated but by the operator
+    snapshots: bool = False  # clients come to snapshots as soon as they are there
 
     @classmethod
     def draw(cls, dice: Random) -> Mix:
@@ -80,13 +87,28 @@ class Mix:
             manual=dice.random() < 0.5,
         )
 
+    @classmethod
+    def draw_snapshots(cls, dice: Random) -> Mix:
+        """Of a family of seeds of its own, so that the others stay what they are: volumes that have snapshots, and
+        some of what is done to others."""
+        others = sorted(operations.OPERATIONS.keys() - {"restore"})
+        return replace(
+            cls.draw(dice),
+            commands=dice.choice((6, 12, 20)),
+            layouts=tuple(dice.sample(sorted(operations.LAYOUTS.keys() - {"raid5"}), 2)),
+            verbs=(*sorted(SNAP_OPERATIONS) * 2, *dice.sample(others, dice.choice((0, 3, 8)))),
+            snapshots=True,
+        )
+
 
 class World(Site):
     """`run` lives through all lives and raises whatever is wrong; `journal` has what happened."""
 
-    def __init__(self, seed: int, journal: Journal | None = None, mix: Mix | None = None) -> None:
+    def __init__(
+        self, seed: int, journal: Journal | None = None, mix: Mix | None = None, *, snapshots: bool = False
+    ) -> None:
         dice = Random(seed)
-        self.mix = mix or Mix.draw(dice)
+        self.mix = mix or (Mix.draw_snapshots(dice) if snapshots else Mix.draw(dice))
         super().__init__(Machine(dice.getrandbits(48), journal), dice, self.mix.faults)
         self.machine.eager = self.mix.eager
         self.machine.add_luns(LUNS)
@@ -94,6 +116,7 @@ class World(Site):
             self.machine.troubles[path].slow = self.mix.slow
         self.moments = 0
         self._cut_at = -1
+        self._late: list[SimThread] = []  # clients of what has come meanwhile
 
     # --- all lives ---
     def run(self) -> None:
@@ -139,6 +162,7 @@ class World(Site):
     def _work(self) -> None:
         self.arrive()
         runtime = self.machine.runtime
+        self._late = []
         clients = [
             Client(self, volume, Random(self.dice.getrandbits(48)), self.mix)
             for _, volume in sorted(self.volumes.items())
@@ -149,11 +173,15 @@ class World(Site):
         threads.append(runtime.thread("trouble", self.trouble.run))
         for thread in threads:
             thread.join()
+        for thread in self._late:
+            thread.join()
 
     def _operate(self) -> None:
         dice = Random(self.dice.getrandbits(48))
         for _ in range(self.mix.commands):
             self.machine.runtime.sleep(dice.random() * 0.05)
+            if self.mix.snapshots:
+                self.take_over()  # a refresh may have ended by itself
             command = self._possible(dice)
             if command is not None:
                 self._one(command, wait=dice.random() < 0.5)
@@ -162,14 +190,14 @@ class World(Site):
         """Something that its plan allows now, if that is found soon."""
         command = None
         for _ in range(TRIES):
-            propose = operations.OPERATIONS[dice.choice(self.mix.verbs)]
+            propose = _PROPOSALS[dice.choice(self.mix.verbs)]
             command = propose(self.config, self.group.ref, dice) or command
             if command is not None and not self.machine.engine.plan(command).problems:
                 break
         return command
 
     def _one(self, command: Command, *, wait: bool) -> None:
-        held = self._hold_for(command)
+        held, before = self._hold_for(command), set(self.volumes)
         task = self.submit(command)
         if isinstance(command, DeportGroup) and task is not None:
             self.ended_in_order()
@@ -180,6 +208,15 @@ class World(Site):
         if task is not None and wait and not isinstance(command, PauseTask):
             self.finish(task)
             self.take_over()
+        if self.mix.snapshots:
+            self._come_to(sorted(set(self.volumes) - before))
+
+    def _come_to(self, volumes: list[Ref]) -> None:
+        """Clients of volumes that have come."""
+        mix = replace(self.mix, requests=self.mix.requests // 3)
+        for ref in volumes:
+            client = Client(self, self.volumes[ref], Random(self.dice.getrandbits(48)), mix)
+            self._late.append(self.machine.runtime.thread(f"late client {len(self._late)}", client.run))
 
     def _hold_for(self, command: Command) -> list[SimVolume]:
         """Clients leave volumes that cannot be in use for this."""
@@ -192,6 +229,11 @@ class World(Site):
             wanted = {self.volume_of(command.plex)}
         if isinstance(command, ShrinkVolume):
             wanted = {command.volume}
+        if isinstance(command, SnapBack | RefreshSnapshots):
+            originals = {self.config.volume(ref).links[0].peer for ref in command.snapshots}
+            wanted = {*command.snapshots, *(originals if isinstance(command, SnapBack) else ())}
+        if isinstance(command, TakeSnapshots) and self.dice.random() < 0.5:
+            wanted = {choice.volume for choice in command.choices}  # else they write while it is taken
         held = [volume for ref, volume in self.volumes.items() if ref in wanted]
         for volume in held:
             volume.held = True
@@ -210,9 +252,14 @@ class Outcome:
     error: BaseException | None = None
 
 
-def play(seed: int, tell: Callable[[str], None] | None = None, mix: Mix | None = None) -> Outcome:
-    """Run one seed, with what it draws or with this mix. Call it inside of `simulated`."""
-    world = World(seed, Journal(tell), mix)
+def play(
+    seed: int, tell: Callable[[str], None] | None = None, mix: Mix | None = None, *, snapshots: bool = False
+) -> Outcome:
+    """Run one seed, with what it draws or with this mix. Call it inside of `simulated`.
+
+    `snapshots`: of the family in which volumes have snapshots.
+    """
+    world = World(seed, Journal(tell), mix, snapshots=snapshots)
     error: BaseException | None = None
     try:
         world.run()
@@ -221,6 +268,6 @@ def play(seed: int, tell: Callable[[str], None] | None = None, mix: Mix | None =
     return Outcome(seed, world.machine.journal.digest, world.machine.journal.lines, error)
 
 
-def replay_command(seed: int) -> str:
+def replay_command(seed: int, *, snapshots: bool = False) -> str:
     """What shows a seed again, with everything that happens in it."""
-    return f"python -m tests.sim --seed {seed}"
+    return f"python -m tests.sim {'--snapshots ' if snapshots else ''}--seed {seed}"
