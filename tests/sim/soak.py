@@ -65,7 +65,7 @@ def jobs(chosen: argparse.Namespace, seed: int) -> list[Job]:
     seen some of all."""
     rounds = chosen.rounds
     everything = [job for turn in range(rounds) for job in _shuffled(_round(turn, chosen, seed))]
-    return [job for job in everything if job.kind in chosen.only]
+    return [job for job in everything if job.kind in chosen.only and job.what in (chosen.named or (job.what,))]
 
 
 def _shuffled(found: list[Job]) -> list[Job]:
@@ -227,6 +227,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=600.0, help="stop after this time")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--named", nargs="+", choices=tuple(CASES), help="of operations, only these")
     parser.add_argument("--ledger", type=Path, help="a file that keeps what is done; a later run goes on from there")
     parser.add_argument("--publish", action="store_true", help="write the figures into docs/reliability.md")
     chosen = parser.parse_args()
