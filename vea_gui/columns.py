@@ -90,11 +90,11 @@ def state_tip(mirror: Mirror, record: Record) -> str:
 
 
 VOLUME = (  # what an operator looks for stands left: a window of the usual width shows it without scrolling
-    replace(NAME, width=16),
+    NAME,
     replace(status(tip=state_tip), width=22),
-    Column("layout", "Layout", lambda _, v: str(v.layout), width=15),
+    Column("layout", "Layout", lambda _, v: str(v.layout), width=14),
     size("size", "Size", lambda _, v: v.size),
-    Column("clients", "In use by", _clients, width=15),
+    Column("clients", "In use by", _clients, width=14),
     Column("copies", "Copies", _copies, lambda _, v: v.copies, right=True, width=7),
     Column("drive", "Drive", lambda _, v: drive_name(v), tip=drive_tip, width=6),
     Column("group", "Disk Group", lambda m, v: _name_of(m.config, v.group), width=10),
@@ -125,9 +125,9 @@ def _disk_status(mirror: Mirror, disk: Disk) -> str:
 
 
 def _outside(disk: Disk) -> str:
-    """Why a disk has no space for subdisks; empty for a disk of a group."""
+    """Why a disk has no space for subdisks; empty for a disk of a group that is there."""
     if disk.group is not None:
-        return ""
+        return "" if disk.present else "out of reach"
     return "not in a group" if disk.public_length else "not initialized"
 
 
@@ -136,7 +136,7 @@ def _disk_space(column_id: str, title: str, read: Callable[[Disk], int], shown: 
         column_id,
         title,
         lambda _, d: _outside(d) or format_size(read(d)),
-        lambda _, d: -1 if d.group is None else read(d),
+        lambda _, d: -1 if _outside(d) else read(d),
         tip=lambda _, d: _outside(d) or format_exact(read(d)),
         right=True,
         shown=shown,
@@ -328,6 +328,11 @@ def _task_bytes(_: Mirror, task: Task) -> str:
     return f"{format_exact(task.bytes_done)} of {format_exact(task.bytes_total)}" if task.bytes_total else ""
 
 
+def _task_object(mirror: Mirror, task: Task) -> str:
+    """What it is about; finished tasks that were cleared are no object."""
+    return _name_of(mirror.config, task.object) if task.object is not None and task.object.kind is not Kind.TASK else ""
+
+
 def _throttle(_: Mirror, task: Task) -> str:
     return f"{task.iodelay_ms} ms" if task.iodelay_ms else "Off"
 
@@ -340,7 +345,7 @@ def _alert_tip(_: Mirror, alert: Alert) -> str:
 TASK = (
     Column("number", "Task", lambda _, t: t.ref.id, lambda _, t: int(t.ref.id), right=True, shown=False, width=6),
     Column("name", "Name", lambda _, t: t.name, width=46),
-    Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
+    Column("object", "Target Object", _task_object, width=16),
     Column("status", "Status", status_text, tip=lambda _, t: t.result, tone=lambda _, t: tone_of(t), width=14),
     Column(
         "progress",
@@ -353,16 +358,25 @@ TASK = (
     ),
     Column("left", "Time Left", lambda _, t: time_left(t), lambda _, t: t.eta_high_s, width=14),
     moment("started", "Start Time", lambda t: t.started_at),
+    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40),
     Column("throttle", "Throttle", _throttle, lambda _, t: t.iodelay_ms, shown=False),
     size("copied", "Copied", lambda _, t: t.bytes_copied, shown=False),
 )
 TASK_LOG = (
     Column("name", "Name", lambda _, t: t.name, width=34, wraps=True),
-    Column("object", "Target Object", lambda m, t: _name_of(m.config, t.object), width=16),
-    status(),
+    Column("object", "Target Object", _task_object, width=16),
+    replace(status(), width=14),
     moment("started", "Start Time", lambda t: t.started_at),
     moment("finished", "Finish Time", lambda t: t.finished_at),
-    size("copied", "Copied", lambda _, t: t.bytes_copied),
+    Column(
+        "copied",
+        "Copied",
+        lambda _, t: format_size(t.bytes_copied) if t.bytes_copied else "",
+        lambda _, t: t.bytes_copied,
+        tip=lambda _, t: format_exact(t.bytes_copied),
+        right=True,
+        width=10,
+    ),
     Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40, wraps=True),
 )
 CONNECTION = (
@@ -402,9 +416,9 @@ BACKUP: tuple[Column, ...] = (
 
 SCHEDULE: tuple[Column, ...] = (
     NAME,
-    Column("when", "When", lambda _, s: when_words(s.when), width=34),
+    Column("when", "When", lambda _, s: when_words(s.when), width=26),
     Column("next", "Next Run", next_text, lambda _, s: s.next_run or float("inf"), width=21),
-    Column("last", "Last Result", lambda _, s: last_text(s), tip=last_tip, tone=lambda _, s: last_tone(s), width=22),
+    Column("last", "Last Result", lambda _, s: last_text(s), tip=last_tip, tone=lambda _, s: last_tone(s), width=28),
     Column("kept", "Sets", kept_text, width=26),
     Column("volumes", "Volumes", lambda m, s: ", ".join(filter(None, (_name_of(m.config, v) for v in s.volumes)))),
     Column("group", "Group Name", lambda m, s: _name_of(m.config, s.group), width=12, shown=False),

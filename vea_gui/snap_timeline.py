@@ -16,6 +16,8 @@ from vea_gui.mirror import Mirror
 from vea_gui.wizards.plan_words import COPYING, expected_s
 from vea_gui.words import Tone, status_text, tone_of
 
+NOTHING = "nothing to copy"
+
 
 class RowKind(enum.StrEnum):
     """What a row stands for."""
@@ -146,6 +148,8 @@ def _back(config: Config, snapshots: list[Volume]) -> str:
     if any(snap_words.original_of(config, one) is None for one in snapshots):
         return ""
     ways = [_way(config, snapshots, master) for master in Master]
+    if set(ways) == {NOTHING}:
+        return "Snap Back: nothing to copy in either direction"
     what = "volumes" if len(snapshots) > 1 else "volume"
     other = "snapshots" if len(snapshots) > 1 else "snapshot"
     return f"Snap Back: using the original {what} {ways[0]}; using the {other} {ways[1]}"
@@ -155,7 +159,7 @@ def _way(config: Config, snapshots: list[Volume], master: Master) -> str:
     found = [snap_words.to_copy(config, one, master) for one in snapshots]
     size = sum(size for size, _ in found)
     if not size:
-        return "nothing to copy"
+        return NOTHING
     low, high, _ = expected_s(config, size, COPYING)
     everything = "" if all(known for _, known in found) else " (everything)"
     return f"{format_size(size)}{everything}, about {format_band(low, high)}"

@@ -199,7 +199,9 @@ def _readable(segment: Segment, source: Ref | None, targets: tuple[Ref, ...]) ->
     if source is not None:
         found = [plex for plex in found if plex.key == source]
     if not found:
-        raise TaskFailed("No complete plex is left to copy from. Restore one first.")
+        raise TaskFailed(
+            "The mirror to copy from can't be read any more. Bring its disk back and rescan, or repair the volume."
+        )
     return found
 
 

@@ -118,6 +118,8 @@ def test_disks_of_no_group_say_so_instead_of_a_size(mirror: Mirror) -> None:
     for disk in mirror.config.all(Kind.DISK, Disk):
         words = texts["free"](mirror, disk)
         assert (disk.group is None) == (words in {"not in a group", "not initialized"})
+        away = texts["free"](mirror, replace(disk, present=False))
+        assert away == (words if disk.group is None else "out of reach")
         assert (disk.group is None) == (bars["used"](mirror, disk) is None)
 
 
