@@ -93,6 +93,8 @@ class FileSystemWork:
             result, state = self._carry_out(ref), TaskState.COMPLETED
         except EngineError as error:
             result, state = str(error), TaskState.FAILED
+        except OSError as error:
+            result, state = f"The volume could not be used as a file ({error.strerror or error}).", TaskState.FAILED
         except Exception as error:
             log.exception("Work on a file system met a defect")
             result, state = f"It met a defect in the engine ({error}).", TaskState.FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from engine.commands import (
     ChangeDrive,
     DeleteVolumes,
+    FormatVolume,
     Master,
     RefreshSnapshots,
     SnapBack,
@@ -21,8 +23,9 @@ from engine.commands import (
 from engine.drives import keeper
 from engine.drives.drive import Drive
 from engine.drives.mounts import mount_at
-from engine.filesystems.tools import no_files
-from engine.records import Alert, Kind
+from engine.filesystems import work
+from engine.filesystems.tools import makeable, no_files
+from engine.records import Alert, Kind, Task, Volume
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_drives import DEADLINE_S, lab, mounted, shown, until
@@ -124,3 +127,27 @@ def test_a_helper_that_hangs_by_itself_is_begun_anew(
 
     assert lab.engine.committer.wait_until(anew, DEADLINE_S)
     assert Path(lab.volume().drive).read_bytes()[:1] == b"\0"
+
+
+def test_a_format_whose_helper_hangs_does_not_keep_the_engine_from_ending(
+    lab: EngineLab, hurt: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "ext4" not in makeable():
+        pytest.skip("This machine has no program that makes ext4, or no /dev/fuse.")
+    waits = threading.Event()
+
+    def make(worker: object, task: Task, volume: Volume, file: str) -> str:
+        """Where a program would be when the helper hangs: in a write that nobody answers."""
+        (helper,) = lab.engine._programs.running()
+        hurt.append(helper.pid)
+        os.kill(helper.pid, signal.SIGSTOP)
+        waits.set()
+        Path(file).write_bytes(b"x")
+        return "It has been answered."
+
+    monkeypatch.setattr(work, "make", make)
+    monkeypatch.setattr(work, "_GONE_S", 1.0)
+    volume = lab.make_volume(size=8 * MIB).ref
+    lab.engine.submit(FormatVolume(volume=volume, file_system="ext4"))
+    assert waits.wait(DEADLINE_S)
+    lab.stop()

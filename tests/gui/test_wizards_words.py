@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import random
+import re
 from pathlib import Path
 
 import msgspec
@@ -185,3 +187,21 @@ def test_devices_say_what_they_are_and_who_has_them(tmp_path: Path) -> None:
 
 def test_a_host_without_devices_has_none(tmp_path: Path) -> None:
     assert block_devices(tmp_path / "nothing", tmp_path / "nothing") == []
+
+
+TYPED = re.compile(r"\(-[a-z]\)|[ (]quiesce=")
+"""What only the command line knows."""
+
+
+def test_no_sentence_of_the_engine_is_in_the_words_of_the_command_line() -> None:
+    folder = Path(__file__).parents[2] / "engine"
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        if path.is_relative_to(folder / "cli"):
+            continue
+        tree = ast.parse(path.read_text())
+        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in told)
+        texts = (node.value for node in nodes if isinstance(node.value, str))
+        found += [f"{path.name}: {text}" for text in texts if TYPED.search(text)]
+    assert found == []
