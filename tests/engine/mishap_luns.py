@@ -96,16 +96,18 @@ class Site(Service):
         return path
 
     def take_copies_away(self) -> bool:
-        """What an alert has asked for: whoever has made copies knows which they are. False when there are none."""
+        """What an alert has asked for: whoever has made copies knows which they are. False when there are none.
+
+        Where an engine has found nothing else that carries the label when it started, the copy is the disk since.
+        """
         twins, self.twins = self.twins, []
-        for twin in twins:
-            config = self.operator.config
-            found = [disk.ref for disk in config.all(Kind.DISK, Disk) if disk.lun == str(twin)]
+        disks = {disk.lun: disk for disk in self.operator.config.all(Kind.DISK, Disk)}
+        copies = [twin for twin in twins if str(twin) not in disks or disks[str(twin)].group is None]
+        for twin in copies:
             twin.unlink()
-            if found:
-                assert config.disk(found[0]).group is None, "a copy is used"
-                assert self.operator.do(RemoveLuns(disks=tuple(found))) == "", self.operator.told()
-        return bool(twins)
+            if str(twin) in disks:
+                assert self.operator.do(RemoveLuns(disks=(disks[str(twin)].ref,))) == "", self.operator.told()
+        return bool(copies)
 
     # --- what there is ---
     @property

@@ -22,7 +22,7 @@ from tests.engine.service import needs
 SOAK = bool(os.environ.get("VEA_SOAK"))
 SLICE = 2
 """So many kinds without a soak. On a quiet machine, made and mended, one takes some 10 s."""
-ROUNDS = 12
+ROUNDS = int(os.environ.get("VEA_ROUNDS", "12"))
 """Of all kinds, in a soak."""
 
 
@@ -71,6 +71,7 @@ def meet(site: Site, kind: str, disk: Disk, count: Count) -> None:
         assert not client.wrong, (kind, disk.name, client.wrong, told)
         assert not client.errors or client.volume in ONLY_COPY, (kind, disk.name, client.errors, told)
         client.errors.clear()
+    print(f"{kind}: {disk.name}, {len(on)} volumes on it, lost: {lost}", flush=True)
     count.mishaps[kind] += 1
     count.volumes[kind] += len(on)
     count.steps[kind] += sum(site.operator.done.values()) - before
