@@ -6,6 +6,7 @@ A volume may have several, each under a key of its own; see `engine.allocate.dir
 from __future__ import annotations
 
 import contextlib
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -13,16 +14,18 @@ from msgspec.structs import replace
 from engine.allocate.dirty import DRL, maps_of
 from engine.dataplane.dirty_map import unpacked
 from engine.dataplane.map_writers import MapWriters
+from engine.dirty_places import as_left
 from engine.errors import MetadataError
 from engine.geometry import DIRTY_PAGE_REGIONS
 from engine.kept_cells import told
-from engine.records import Plex, PlexState, Record, Ref, Volume
+from engine.records import Plex, PlexState, Record, Ref, Subdisk, Volume
 from engine.store.areas import Area
 from engine.store.dirty_pages import DirtyPages, Page, PageOwner, newest_sequences, page_start, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from engine.config import Config
     from engine.dataplane.fine_map import FineMap
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
@@ -77,17 +80,39 @@ class DirtyMaps:
         self.writers.close()
 
     # --- at an import ---
-    def read(self, group: Ref, records: Iterable[Record], stale: Collection[str] = ()) -> None:
+    def read_again(self, group: Ref, disk: Ref, config: Config, ios: Mapping[Ref, VolumeIo]) -> list[Ref]:
+        """A disk is back: look what it tells of maps that could not be served without it. Answers their volumes."""
+        volumes = sorted({config.plex(subdisk.plex).volume for subdisk in config.subdisks_on(disk)})
+        read: dict[Ref, None] = {}
+        for volume in map(config.volume, volumes):
+            served = ios[volume.ref].maps if volume.ref in ios else {}
+            for key, log in maps_of(volume).items():
+                if key != DRL and key not in served and any(place.disk == disk for place in log.places):
+                    self._found[volume.ref, key] = self._read(group, volume, log, [])
+                    read[volume.ref] = None
+        return list(read)
+
+    def read(
+        self,
+        group: Ref,
+        records: Iterable[Record],
+        stale: Collection[str] = (),
+        ends: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """Look, before a group's records become true here, what the maps of its volumes tell. What was written since a
-        snapshot is never read from the disks in `stale`, by id, which came back older than the group knows them."""
+        snapshot is never read from the disks in `stale`, by id, which came back older than the group knows them, unless
+        they are as they were when they left: `ends` as for `renew`."""
         records = list(records)
         plexes = [record for record in records if isinstance(record, Plex)]
+        subdisks = [record for record in records if isinstance(record, Subdisk)]
         for volume in (record for record in records if isinstance(record, Volume) and record.size):
+            own = [plex for plex in plexes if plex.volume == volume.ref]
+            older = set(stale) - as_left(own, subdisks, ends) if stale else set()
             for key, log in maps_of(volume).items():
-                mirrors = [plex for plex in plexes if plex.volume == volume.ref] if key == DRL else []
-                places = tuple(place for place in log.places if key == DRL or place.disk.id not in stale)
+                mirrors = own if key == DRL else []
+                places = tuple(place for place in log.places if key == DRL or place.disk.id not in older)
                 found = self._read(group, volume, replace(log, places=places), mirrors)
-                states = [plex.state for plex in plexes if plex.volume == volume.ref]
+                states = [plex.state for plex in own]
                 self._found[volume.ref, key] = found._replace(fine=told(volume, key, states))
 
     def is_lost(self, volume: Ref) -> bool:

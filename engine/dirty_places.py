@@ -12,7 +12,7 @@ from engine.records import DirtyLog, Disk, Kind, Plex, PlexState, Subdisk, TaskP
 from engine.states import COMPLETE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from engine.config import Config, Edit
     from engine.records import Ref
@@ -28,6 +28,49 @@ def is_unequal(config: Config, volume: Ref) -> bool:
     """Whether some mirror misses writes, or nobody knows which one is right: then no region becomes clean."""
     record = config.volume(volume)
     return record.source is not None or any(plex.state not in COMPLETE for plex in config.plexes_of(volume))
+
+
+def is_away(config: Config, volume: Ref) -> bool:
+    """Whether not one disk of a volume is there, so that nobody can write it."""
+    disks = {subdisk.disk for plex in config.parts_of(volume) for subdisk in config.subdisks_of(plex.ref)}
+    return bool(disks) and not any(config.disk(disk).present for disk in disks)
+
+
+def note_left(edit: Edit, disks: Collection[Ref]) -> None:
+    """Disks are not there any more: their plexes that nothing stands for are as they are now when these come back. Of
+    several the first counts."""
+    for subdisk in (subdisk for disk in disks for subdisk in edit.config.subdisks_on(disk)):
+        plex = edit.config.plex(subdisk.plex)
+        volume = edit.config.volume(plex.volume)
+        others = {one.disk for one in edit.config.subdisks_of(plex.ref)} - set(disks)
+        if volume.links and plex.state in COMPLETE and all(edit.config.disk(one).present for one in others):
+            edit.put(replace(plex, left_at=edit.config.group(volume.group).transaction))
+
+
+def renew_places(edit: Edit, disk: Ref) -> None:
+    """A disk is back: what maps of snapshots have on it is written anew."""
+    for volume in sorted({edit.config.plex(subdisk.plex).volume for subdisk in edit.config.subdisks_on(disk)}):
+        for link in edit.config.volume(volume).links:
+            old = link.changes
+            places = tuple(replace(one, generation="") if one.disk == disk else one for one in old.places)
+            if places != old.places:
+                edit.put(with_map(edit.config.volume(volume), link.generation, DirtyLog(old.region_size, places)))
+
+
+def as_left(plexes: Iterable[Plex], subdisks: Iterable[Subdisk], ends: Mapping[str, int]) -> set[str]:
+    """The ids of disks that are, for the complete ones of these plexes, just as they were when they left; `ends` as
+    for `renew`."""
+    left = {plex.ref: plex.left_at for plex in plexes if plex.state in COMPLETE}
+    pieces = [subdisk for subdisk in subdisks if subdisk.plex in left]
+    changed = {piece.disk.id for piece in pieces if not 0 < left[piece.plex] == ends.get(piece.disk.id, 0)}
+    return {piece.disk.id for piece in pieces} - changed
+
+
+def older_than_known(config: Config, volume: Ref, stale: Collection[str], ends: Mapping[str, int]) -> set[str]:
+    """Those disks in `stale` that may lack something of a volume."""
+    plexes = config.plexes_of(volume)
+    pieces = (subdisk for plex in plexes for subdisk in config.subdisks_of(plex.ref))
+    return set(stale) - as_left(plexes, pieces, ends)
 
 
 def tend(edit: Edit, volume: Ref) -> None:
@@ -52,6 +95,8 @@ def tend(edit: Edit, volume: Ref) -> None:
 def _tend_links(edit: Edit, volume: Ref) -> None:
     """What has been written since a snapshot is told wherever the volume's mirrors lie now. A map that has lost its
     places tells nothing any more, and gets none again."""
+    if is_away(edit.config, volume):
+        return  # nobody writes it meanwhile: what its disks tell goes on being so
     for key, log in maps_of(edit.config.volume(volume)).items():
         if key != DRL and (log.places or not log.region_size):
             record = edit.config.volume(volume)
@@ -111,7 +156,8 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
 
     `stale` are the ids of disks that came back older than the group knows them; `ends` has for each disk that is here
     the number of the last transaction that its copy of the configuration took. What a plex missed is known only when
-    its disks were there all the time, or are just as they were when it was left out.
+    its disks were there all the time, or are just as they were when it was left out. Of a volume that is not here at
+    all what was written since snapshots is found on its disks when they are back.
     """
     drop(edit, volume, {})  # whoever serves it has read them
     record = edit.config.volume(volume)
@@ -125,13 +171,30 @@ def renew(edit: Edit, volume: Ref, stale: Collection[str], ends: Mapping[str, in
     for task in edit.config.tasks_of(record.group):
         if task.type is TaskType.SNAP_SHOT and volume in task.params.volumes and not task.ended:
             edit.put(replace(task, params=TaskParams()))  # what it was to bring to the disks may be lost
+    older = older_than_known(edit.config, volume, stale, ends)
     for link in record.links:
-        if not link.settled or not _is_up_to_date(edit.config, volume, stale):
+        if not link.settled or not _is_up_to_date(edit.config, volume, older):
             forget_map(edit, volume, link.generation)
+    waits = bool(record.links) and _waits(edit, volume, newest)
     for key, log in maps_of(edit.config.volume(volume)).items():
-        places = [place for place in log.places if place.disk.id not in stale]
+        if waits and key != DRL:
+            continue
+        places = [place for place in log.places if place.disk.id not in (stale if key == DRL else older)]
         fresh = tuple(replace(place, generation="") for place in places)
         edit.put(with_map(edit.config.volume(volume), key, DirtyLog(log.region_size, fresh)))
+
+
+def _waits(edit: Edit, volume: Ref, newest: int) -> bool:
+    """Whether a volume of one mirror is away as a whole. Before it is written again, there has to be a commit."""
+    plexes = edit.config.plexes_of(volume)
+    for plex in plexes:
+        gone = any(not edit.config.disk(subdisk.disk).present for subdisk in edit.config.subdisks_of(plex.ref))
+        if gone and plex.state in COMPLETE and not plex.left_at:
+            edit.put(replace(plex, left_at=newest))
+    if len(plexes) != 1 or plexes[0].state not in COMPLETE or not is_away(edit.config, volume):
+        return False
+    edit.put(replace(edit.config.plex(plexes[0].ref), state=PlexState.CLEAN))
+    return True
 
 
 def _is_up_to_date(config: Config, volume: Ref, stale: Collection[str]) -> bool:
@@ -165,7 +228,10 @@ def _failing(config: Config, disk: Ref) -> bool:
 def _untrack_changed(edit: Edit, volume: Ref) -> None:
     """A complete plex misses nothing. One whose pieces have changed places misses everything."""
     for plex in edit.config.plexes_of(volume):
-        if plex.tracked and (plex.state in COMPLETE or _places(edit.base, plex.ref) != _places(edit.config, plex.ref)):
+        if plex.state in COMPLETE:
+            gone = any(not edit.config.disk(subdisk.disk).present for subdisk in edit.config.subdisks_of(plex.ref))
+            edit.put(replace(plex, tracked=False, left_at=plex.left_at if gone else 0))
+        elif plex.tracked and _places(edit.base, plex.ref) != _places(edit.config, plex.ref):
             edit.put(replace(plex, tracked=False))
 
 

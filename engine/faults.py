@@ -16,7 +16,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.detach import beyond_reach, fail_disk, without_disk
 from engine.devices.base import NO_SPACE
-from engine.dirty_places import drop_place
+from engine.dirty_places import drop_place, is_away
 from engine.errors import GroupFrozen
 from engine.heal import Healer, may_be_mended
 from engine.records import Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
@@ -119,6 +119,9 @@ class FaultKeeper:
 
         The swap runs the parked writes again.
         """
+        if is_away(self._committer.config, volume.ref):
+            self._give_up(volume.ref, errno.EIO, fault)  # what its disks tell is to be so when they are back
+            return
         ended: list[Ref] = []
 
         def change(edit: Edit) -> None:
@@ -222,6 +225,11 @@ class FaultKeeper:
         places = [place for log_ in maps_of(volume).values() for place in log_.places]
         if all(place.generation != fault.piece for place in places):
             self._committer.ios[volume.ref].release()  # it has been dropped meanwhile
+            return
+        if is_away(self._committer.config, volume.ref):
+            self._give_up(volume.ref, fault.number, fault)
+            for known in self._committer.ios[volume.ref].maps.values():
+                known.fail_waiting(fault.number)  # nothing is written to it, nor has been
             return
         disk = self._luns.disk_of(fault.device)
         if disk is not None and fault.number not in NO_SPACE:

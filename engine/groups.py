@@ -8,7 +8,7 @@ import msgspec
 
 from engine.claims import Claims, device_of, disk_of, lock_all, unlock_all
 from engine.detach import fail_disk
-from engine.dirty_places import forget_changes, renew
+from engine.dirty_places import forget_changes, older_than_known, renew
 from engine.disks import DiskKeeper, nothing
 from engine.doubts import doubt_only_copy
 from engine.errors import EngineError
@@ -31,7 +31,7 @@ from engine.store.scan import scan
 from engine.volumes import VolumeKeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from engine import commands
     from engine.commit import Committer
@@ -178,10 +178,10 @@ class GroupKeeper:
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
         ends = {disk: member.content.newest.number for disk, member in found.members.items()}
-        self._committer.maps.read(store.group, records, stale)
+        self._committer.maps.read(store.group, records, stale, ends)
 
         def change(edit: Edit) -> None:
-            self._put_group(edit, store.group, records, new_name, stale, max(ends.values(), default=0))
+            self._put_group(edit, store.group, records, new_name, stale, ends)
             for volume in edit.config.volumes_of(store.group):
                 renew(edit, volume.ref, stale, ends)
                 if force:
@@ -226,7 +226,7 @@ class GroupKeeper:
         records: Iterable[Record],
         new_name: str,
         stale: frozenset[str],
-        newest: int,
+        ends: Mapping[str, int],
     ) -> None:
         """Replace whatever was shown of a group by its records; what only this host knows of its disks stays."""
         for ref in _members_of(edit.config, group):
@@ -243,8 +243,8 @@ class GroupKeeper:
                     self._state.reserve(int(record.ref.id))
             edit.put(record)
         for volume in edit.config.volumes_of(group):
-            mistrust(edit, volume, stale, newest)
-            doubt_only_copy(edit, volume, stale)
+            mistrust(edit, volume, stale, max(ends.values(), default=0))
+            doubt_only_copy(edit, volume, older_than_known(edit.config, volume.ref, stale, ends))
             self.volumes.columns.restart(edit, volume.ref, stale)
 
     def _with_lun(self, disk: Disk, group: Ref) -> Disk:

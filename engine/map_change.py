@@ -14,7 +14,7 @@ from engine.allocate.dirty import DRL, maps_of, with_map
 from engine.dataplane.dirty_map import DirtyMap
 from engine.dataplane.fine_map import FineMap, of_regions
 from engine.dataplane.needed import finest
-from engine.dirty_places import forget_map, is_unequal, reached, tend, untrack
+from engine.dirty_places import forget_map, is_away, is_unequal, reached, tend, untrack
 from engine.errors import Unsettled
 from engine.geometry import DIRTY_PAGE_REGIONS
 from engine.kept_cells import drop
@@ -154,6 +154,15 @@ class MapChange:
         if volume.dirty_log is not None and any(self._is_strange(place.generation) for place in places):
             known = (replace(one, generation="") if self._is_strange(one.generation) else one for one in places)
             edit.put(replace(volume, dirty_log=DirtyLog(volume.dirty_log.region_size, tuple(known))))
+        away = is_away(edit.config, ref)
+        for link in volume.links:
+            if not away and self._live(ref, link.generation) is None:
+                fresh = tuple(
+                    replace(one, generation="") if self._is_strange(one.generation) else one
+                    for one in link.changes.places
+                )
+                changes = DirtyLog(link.changes.region_size, fresh)
+                edit.put(with_map(edit.config.volume(ref), link.generation, changes))
 
     def _is_strange(self, generation: str) -> bool:
         return bool(generation) and self._maps.place(generation) is None
@@ -317,7 +326,7 @@ class MapChange:
         count = -(-volume.size // wanted.region_size)
         if (ref, key) in self._fresh:
             return self._map_of(volume, key, wanted, bytes(count))
-        found = self._maps.found((ref, key)) if ref not in self._ios else None
+        found = self._maps.found((ref, key)) if self._live(ref, key) is None else None
         if found is None or found.regions is None or len(found.regions) != count:
             return None
         return self._map_of(volume, key, wanted, found.regions, found.fine)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from engine.dirty_places import forget_changes
+from engine.dirty_places import forget_changes, renew_places
 from engine.errors import EngineError
 from engine.store.copy_reader import read_copy
 from engine.store.label import read_label
@@ -42,13 +42,15 @@ class ReturnedDisks:
             self._ends[disk] = _copy_end(device)
 
     def judge(self, edit: Edit, disk: Ref) -> None:
-        """What plexes on a disk that is back have missed is known only when the disk is as it was when they left."""
+        """What plexes on a disk that is back have missed, and what was written to them since a snapshot, is known only
+        when the disk is as it was when they left."""
         end = self._ends.pop(disk, None)
+        renew_places(edit, disk)
         if end is None:
             return
         for subdisk in edit.config.subdisks_on(disk):
             plex = edit.config.plex(subdisk.plex)
-            if plex.complete:
+            if plex.complete and not 0 < plex.left_at == end:
                 forget_changes(edit, plex.volume)
             if plex.tracked and plex.left_at != end:
                 edit.put(replace(plex, tracked=False))

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.binding import Binder
 from engine.detach import send_away, without_disk
-from engine.dirty_places import tend_all
+from engine.dirty_places import note_left, tend_all
 from engine.doubts import doubt, doubt_all, name_sources
 from engine.errors import EngineError
 from engine.geometry import public_length
@@ -351,11 +351,14 @@ class Scanner:
         """Bring a group in line with the LUNs that it has now, and write what any of its disks still lacks."""
         store, config = self._committer.stores[group], self._committer.config
         lost: list[Ref] = []
+        gone: list[Ref] = []
         back: list[Ref] = []
         grown: dict[Ref, int] = {}
         for disk in config.disks_of(group):
             lun = self._luns.of(disk.ref)
             if not disk.present or lun is None or lun.device is None:
+                if store.has(disk.ref):
+                    gone.append(disk.ref)
                 store.lose_disk(disk.ref)
                 lost.append(disk.ref)
                 continue
@@ -365,6 +368,7 @@ class Scanner:
             if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
                 grown[disk.ref] = self._resized(store, disk)
         ended: list[Ref] = []
+        found: list[Ref] = []  # volumes of which something that was away is known again
 
         def change(edit: Edit) -> None:
             for ref, length in grown.items():
@@ -374,16 +378,20 @@ class Scanner:
                     edit.put(msgspec.structs.replace(edit.config.disk(ref), present=False))
             for disk in edit.config.disks_of(group):
                 ended.extend(without_disk(edit, disk.ref, PlexState.STALE))
+            note_left(edit, gone)
             name_sources(edit, group, self._committer.unequal)
             for ref in self._exchanged.intersection(back):
                 doubt(edit, edit.config.disk(ref))
             for ref in back:
+                found.extend(self._committer.maps.read_again(group, ref, edit.config, self._committer.ios))
                 self._returned.judge(edit, ref)
             tend_all(edit, group)
 
         try:
             self._committer.commit(change, owed=(group,))
         except EngineError as error:
+            for ref in found:
+                self._committer.maps.forget(ref)
             log.info("A disk group could not follow its disks: %s", error)
             return
         self._after_settling(group, back, ended)
