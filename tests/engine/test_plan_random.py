@@ -110,6 +110,7 @@ class Drawer:
             "master": st.sampled_from(commands.Master),
             "quiesce": st.sampled_from(commands.Quiesce) if kind is not commands.ChangeSettings else st.none(),
             "freeze_limit_s": st.sampled_from([None, 10, 0]),
+            "limit_s": st.sampled_from([0, 5, 99, -1]),
             "letter": st.sampled_from(["", "E", "1"]),
             "path": st.just(""),
             "file_system": st.sampled_from(["", "ext4", "nofs"]),
