@@ -244,8 +244,9 @@ class GroupKeeper:
             edit.put(record)
         for volume in edit.config.volumes_of(group):
             mistrust(edit, volume, stale, max(ends.values(), default=0))
-            doubt_only_copy(edit, volume, older_than_known(edit.config, volume.ref, stale, ends))
             self.volumes.columns.restart(edit, volume.ref, stale)
+        for volume in edit.config.volumes_of(group):  # what has another copy has left these disks by now
+            doubt_only_copy(edit, volume, older_than_known(edit.config, volume.ref, stale, ends))
 
     def _with_lun(self, disk: Disk, group: Ref) -> Disk:
         lun = self._luns.of(disk.ref)

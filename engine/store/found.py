@@ -44,6 +44,7 @@ class GroupFound:
     missing: tuple[tuple[str, str], ...] = ()  # id and disk name of members that are not here
     unclear: dict[str, tuple[str, ...]] = field(default_factory=dict)  # disk id -> keys that are equally it
     leftovers: tuple[str, ...] = ()  # keys of LUNs whose label names the group, but which it does not have (any more)
+    outdated: tuple[str, ...] = ()  # ids of disks without a configuration copy, whose stamp is of an earlier import
     owners: tuple[Stamp, ...] = ()  # stamps that hold; more than one when an import was cut short
     unknown_owner: bool = False  # somebody has the group, and no stamp that says who can be read
     blocked: tuple[str, ...] = ()  # why no import is possible at all
@@ -70,7 +71,7 @@ class GroupFound:
     @property
     def stale(self) -> tuple[str, ...]:
         """Ids of disks that have lost acknowledged changes: their data may be as old as their configuration."""
-        return tuple(disk.hex() for disk in self.elected.stale) if self.elected else ()
+        return (*(disk.hex() for disk in self.elected.stale), *self.outdated) if self.elected else ()
 
     def require(self) -> Elected:
         """The elected configuration. MetadataError when there is none."""

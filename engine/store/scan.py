@@ -5,7 +5,7 @@ A scan only reads, and it reads past the page cache: other hosts may have writte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -119,6 +119,7 @@ def _group(group: str, disks: list[DiskFound], released: set[bytes]) -> GroupFou
     if found.elected is None and not found.leftovers:
         blocked.append(_no_copy(disks))
     _find_owners(found)
+    found.outdated = tuple(_outdated(found))
     problems.extend(_remarks(found, chosen))
     found.blocked, found.problems = tuple(dict.fromkeys(blocked)), (*problems, *dict.fromkeys(blocked))
     return found
@@ -198,6 +199,18 @@ def _find_owners(found: GroupFound) -> None:
             held[stamp.serial] = stamp
     found.owners = tuple(stamp for _, stamp in sorted(held.items()))
     found.unknown_owner = found.phase == GroupPhase.IMPORTED and current not in held and not found.owners
+
+
+def _outdated(found: GroupFound) -> Iterator[str]:
+    """Disks that hold no copy of the configuration, and were not there at the last import: every member is stamped by
+    each, and one that comes later is, too. What stands there is an old image, or has missed everything since."""
+    if found.elected is None or found.phase == GroupPhase.DESTROYED:
+        return
+    past = {serial for _, serial in found.elected.lineage[:-1]}
+    for disk, member in found.members.items():
+        holds = bytes.fromhex(disk) in found.elected.state.copies
+        if not holds and member.stamp is not None and member.stamp.host and member.stamp.serial in past:
+            yield disk
 
 
 def missing(disk: str, group: str) -> str:

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from engine.cli.lab_faults import damage
-from engine.commands import AddLuns, EvacuateDisk, RemoveLuns, ReplaceDisk, Rescan
+from engine.commands import (
+    AddLuns,
+    EvacuateDisk,
+    RemoveLuns,
+    ReplaceDisk,
+    Rescan,
+    ResyncVolume,
+    StartVolumes,
+)
 from engine.errors import CommandRejected
 from engine.records import Alert, Disk, Kind, Ref, Remedy, VolumeStatus
 from engine.units import MIB
@@ -187,3 +195,53 @@ def test_where_a_copy_is_all_that_keeps_a_disk_away_nothing_is_to_be_deleted(lab
     lab.do(Rescan())
     assert lab.read(0, MIB) == pattern(7, MIB)
     assert not alerts(lab, disk_of(lab))
+
+
+def test_an_old_image_of_a_disk_that_keeps_no_configuration_is_told_by_its_stamp(tmp_path: Path) -> None:
+    """Five disks of a group keep its configuration. Every import stamps them all: an image from before it is older."""
+    lab = EngineLab(tmp_path, luns=3).start()
+    try:
+        lab.make_group(6)
+        (store,) = lab.engine.committer.stores.values()
+        (sixth,) = (disk for disk in lab.config.disks_of(lab.group().ref) if disk.ref not in store.copies)
+        lab.make_volume(mirrors=2, disks=(sixth.ref, store.copies[0]))
+        lab.make_volume("alone", disks=(sixth.ref,), size=8 * MIB)
+        path = lab.path_of(sixth.ref)
+        lab.stop()
+        shutil.copy(path, path.with_suffix(".old"))
+        lab.start()
+        assert lab.write(pattern(8, MIB), 0) == 0
+        assert lab.volume("alone").serving
+        lab.stop()
+        path.with_suffix(".old").replace(path)
+        lab.start()
+        assert not lab.volume("alone").serving
+        for _ in range(4):
+            assert lab.read(0, MIB) == pattern(8, MIB)
+        lab.do(ResyncVolume(volume=lab.volume().ref))
+        assert lab.equal()
+        assert lab.read(0, MIB) == pattern(8, MIB)
+        lab.do(StartVolumes(volumes=(lab.volume("alone").ref,)))
+        lab.restart()
+        assert lab.volume("alone").serving
+    finally:
+        if lab.opened is not None:
+            lab.stop()
+
+
+def test_an_old_image_holds_back_what_has_no_other_copy_and_nothing_else_on_its_disk(lab: EngineLab) -> None:
+    lab.make_volume("mirrored", size=8 * MIB, mirrors=2)
+    lab.make_volume("parity", size=8 * MIB, raid5=True, columns=3)
+    shared = lab.config.subdisks_of(lab.plexes("mirrored")[0].ref)[0].disk
+    lab.make_volume("alone", size=8 * MIB, disks=(shared,))
+    path = lab.path_of(shared)
+    shutil.copy(path, path.with_suffix(".old"))
+    for number, name in enumerate(("mirrored", "parity"), start=9):
+        assert lab.write(pattern(number, MIB), 0, name) == 0
+    lab.stop()
+    path.with_suffix(".old").replace(path)
+    lab.start()
+    assert not lab.volume("alone").serving
+    for number, name in enumerate(("mirrored", "parity"), start=9):
+        assert lab.read(0, MIB, name) == pattern(number, MIB)
+        assert not lab.volume(name).fenced
