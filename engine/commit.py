@@ -83,6 +83,7 @@ class Committer:
         self._listeners: list[Listener] = []
         self.freed = FreedSpace(self._lun_device, self._given_back, runtime)
         self.maps = DirtyMaps(self._lun_device, self.stores, runtime)
+        self.pending: dict[Ref, Callable[[Edit], None]] = {}  # by group, what the next commit to it has to do as well
         self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
         self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
         self.follow: Callable[[Config, Config, Iterable[Ref]], None] = lambda old, new, touched: None  # after a commit
@@ -128,7 +129,21 @@ class Committer:
         with self.lock:
             edit = Edit(self.config)
             change(edit)
-            return self._carry_through(edit, owed)
+            late = self._late(edit, owed)
+            for group in late:
+                self.pending[group](edit)
+            new = self._carry_through(edit, owed)
+            for group in late:
+                self.pending.pop(group, None)
+            return new
+
+    def _late(self, edit: Edit, owed: Iterable[Ref]) -> list[Ref]:
+        """The groups for which something is pending that goes along with this edit."""
+        if not self.pending:
+            return []
+        records = (record for ref in edit.touched if (record := edit.config.get(ref)) is not None)
+        concerned = {*owed, *(edit.config.group_of(record) for record in records)}
+        return [group for group in self.pending if group in concerned]
 
     def _carry_through(self, edit: Edit, owed: Iterable[Ref]) -> Config:
         with (
@@ -256,6 +271,7 @@ class Committer:
     def release(self, group: Ref) -> None:
         """A group has been given up on disk; the next commit says so."""
         del self.stores[group]
+        self.pending.pop(group, None)
 
     # --- freed space ---
     def _is_ours(self, disk: Ref) -> bool:

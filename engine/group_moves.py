@@ -176,8 +176,8 @@ class GroupMoves:
     def _put_to_work(
         self, group: Ref, plan: Plan, after: Config, volumes: list[Ref], failed: Iterable[Ref]
     ) -> Callable[[Edit], None]:
-        """What has come is shown as it stands on disk, so that no later change takes it for gone. The edit is then that
-        of an import."""
+        """What has come is shown as it stands on disk, so that no later change takes it for gone. What is done with it
+        is as at an import; when the commit that should do that can't be made, the next one to the group does it."""
         moved = [record for record in records_of(after, group) if _belongs(after, record, volumes)]
         self._committer.maps.read(group, moved)
         disks = [record for record in plan.puts if isinstance(record, Disk)]
@@ -187,17 +187,41 @@ class GroupMoves:
                 edit.put(record)
 
         self._committer.show(show)
+        self._committer.pending[group] = self._starting(plan, moved, failed)
 
         def change(edit: Edit) -> None:
             for record in moved:
                 edit.put(record)  # the plan was made before they were stopped
-            for ref in volumes:
-                mistrust(edit, edit.config.volume(ref), frozenset())
-                self._volumes.columns.restart(edit, ref, frozenset())
-                renew(edit, ref, frozenset(), {})
-            _fail_all(edit, failed)
 
         return change
+
+    def _starting(self, plan: Plan, moved: Sequence[Record], failed: Iterable[Ref]) -> Callable[[Edit], None]:
+        """What makes volumes that have come serve, unless they do."""
+        volumes = [record for record in moved if isinstance(record, Volume)]
+        known = {record.ref for record in moved}
+        shown = {one.ref: self._committer.config.get(one.ref) for one in plan.puts if one.ref not in known}
+
+        def start(edit: Edit) -> None:
+            if any(volume.ref in self._committer.ios for volume in volumes):
+                return
+            for ref in plan.drops:
+                if ref in edit.config:
+                    edit.drop(ref)
+            for record in plan.puts:
+                if record.ref in shown and edit.config.get(record.ref) == shown[record.ref]:
+                    edit.put(record)
+            for volume in volumes:
+                if volume.ref in edit.config:
+                    self._start(edit, volume)
+            _fail_all(edit, failed)
+
+        return start
+
+    def _start(self, edit: Edit, volume: Volume) -> None:
+        edit.put(replace(edit.config.volume(volume.ref), started=volume.started))
+        mistrust(edit, edit.config.volume(volume.ref), frozenset())
+        self._volumes.columns.restart(edit, volume.ref, frozenset())
+        renew(edit, volume.ref, frozenset(), {})
 
     def _take_disks(self, target: GroupStore, move: Move, devices: Mapping[Ref, BlockDevice]) -> list[Ref]:
         """Relabel disks that have come from another group, in the order of the move, in which those come last that tell

@@ -10,7 +10,7 @@ import pytest
 from engine import commands as c
 from engine.errors import CommandRejected, EngineError
 from engine.records import Alert, Backup, DiskUsage, Group, GroupState, Kind, Ref, Severity, Task, Volume
-from engine.store.group_store import GroupStore
+from engine.store.group_store import GroupStore, Outcome
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_prepare import prepare
@@ -257,6 +257,37 @@ def test_a_join_that_was_cut_short_is_finished_or_taken_back_at_the_next_start(
     assert lab.equal()
     lab.restart()
     assert at(lab, 1) == 101
+
+
+@pytest.mark.parametrize("then", ["rescan", "kill"])
+def test_what_a_join_has_brought_is_started_by_the_next_change_that_can_be_made(
+    lab: EngineLab, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """The join is decided, and nothing more can be written."""
+    furnish(lab)
+    split(lab, SNAP, imports=True)
+    put(lab, 1, 101)
+    target = lab.engine.committer.stores[lab.group().ref]
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "commit", lambda *_: Outcome(False, target.transaction, (), "Nothing can be written."))
+        with pytest.raises(EngineError, match="Nothing can be written"):
+            join(lab)
+    assert not lab.volume(SNAP).started
+    if then == "rescan":
+        lab.do(c.Rescan())
+    else:
+        lab.kill()
+        lab.start()
+    assert lab.volume(SNAP).started
+    assert lab.volume(SNAP).serving
+    assert lab.config.find(Kind.GROUP, "off") is None
+    put(lab, 2, 102, SNAP)
+    lab.kill()
+    lab.start()
+    assert lab.volume(SNAP).serving
+    assert [at(lab, number, SNAP) for number in range(1, 4)] == [1, 102, 3]
+    assert 0 < back(lab, SNAP).bytes_copied <= (2 * MIB if then == "rescan" else lab.volume().size)
+    assert lab.equal()
 
 
 class _Stopped(BaseException):
