@@ -358,7 +358,7 @@ TASK = (
     ),
     Column("left", "Time Left", lambda _, t: time_left(t), lambda _, t: t.eta_high_s, width=14),
     moment("started", "Start Time", lambda t: t.started_at),
-    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=40),
+    Column("result", "Result", lambda _, t: t.result, tip=lambda _, t: t.result, width=32),
     Column("throttle", "Throttle", _throttle, lambda _, t: t.iodelay_ms, shown=False),
     size("copied", "Copied", lambda _, t: t.bytes_copied, shown=False),
 )

@@ -69,6 +69,7 @@ class Tour:
             self.perspective(name)
             self.act_all()
         self.stand_at_a_table()
+        self.come_back()
         self.fixed_menus()
         self.act_all()
 
@@ -216,6 +217,12 @@ class Tour:
         self.window.right.show_number(1)
         self.settle()
 
+    def come_back(self) -> None:
+        """There is something ahead, so that Forward leads somewhere."""
+        self.window.go_up()
+        self.window.go_back()
+        self.settle()
+
     def act(self, action: str, about: Selection, key: object, where: str) -> None:
         """Choose an entry once for each kind of object, and look at whatever comes."""
         mark = (action, about.place, about.count > 1, key if action in OF_EACH_STATE else "")
@@ -223,6 +230,8 @@ class Tour:
             return
         self._opened.add(mark)
         self.stand_at_a_table()
+        if action == "forward":
+            self.come_back()
         self._told.clear()
         if not self.console.trigger(action, about):
             self.found.setdefault(f"{action} was possible and is not: {self._told}", where)
