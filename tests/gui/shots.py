@@ -194,7 +194,7 @@ SHOTS = (
     Shot(
         "schedule-calendar",
         "Schedule Snapshots, calendar: the next run in words, this month and the next with every working day from "
-        "today on marked; today has the outline of where the keyboard stands.",
+        "today on marked; the keyboard begins at today.",
         ways.scheduling,
     ),
     Shot(
