@@ -6,6 +6,7 @@ import itertools
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
@@ -68,7 +69,9 @@ class Site(Service):
             )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == "ready\n", self.log_file.read_text()
+        before = self.operator.done if hasattr(self, "operator") else Counter[str]()
         self.operator = Operator(self.folder / "c", self.new_lun, LUN_SIZE, self.take_copies_away)
+        self.operator.done = before  # it is the same operator, whichever process answers
 
     def end(self, number: signal.Signals) -> int:
         self.operator.close()
