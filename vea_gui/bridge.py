@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
@@ -55,7 +56,8 @@ class EngineBridge(QObject):
         self._event_s = DRAIN_S / EVENTS_PER_DRAIN  # processor time that an event has cost lately
         self._asked_at: deque[float] = deque()
         self._quiet = False
-        self._topics: dict[str, Future[Any]] = {}
+        # Weak: what has been answered keeps nobody who had asked, as a wizard that is closed.
+        self._topics: WeakValueDictionary[str, Future[Any]] = WeakValueDictionary()
         self._calls = ThreadPoolExecutor(1, thread_name_prefix="engine calls")
         self._tick = self._timer(TICK_MS, self._drain)
         self._watch = self._timer(SILENT_AFTER_MS, self._tell_silence)

@@ -47,9 +47,9 @@ class ConsoleStatusBar(QStatusBar):
         console.taken_back.connect(self._take_back)
         console.changed.connect(self._changed)
         bridge = console.session.bridge
-        bridge.lost.connect(lambda error: self._silent(time.time(), str(error)))
+        bridge.lost.connect(self._lost)  # methods, not lambdas: the session outlives the window, and would keep it
         bridge.silent.connect(self._silent)
-        bridge.answered.connect(lambda: self._update())
+        bridge.answered.connect(self._update)
         theme.signals().changed.connect(self._restyle)
         self._restyle()
         self._update()
@@ -100,6 +100,9 @@ class ConsoleStatusBar(QStatusBar):
             self.alert.setText(short)
             self.alert.setToolTip(text)
             self.alert.setIcon(icons.icon(f"state-{TONE_NAMES[tone_of(worst)]}" if worst is not None else "state-good"))
+
+    def _lost(self, error: Exception) -> None:
+        self._silent(time.time(), str(error))
 
     def _silent(self, since: float, why: str = "") -> None:
         when = moments.clock(since)
