@@ -60,7 +60,7 @@ def test_a_group_that_travels_keeps_what_its_snapshots_know(lab: EngineLab) -> N
     assert lab.config.group(group).state is GroupState.DEPORTED
     lab.do(c.ImportGroup(group=group))
     assert links(lab) == [True, True]
-    assert back(lab, "SnapVolume01", master=c.Master.SNAPSHOT).bytes_copied == 2 * MIB
+    assert back(lab, "SnapVolume01", master=c.Master.SNAPSHOT).bytes_copied == 2 * 4096
     assert (at(lab, 1), at(lab, 2)) == (1, 102)
     assert lab.equal()
 
