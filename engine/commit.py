@@ -30,6 +30,7 @@ from engine.records import (
     Severity,
     Task,
     TaskState,
+    TaskType,
     Volume,
 )
 from engine.store.rows import persistent
@@ -53,6 +54,12 @@ log = logging.getLogger(__name__)
 MakeIo = Callable[["Volume", "Table", "Raid5Log | None"], "VolumeIo"]
 Change = dict[Ref, Record | None]
 _ALERTS_MAX = 500
+_AGAIN = {
+    TaskType.RESYNC: Remedy.RESYNC_VOLUME,
+    TaskType.ADD_MIRROR: Remedy.ADD_MIRROR,
+    TaskType.VERIFY: Remedy.VERIFY_VOLUME,
+}
+"""What begins a failed task anew on its volume, where there is such a thing."""
 
 
 class _Logs(NamedTuple):
@@ -212,13 +219,16 @@ class Committer:
 
     def _alert_failed(self, task: Task) -> None:
         differ = bool(task.params.ranges) and len(self.config.plexes_of(task.params.volume or task.ref)) > 1
+        volume = self.config.get(task.params.volume)
+        action = Remedy.REPAIR_MIRRORS if differ else _AGAIN.get(task.type) if volume is not None else None
         self.alert(
             Severity.ERROR,
             f"{task.name} failed.",
             about=task.object,
             cause=task.result,
             remedy="Decide which mirror is right." if differ else "Remove the cause, then start it again.",
-            action=Remedy.REPAIR_MIRRORS if differ else None,
+            action=action,
+            action_on=volume.ref if volume is not None and action is not None and volume.ref != task.object else None,
         )
 
     def alert(

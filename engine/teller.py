@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.records import Alert, Disk, Group, GroupState, Kind, Remedy, Severity, VolumeLayout
+from engine.records import Alert, Disk, Group, GroupState, Kind, PlexLayout, Remedy, Severity, VolumeLayout
 from engine.rules import listed
 from engine.store.scan import missing, shrunk
 
@@ -121,11 +121,16 @@ class Teller:
         volumes = [config.volume(ref) for ref in refs]
         lost = [volume.name for volume in volumes if not volume.copies]
         thinner = [volume.name for volume in volumes if volume.copies and volume.layout is not VolumeLayout.RAID5]
-        parity = [volume.name for volume in volumes if volume.copies and volume.layout is VolumeLayout.RAID5]
+        parity = [volume for volume in volumes if volume.copies and volume.layout is VolumeLayout.RAID5]
+        pieces = [config.plex(subdisk.plex) for subdisk in config.subdisks_on(disk)]
+        columns = {plex.volume for plex in pieces if plex.layout is not PlexLayout.LOG}
+        thin = [volume.name for volume in parity if volume.ref in columns]
+        unlogged = [volume.name for volume in parity if volume.ref not in columns]
         causes = (
             f"{listed(lost)} can't be used without it." if lost else "",
-            f"{listed(thinner)} {'goes' if len(thinner) == 1 else 'go'} on with fewer copies." if thinner else "",
-            f"{listed(parity)} {'goes' if len(parity) == 1 else 'go'} on without a column or a log." if parity else "",
+            _goes_on(thinner, "with fewer copies"),
+            _goes_on(thin, "without a column"),
+            _goes_on(unlogged, "without a log"),
         )
         replace = f"delete {listed(lost)}, then replace the disk" if lost else "replace the disk"
         self._committer.alert(
@@ -193,3 +198,7 @@ class Teller:
 def _is_back(config: Config, ref: Ref) -> bool:
     disk = config.get(ref)
     return isinstance(disk, Disk) and disk.present and not disk.failing
+
+
+def _goes_on(names: Sequence[str], how: str) -> str:
+    return f"{listed(names)} {'goes' if len(names) == 1 else 'go'} on {how}." if names else ""
