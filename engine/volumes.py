@@ -30,6 +30,7 @@ from engine.records import (
     Volume,
     VolumeLayout,
 )
+from engine.renewed_stamps import note, renew_stamps
 from engine.states import is_resynched
 from engine.units import format_size
 
@@ -70,17 +71,36 @@ class VolumeKeeper:
 
         A volume of which anything is in doubt keeps saying ACTIVE.
         """
+        committer = self._committer
+        served = [ref for ref in volumes if ref in committer.ios]
+        ended: list[Ref] = []
         with contextlib.ExitStack() as held:
-            clean = [ref for ref in volumes if self._holds_still(ref, held)]
-            committer = self._committer
+            clean = [ref for ref in served if self._holds_still(ref, held)]
             cells = gathered(committer.config, committer.ios, committer.stores, clean)
+            stamps = renew_stamps(committer.config, committer.stores, served)
 
             def change(edit: Edit) -> None:
                 mark_clean(edit, clean)
                 put(edit, cells)
+                ended.extend(note(edit, stamps))
 
             with committer.maps.keeping(cells):
                 committer.commit(change)
+        self._tell_failed(stamps.failed, ended)
+
+    def _tell_failed(self, disks: Iterable[Ref], ended: Iterable[Ref]) -> None:
+        """Disks that did not take their stamps."""
+        for disk in disks:
+            self._committer.alert(
+                Severity.ERROR,
+                f"{self._committer.config.disk(disk).name} is failing.",
+                about=disk,
+                cause="Its import stamp could not be written.",
+                remedy="Replace the disk, or see to the cause and reactivate it.",
+                action=Remedy.REPLACE_DISK,
+            )
+        for task in ended:
+            self._committer.end_task(task, "A disk that it writes to failed.")
 
     def unstable(self, group: Ref) -> list[Volume]:
         """The volumes of which a flush has failed, and nothing is on record of it yet."""
@@ -89,8 +109,8 @@ class VolumeKeeper:
         return [volume for volume in served if ios[volume.ref].in_doubt and not ios[volume.ref].fenced]
 
     def _holds_still(self, volume: Ref, held: contextlib.ExitStack) -> bool:
-        io = self._committer.ios.get(volume)
-        if io is None or io.fenced or volume in self._committer.unequal:
+        io = self._committer.ios[volume]
+        if io.fenced or volume in self._committer.unequal:
             return False
         held.enter_context(io.hold())
         return io.settle_writes() and not self._is_pinned(volume, io)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from engine.records.backups import Backup, backup_ref
 from engine.records.base import Kind, Record, Ref, new_ref
-from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure
+from engine.records.disks import Disk, DiskStatus, DiskUsage, Enclosure, LeastStamp
 from engine.records.groups import Group, GroupState
 from engine.records.hosts import Alert, Connection, Host, Remedy, Severity
 from engine.records.maps import DirtyLog, LogPlace
@@ -53,6 +53,7 @@ __all__ = [
     "GroupState",
     "Host",
     "Kind",
+    "LeastStamp",
     "Link",
     "LinkSide",
     "LogPlace",

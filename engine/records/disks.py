@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from engine.records.base import Record, Ref
 
 
@@ -35,6 +37,14 @@ class Enclosure(Record, frozen=True, kw_only=True, tag="enclosure"):
     product: str = ""
 
 
+class LeastStamp(msgspec.Struct, frozen=True, gc=False):
+    """How new the import stamp of a disk without a configuration copy has to be: what carries an older one of that
+    import is an older image of the disk."""
+
+    serial: str  # of the import, hex digits
+    transaction: int  # that the stamp tells
+
+
 class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     """A LUN under its disk name. Before `init` its id stands for the LUN's path, afterwards it is the label's."""
 
@@ -43,6 +53,7 @@ class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     usage: DiskUsage = DiskUsage.NORMAL
     public_offset: int = 0  # first byte that subdisks may use, from the start of the LUN
     public_length: int = 0  # 0 until initialized
+    least_stamp: LeastStamp | None = None  # since volumes on it were last stopped in order, if it had no copy then
     # host
     lun: str = ""  # path of the file or device; empty while the LUN is missing
     enclosure: Ref | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from engine.errors import MetadataError
-from engine.records import AnyRecord, Group, GroupState, Ref
+from engine.records import AnyRecord, Disk, Group, GroupState, LeastStamp
 from engine.store.image import Image
 from engine.store.moves import Move, MoveKind
 from engine.store.transaction import NEVER, GroupPhase, Identity
@@ -44,7 +44,7 @@ class GroupFound:
     missing: tuple[tuple[str, str], ...] = ()  # id and disk name of members that are not here
     unclear: dict[str, tuple[str, ...]] = field(default_factory=dict)  # disk id -> keys that are equally it
     leftovers: tuple[str, ...] = ()  # keys of LUNs whose label names the group, but which it does not have (any more)
-    outdated: tuple[str, ...] = ()  # ids of disks without a configuration copy, whose stamp is of an earlier import
+    outdated: tuple[str, ...] = ()  # ids of disks without a configuration copy, whose stamp is an earlier one
     owners: tuple[Stamp, ...] = ()  # stamps that hold; more than one when an import was cut short
     unknown_owner: bool = False  # somebody has the group, and no stamp that says who can be read
     blocked: tuple[str, ...] = ()  # why no import is possible at all
@@ -101,9 +101,12 @@ class GroupFound:
 
     def disk_names(self) -> dict[str, str]:
         """Name of each member by disk id."""
-        return {ref.id: name for ref, name in _disk_names(self.rows)}
+        return {disk.ref.id: disk.name for disk in self._disks()}
 
+    def least_stamps(self) -> dict[str, LeastStamp]:
+        """By disk id, how new the stamps of its disks have to be, as far as the configuration tells that."""
+        return {disk.ref.id: disk.least_stamp for disk in self._disks() if disk.least_stamp is not None}
 
-def _disk_names(rows: dict[bytes, bytes]) -> list[tuple[Ref, str]]:
-    disks = {key: row for key, row in rows.items() if key[:1] == b"\x02"}
-    return [(record.ref, record.name) for record in Image(disks).records("")]
+    def _disks(self) -> list[Disk]:
+        rows = {key: row for key, row in self.rows.items() if key[:1] == b"\x02"}
+        return [record for record in Image(rows).records("") if isinstance(record, Disk)]

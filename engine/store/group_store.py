@@ -13,14 +13,14 @@ import msgspec
 
 from engine.config import Config
 from engine.errors import DeviceError, EngineError, GroupFrozen, MetadataError, RangeError
-from engine.records import AnyRecord, Group, GroupState, Kind, Record, Ref
+from engine.records import AnyRecord, Group, GroupState, Kind, LeastStamp, Record, Ref
 from engine.store.areas import Area, Span
 from engine.store.copy_reader import read_copy
 from engine.store.copy_writer import CopyWriter
 from engine.store.fence import Fence, Stamped, look_for_fence, refuse_strange
 from engine.store.image import Delta, Image, enclosures_of
 from engine.store.label import read_label
-from engine.store.member import Importer, Member, adopt, claim, release
+from engine.store.member import Importer, Member, adopt, claim, give_back, release
 from engine.store.membership import choose_copies
 from engine.store.moves import Move, MoveKind, adopt_moved, encoded, moves_of, write_maps
 from engine.store.policy import import_needs
@@ -95,7 +95,7 @@ class GroupStore:
             store._enclosures = enclosures_of(config)
             store._begin(max(group.transaction, 1), store._image.delta_to(group.ref, config, {}))
         except (EngineError, ValueError):
-            _give_back(group.ref.id, disks.values())
+            give_back(group.ref.id, disks.values())
             raise
         return store
 
@@ -318,6 +318,18 @@ class GroupStore:
         members = [self._roster[ref] for ref in self._copies if self._roster.works(ref)]
         return Stamped(self.serial, tuple((member.device, member.label) for member in members))
 
+    def renew_stamps(self, disks: Iterable[Ref]) -> tuple[LeastStamp, set[Ref]]:
+        """Put newer stamps of this import on those of the disks that work and keep no copy. Answers what the records of
+        these are to tell from the next commit on, and which they are; one that does not work any more has failed."""
+        self._refuse_closed()
+        refs = [ref for ref in sorted(set(disks).difference(self._copies)) if self._roster.works(ref)]
+        if refs and look_for_fence(self._roster, (*self._copies, *refs), self.serial).reason:
+            refs = []  # the next commit looks as well, and says so
+        self._highest += bool(refs)
+        stamp = self._stamp(self._highest)
+        self._roster.on_each(lambda member: member.stamp(stamp), refs)
+        return LeastStamp(self.serial.hex(), stamp.transaction), set(refs)
+
     # --- disks that move to other groups, or come from them ---
     @property
     def moves(self) -> tuple[Move, ...]:
@@ -447,13 +459,14 @@ class GroupStore:
     def deport(self) -> None:
         """Give the group up, so that any host may import it. GroupFrozen when that can't be made durable."""
         self._finish(GroupPhase.DEPORTED)
-        self._roster.on_each(Member.clear_stamp)
+        last = self._stamp(self._highest)
+        self._roster.on_each(lambda member: member.clear_stamp(last))
 
     def destroy(self) -> tuple[Ref, ...]:
         """End the group: its disks belong to none. Answers the disks that could not be written; GroupFrozen as ever."""
         self._finish(GroupPhase.DESTROYED)
         before = self._roster.broken
-        self._roster.on_each(_release)
+        self._roster.on_each(lambda member: release(member.device))
         return tuple(sorted(self._roster.broken - before))
 
     def _finish(self, phase: GroupPhase) -> None:
@@ -482,18 +495,3 @@ class GroupStore:
 
     def _ref(self, key: bytes) -> Ref:
         return unpack_ref(key, self._importer.host)
-
-
-def _release(member: Member) -> None:
-    release(member.device)
-
-
-def _give_back(group: str, devices: Iterable[BlockDevice]) -> None:
-    """Undo a creation that failed, as far as the disks let it."""
-    for device in devices:
-        try:
-            label = read_label(device)
-            if label is not None and label.group == group:
-                release(device)
-        except (DeviceError, RangeError, MetadataError):
-            continue

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import MetadataError
+from engine.errors import DeviceError, MetadataError, RangeError
 from engine.geometry import METADATA_BLOCK, public_length
 from engine.store.label import initialize, label_is_whole, new_label, read_label, relabel, write_label
-from engine.store.stamp import NOBODY, Stamp, read_stamp, write_stamp
+from engine.store.stamp import Stamp, read_stamp, write_stamp
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
@@ -41,9 +41,9 @@ class Member:
         if read_stamp(self.device, self.label) != stamp:
             raise MetadataError(f"The import stamp on {self.device.name} did not become what was written.")
 
-    def clear_stamp(self) -> None:
-        """Say that nobody has it."""
-        write_stamp(self.device, self.label, NOBODY)
+    def clear_stamp(self, last: Stamp) -> None:
+        """Say that nobody has it, since the import of this stamp was given up."""
+        write_stamp(self.device, self.label, msgspec.structs.replace(last, host="", host_name=""))
 
     def confirm(self) -> None:
         """The group's configuration names it: the label may say so without reserve, in both copies."""
@@ -85,6 +85,17 @@ def release(device: BlockDevice) -> Label | None:
     start = label.private_offset + METADATA_BLOCK
     device.zero(start, label.private_offset + label.private_length - start, may_unmap=False)
     return label
+
+
+def give_back(group: str, devices: Iterable[BlockDevice]) -> None:
+    """Undo the creation of a group, as far as the disks let it."""
+    for device in devices:
+        try:
+            label = read_label(device)
+            if label is not None and label.group == group:
+                release(device)
+        except (DeviceError, RangeError, MetadataError):
+            continue
 
 
 def make_disk(device: BlockDevice, disk: str, created: float) -> Label:

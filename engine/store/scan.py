@@ -202,14 +202,19 @@ def _find_owners(found: GroupFound) -> None:
 
 
 def _outdated(found: GroupFound) -> Iterator[str]:
-    """Disks that hold no copy of the configuration, and were not there at the last import: every member is stamped by
-    each, and one that comes later is, too. What stands there is an old image, or has missed everything since."""
-    if found.elected is None or found.phase == GroupPhase.DESTROYED:
+    """Disks that hold no copy of the configuration, and were not there at the last import, or not when the group was
+    stopped in order last: every member is stamped by each import, one that comes later is, too, and each stop stamps
+    what is there and says so. What stands there is an old image, or has missed everything since."""
+    if found.elected is None or found.phase == GroupPhase.DESTROYED or not found.elected.lineage:
         return
-    past = {serial for _, serial in found.elected.lineage[:-1]}
-    for disk, member in found.members.items():
-        holds = bytes.fromhex(disk) in found.elected.state.copies
-        if not holds and member.stamp is not None and member.stamp.host and member.stamp.serial in past:
+    *past, current = (serial for _, serial in found.elected.lineage)
+    copies = {disk.hex() for disk in found.elected.state.copies}
+    stamps = {disk: member.stamp for disk, member in found.members.items() if member.stamp and disk not in copies}
+    least = found.least_stamps() if stamps else {}
+    for disk, stamp in stamps.items():
+        told = least.get(disk)
+        number = told.transaction if told is not None and told.serial == current.hex() else 0
+        if stamp.serial in past or (stamp.serial == current and stamp.transaction < number):
             yield disk
 
 

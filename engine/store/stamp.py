@@ -23,16 +23,15 @@ if TYPE_CHECKING:
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who imported a group, and when. With an empty `host` it says: nobody."""
+    """Who imported a group, and when. With an empty `host` it says: nobody, since that import was given up."""
 
     host: str = ""  # the host id
     host_name: str = ""
     serial: bytes = b""  # random, of that one import
-    time: float = 0.0  # seconds since the epoch
-    transaction: int = 0  # of the group, at that import
+    time: float = 0.0  # of this stamp, seconds since the epoch
+    transaction: int = 0  # the number that the group had reached then
 
 
-NOBODY = Stamp()
 _generation = attrgetter("generation")
 
 
