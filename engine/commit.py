@@ -356,7 +356,15 @@ class Committer:
                 why = f"{edit.config.disk(disk).name} failed."
                 ended += [(task, why) for task in fail_disk(edit, disk)]
             self._renew_logs(edit, logs)
-            changes = self._persisted_changes(*edit.result()).get(group, {})
+            changes = self._as_it_came(edit, group, changes)
+
+    def _as_it_came(self, edit: Edit, group: Ref, written: Change) -> Change:
+        """What a group's disks lack after `written`, of which a failed disk may have taken something back again: that
+        stands on them all the same."""
+        new, touched = edit.result()
+        left = (record for ref in written if (record := new.get(ref)) is not None and persistent(record) is not None)
+        kept = {record.ref: record for record in left if new.group_of(record) == group}
+        return {**dict.fromkeys(written), **kept, **self._persisted_changes(new, touched).get(group, {})}
 
     def _take_back(self, group: Ref) -> None:
         """Another group could not follow: what this one has on disk already is made what stands in memory."""

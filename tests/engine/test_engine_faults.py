@@ -20,6 +20,7 @@ from engine.commands import (
     ResyncVolume,
     StartVolumes,
     StopVolumes,
+    Target,
 )
 from engine.records import Alert, DiskStatus, Kind, PlexState, Ref, Task, TaskDelay, TaskType, VolumeStatus
 from engine.units import MIB
@@ -206,6 +207,25 @@ def test_a_moving_target_that_vanishes_fails_the_move_and_loses_nothing(lab: Eng
 
 
 # --- flushes ---
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_what_a_failed_disk_takes_back_of_a_transaction_never_comes_again(lab: EngineLab, nth: int) -> None:
+    """The disk that a subdisk moves to fails while the configuration that says so is written."""
+    lab.make_volume(mirrors=2)
+    disk = next(one.ref for one in lab.config.disks_of(lab.group().ref) if not lab.config.subdisks_on(one.ref))
+    lab.lun(disk).fail("durable", nth=nth, persistent=True)
+    moved = lab.config.subdisks_of(lab.plexes()[0].ref)[0]
+    lab.engine.wait(lab.engine.submit(MoveSubdisks(moves=(Move(moved.ref, (Target(disk),)),))), 60)
+    before = lasting(lab)
+    lab.restart_frail()
+    assert lasting(lab) == before
+    assert lab.read(0, MIB) == bytes(MIB)
+
+
+def lasting(lab: EngineLab) -> set[Ref]:
+    """The volumes, plexes and subdisks that there are."""
+    return {record.ref for record in lab.config if record.ref.kind in (Kind.VOLUME, Kind.PLEX, Kind.SUBDISK)}
+
+
 def test_a_failed_flush_fences_the_only_copy_over_a_restart_until_the_operator_has_acted(lab: EngineLab) -> None:
     volume = lab.make_volume()
     assert lab.write(pattern(16, MIB), 0) == 0
