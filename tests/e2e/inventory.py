@@ -80,7 +80,7 @@ def _nameless(node: Node) -> Iterator[str]:
 
 def _unreadable(node: Node, excused: frozenset[str]) -> Iterator[str]:
     for text in {node["name"], node["description"], node["text"], *node["labels"]}:
-        if text.startswith("/dev/"):
+        if text.startswith("/dev/") or " is mounted on /" in text:
             continue  # a device of this host, with what others have made of it
         left = text
         for each in excused:
