@@ -18,6 +18,7 @@ WITHOUT_DOTS = {"Properties"}
 OF_MANY = {"Properties", "Rename..."}
 """Entries whose dialog differs with what it is about."""
 SETTLE_S = 30.0
+ONCE_S = 10.0
 Look = Callable[[Node, str], None]
 
 
@@ -199,13 +200,17 @@ class Gallery:
         """Open what an entry opens, look at every page of it, and leave it without doing anything."""
         walker, reader = self.walker, self.walker.reader
         before = reader.ask("windows")
-        walker.click(next(each for each in self._open_menu(open_it, SETTLE_S) if each["name"] == label))
-        if label == "Columns...":  # a menu of its own
-            for popup in reader.ask("tree", 1.0, popup=True) or ():
-                self.look(popup, f"{where} > {label}")
-            self._close_menu()
-            return
-        if reader.ask("windows", SETTLE_S, but=before) is None:
+        for patience in (ONCE_S, SETTLE_S):  # what changes meanwhile may make an entry grey in the moment of the click
+            if not self._choose(open_it, label):
+                return
+            if label == "Columns...":  # a menu of its own
+                for popup in reader.ask("tree", 1.0, popup=True) or ():
+                    self.look(popup, f"{where} > {label}")
+                self._close_menu()
+                return
+            if reader.ask("windows", patience, but=before) is not None:
+                break
+        else:
             pytest.fail(f"{where} > {label} opened nothing")
         for page in range(8):
             self._settle()
@@ -221,6 +226,15 @@ class Gallery:
             reader.ask("windows", 5.0, but=now)
         if reader.ask("windows") != before:
             pytest.fail(f"{where} > {label} does not close: {reader.ask('windows')}")
+
+    def _choose(self, open_it: Callable[[], None], label: str) -> bool:
+        """Click an entry of the menu; False when it has become grey since."""
+        entry = next(each for each in self._open_menu(open_it, SETTLE_S) if each["name"] == label)
+        if "enabled" not in entry["states"]:
+            self._close_menu()
+            return False
+        self.walker.click(entry)
+        return True
 
     def _settle(self) -> None:
         """A plan is on its way while a button says so."""
