@@ -100,3 +100,15 @@ def _inside(wanted: dict[str, Any], ranges: list[tuple[str, int, int]]) -> bool:
     """A range of a plan lies in one of these (disk, start, end)."""
     start, end = wanted["offset"], wanted["offset"] + wanted["length"]
     return any(disk == wanted["disk"] and low <= start and end <= high for disk, low, high in ranges)
+
+
+def line_with_volumes(socket: Path, *, prepared: bool) -> Line:
+    """A line on an engine to which it has given the group `t` with the volumes `v` and `w`, each with a snap plex if
+    they are to be `prepared`."""
+    line = Line(socket)
+    assert line("vxdg init t Harddisk3 Harddisk4 Harddisk9 Harddisk10").status == 0
+    for name in ("v", "w"):
+        line.do(f"vxassist -g t make {name} 8m")
+        if prepared:
+            line.do(f"vxsnap -g t prepare {name}")
+    return line

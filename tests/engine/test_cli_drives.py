@@ -15,7 +15,7 @@ from engine.engine import Engine
 from engine.filesystems.tools import makeable, no_files, no_mounts
 from engine.host import OpenedHost
 from engine.records import Kind, Volume
-from tests.engine.cli_lab import Line
+from tests.engine.cli_lab import Line, line_with_volumes
 from tests.engine.small_host import host_fixture
 
 host = host_fixture()
@@ -25,12 +25,7 @@ STAMP = b"before"
 
 @pytest.fixture
 def line(host: OpenedHost) -> Line:
-    line = Line(host.socket)
-    assert line("vxdg init t Harddisk3 Harddisk4 Harddisk9 Harddisk10").status == 0
-    for name in ("v", "w"):
-        line.do(f"vxassist -g t make {name} 8m")
-        line.do(f"vxsnap -g t prepare {name}")
-    return line
+    return line_with_volumes(host.socket, prepared=True)
 
 
 def volume(host: OpenedHost, name: str) -> Volume:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.host import OpenedHost
-from tests.engine.cli_lab import Line
+from tests.engine.cli_lab import Line, line_with_volumes
 from tests.engine.small_host import host_fixture
 
 host = host_fixture()
@@ -13,11 +13,7 @@ host = host_fixture()
 
 @pytest.fixture
 def line(host: OpenedHost) -> Line:
-    line = Line(host.socket)
-    assert line("vxdg init t Harddisk3 Harddisk4 Harddisk9 Harddisk10").status == 0
-    for name in ("v", "w"):
-        line.do(f"vxassist -g t make {name} 8m")
-    return line
+    return line_with_volumes(host.socket, prepared=False)
 
 
 def test_from_its_first_word_to_its_end(line: Line) -> None:

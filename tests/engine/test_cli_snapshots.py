@@ -12,7 +12,7 @@ from engine.cli import snap_words
 from engine.cli.forms import Usage
 from engine.errors import EngineError
 from engine.host import OpenedHost
-from tests.engine.cli_lab import Line
+from tests.engine.cli_lab import Line, line_with_volumes
 from tests.engine.small_host import host_fixture
 
 host = host_fixture()
@@ -20,12 +20,7 @@ host = host_fixture()
 
 @pytest.fixture
 def line(host: OpenedHost) -> Line:
-    line = Line(host.socket)
-    assert line("vxdg init t Harddisk3 Harddisk4 Harddisk9 Harddisk10").status == 0
-    for name in ("v", "w"):
-        line.do(f"vxassist -g t make {name} 8m")
-        line.do(f"vxsnap -g t prepare {name}")
-    return line
+    return line_with_volumes(host.socket, prepared=True)
 
 
 def states(line: Line) -> dict[str, str]:
