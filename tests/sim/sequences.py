@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from random import Random
 from typing import TYPE_CHECKING
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from tests.sim.site import Site
 
 LENGTH_MAX = 3
-POINTS_MAX = 6
 _DURABLE = ("dsync done", "flushed", "the end")
 
 
@@ -129,12 +129,15 @@ def play_sequence(names: tuple[str, ...], start: Moment, seed: int) -> list[Mome
     return recorder.moments
 
 
-def enumerate_sequence(names: tuple[str, ...], layout: str, start: Moment, seed: int) -> Result:
-    """Cut one sequence at some of its last operation's durable points, spread evenly; always at its end."""
+def enumerate_sequence(
+    names: tuple[str, ...], layout: str, start: Moment, seed: int, points_max: int | None = None
+) -> Result:
+    """Cut one sequence after each durable write of its last operation, or at about `points_max` of them, spread evenly;
+    always at its end."""
     result = Result(" > ".join(names), layout)
     moments = play_sequence(names, start, seed)
     result.points = len(moments)
-    step = max(1, len(moments) // POINTS_MAX)
+    step = max(1, len(moments) // points_max) if points_max else 1
     for number in sorted({*range(seed % step, len(moments), step), len(moments) - 1}):
         result.states += 1
         found = moments[number]
@@ -146,6 +149,7 @@ def enumerate_sequence(names: tuple[str, ...], layout: str, start: Moment, seed:
     return result
 
 
+@functools.cache
 def base(layout: str, seed: int) -> Moment:
     """Where every sequence on a layout begins."""
     return begun(layout, lambda site: None, seed)

@@ -32,12 +32,14 @@ MARKS = ("<!-- simulator: begin -->", "<!-- simulator: end -->")
 SEEDS_IN_JOB = 25
 JOBS_OF_PROCESS = 20
 """Nothing is left of a life, but the heap comes to pieces."""
+BEGINNINGS = 3
+"""Of sequences, on each layout: a process makes each only once."""
 KINDS = ("crash", "failure", "sequence", "seed", "snap seed")
 OF_SEEDS = ("seed", "snap seed")
 TITLES = {
     "crash": "Power cut at every write and flush of an operation",
     "failure": "The n-th operation on a LUN fails (EIO, ENOSPC, timeout; once and for good)",
-    "sequence": "Sequences of up to 3 operations, power cut at durable points of the last",
+    "sequence": "Sequences of up to 3 operations, power cut after each durable write of the last",
     "seed": "Random seeds: clients, operator, faults, power cuts",
     "snap seed": "Random seeds of volumes with snapshots: the same, with writes to both sides",
 }
@@ -122,7 +124,8 @@ def _work(job: Job) -> Result:
             return failures.enumerate_failures(job.what, job.layout, job.seed, job.every, 1 + job.seed % job.every)
         case "sequence":
             names = tuple(job.what.split())
-            return sequences.enumerate_sequence(names, job.layout, sequences.base(job.layout, job.seed), job.seed)
+            start = sequences.base(job.layout, job.seed % BEGINNINGS)
+            return sequences.enumerate_sequence(names, job.layout, start, job.seed)
         case _:
             result = Result("seeds", "any")
             first = job.seed * SEEDS_IN_JOB
