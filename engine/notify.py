@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from engine.errors import EngineError
-from engine.notify_send import RANK, MailServer, Notice, Sender
+from engine.mail import MailServer
+from engine.notify_send import RANK, Notice, Sender
 from engine.records import Notification, Remedy, Settings, Severity, settings_ref
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ class Notifier:
             "This is a test of the event notification.",
             remedy="Nothing is to be done.",
         )
-        server = MailServer(command.mail_server, command.mail_port, command.mail_from)
-        self._send(self._make_sender(self._runtime.host_name()), command.notification, server, [notice])
+        self._send(self._make_sender(self._runtime.host_name()), command.notification, _server(command), [notice])
 
     def close(self) -> None:
         """End what is being sent. What waits is in the alert log."""
@@ -99,9 +99,8 @@ class Notifier:
         return RANK[alert.severity] >= RANK[rule.severity]
 
     def _pass_on(self, rule: Notification, settings: Settings, notices: Sequence[Notice]) -> None:
-        server = MailServer(settings.mail_server, settings.mail_port, settings.mail_from)
         try:
-            self._send(self._sender, rule, server, notices)
+            self._send(self._sender, rule, _server(settings), notices)
         except EngineError as error:
             self._failed(rule, str(error))
         else:
@@ -136,3 +135,14 @@ class Notifier:
     def _notice(self, alert: Alert) -> Notice:
         about = self._committer.config.get(alert.object)
         return Notice(alert.severity, alert.time, alert.name, about.name if about else "", alert.cause, alert.remedy)
+
+
+def _server(said: Settings | SendTestNotification) -> MailServer:
+    return MailServer(
+        said.mail_server,
+        said.mail_port,
+        said.mail_from,
+        said.mail_security,
+        said.mail_user,
+        said.mail_password_file,
+    )

@@ -1,6 +1,6 @@
 """The two ways in which alerts leave the host: a mail, or a program that is run with them. Both end within a deadline.
 
-Plain SMTP to the host's own mail server, which passes it on; a program is run by its path with its arguments, never by
+A program is run by its path with its arguments, never by
 a shell, and is told of the alert by its environment and its standard input.
 """
 
@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import signal
-import smtplib
 import subprocess
 import time
 from email.message import EmailMessage
@@ -18,15 +17,16 @@ from email.utils import formatdate, make_msgid
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import EngineError
+from engine.mail import Talk
 from engine.records import Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+
+    from engine.mail import MailServer
 
 log = logging.getLogger(__name__)
 
-MAIL_DEADLINE_S = 10.0
-"""For each step of the talk with the mail server."""
 PROGRAM_DEADLINE_S = 30.0
 OUTPUT_LOGGED = 4096
 """So much of what a program prints is kept in the engine's log, bytes."""
@@ -50,28 +50,6 @@ class Notice(NamedTuple):
         return "\n".join([f"{self.severity}, {when}", self.what, *(f"{name}: {text}" for name, text in rows if text)])
 
 
-class MailServer(NamedTuple):
-    """Who takes mail, and from whom it says it comes."""
-
-    name: str
-    port: int
-    sender: str
-
-
-class _Talk(smtplib.SMTP):
-    """A talk that ends before its next answer once it is given up: a connection that comes about in the very moment of
-    `abort` is not there yet to be shut."""
-
-    def __init__(self, given_up: Callable[[], bool]) -> None:
-        super().__init__(timeout=MAIL_DEADLINE_S)
-        self._given_up = given_up
-
-    def getreply(self) -> tuple[int, bytes]:
-        if self._given_up():
-            raise smtplib.SMTPServerDisconnected("given up")
-        return super().getreply()
-
-
 class Sender:
     """Sends one thing at a time. `abort`, from another thread, ends what runs and all that would follow."""
 
@@ -79,7 +57,7 @@ class Sender:
         """`host` is the name by which the reader knows this host."""
         self.host = host
         self._process: subprocess.Popen[bytes] | None = None
-        self._talk: smtplib.SMTP | None = None
+        self._talk: Talk | None = None
         self._aborted = False
 
     def abort(self) -> None:
@@ -88,20 +66,16 @@ class Sender:
         if self._process is not None:
             _kill(self._process)
         talk = self._talk
-        if talk is not None and talk.sock is not None:
+        if talk is not None:
             with contextlib.suppress(OSError):
-                talk.sock.shutdown(2)
+                talk.shut()
 
     def mail(self, to: str, server: MailServer, notices: Sequence[Notice]) -> None:
         """One mail with all notices. EngineError says why it could not be handed over."""
         message = _message(self.host, to, server.sender or f"vea-console@{self.host}", notices)
+        self._talk = Talk(server, lambda: self._aborted)
         try:
-            with _Talk(lambda: self._aborted) as talk:
-                self._talk = talk
-                talk.connect(server.name, server.port)
-                talk.send_message(message)
-        except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise EngineError(f"The mail server {server.name}, port {server.port}, {_mail_reason(error)}.") from error
+            self._talk.post(message)
         finally:
             self._talk = None
 
@@ -157,21 +131,6 @@ def _environment(host: str, notice: Notice) -> dict[str, str]:
         "VEA_TIME": f"{notice.time:.0f}",
     }
     return {name: text.replace("\0", " ") for name, text in words.items()}
-
-
-def _mail_reason(error: Exception) -> str:
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, answer = next(iter(error.recipients.values()))
-        return f"refused the address: {code} {_text(answer)}"
-    if isinstance(error, smtplib.SMTPResponseException):
-        return f"answered: {error.smtp_code} {_text(error.smtp_error)}"
-    if isinstance(error, TimeoutError):
-        return f"did not answer within {MAIL_DEADLINE_S:.0f} s"
-    return f"could not be spoken to: {getattr(error, 'strerror', '') or error}"
-
-
-def _text(answer: bytes | str) -> str:
-    return answer.decode(errors="replace") if isinstance(answer, bytes) else answer
 
 
 def _ending(code: int) -> str:

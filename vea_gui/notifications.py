@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from engine.commands import ChangeSettings, SendTestNotification
-from engine.records import Notification, Settings, Severity
+from engine.records import MailSecurity, Notification, Settings, Severity
 
 FROM_WORDS = {
     Severity.ERROR: "Errors",
     Severity.WARNING: "Warnings and errors",
     Severity.INFORMATION: "All alerts",
 }
+SECURITY_WORDS = {
+    MailSecurity.NONE: "None",
+    MailSecurity.STARTTLS: "STARTTLS",
+    MailSecurity.TLS: "TLS",
+}
+USUAL_PORTS = {MailSecurity.NONE: 25, MailSecurity.STARTTLS: 587, MailSecurity.TLS: 465}
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,32 @@ class Draft:
     server: str = ""
     port: int = 25
     sender: str = ""
+    security: MailSecurity = MailSecurity.NONE
+    user: str = ""
+    password_file: str = ""
     rules: tuple[RuleDraft, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Draft:
-        rules = tuple(RuleDraft.of(rule) for rule in settings.notifications)
-        return cls(settings.mail_server, settings.mail_port, settings.mail_from, rules)
+        return cls(
+            settings.mail_server,
+            settings.mail_port,
+            settings.mail_from,
+            settings.mail_security,
+            settings.mail_user,
+            settings.mail_password_file,
+            tuple(RuleDraft.of(rule) for rule in settings.notifications),
+        )
 
     def with_rule(self, number: int, rule: RuleDraft) -> Draft:
         rules = [*self.rules]
         rules[number] = rule
         return replace(self, rules=tuple(rules))
+
+    def secured(self, security: MailSecurity) -> Draft:
+        """With another security, at its usual port where the usual one stood before."""
+        usual = self.port == USUAL_PORTS[self.security]
+        return replace(self, security=security, port=USUAL_PORTS[security] if usual else self.port)
 
     def command(self) -> ChangeSettings:
         """What OK does."""
@@ -70,6 +91,9 @@ class Draft:
             mail_server=self.server.strip(),
             mail_port=self.port,
             mail_from=self.sender.strip(),
+            mail_security=self.security,
+            mail_user=self.user.strip(),
+            mail_password_file=self.password_file.strip(),
         )
 
     def test(self, number: int) -> SendTestNotification:
@@ -79,6 +103,9 @@ class Draft:
             mail_server=self.server.strip(),
             mail_port=self.port,
             mail_from=self.sender.strip(),
+            mail_security=self.security,
+            mail_user=self.user.strip(),
+            mail_password_file=self.password_file.strip(),
         )
 
     def changes(self, settings: Settings) -> bool:

@@ -101,16 +101,12 @@ def _rm(session: Session, words: Words) -> int:
 
 def _test(session: Session, words: Words) -> int:
     from engine.commands import SendTestNotification
+    from engine.records import MAIL_FIELDS
 
     settings = settings_of(session)
     rule = settings.notifications[_number(settings.notifications, words["RULE"])]
-    command = SendTestNotification(
-        notification=rule,
-        mail_server=settings.mail_server,
-        mail_port=settings.mail_port,
-        mail_from=settings.mail_from,
-    )
-    return session.carry_out(command)
+    mail = {name: getattr(settings, name) for name in MAIL_FIELDS}
+    return session.carry_out(SendTestNotification(notification=rule, **mail))
 
 
 def _number(rules: tuple[Notification, ...], text: str) -> int:
@@ -141,7 +137,7 @@ TOOL = Tool(
         Form("list", "List the rules: who is told, from which severity on.", _list, examples=("vxnotify list --json",)),
         Form(
             "mail SEVERITY ADDRESS",
-            "Send a mail; vxtune sets the server.",
+            "Send a mail; vxtune sets the server, its TLS and the login.",
             _mail,
             examples=("vxnotify mail warning storage@example.org",),
         ),

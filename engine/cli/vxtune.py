@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,14 @@ _NUMBERS = {
     "backupskept": "backups_kept",
     "mailport": "mail_port",
 }
-_WORDS = {"mailserver": "mail_server", "mailfrom": "mail_from"}
+_WORDS = {
+    "mailserver": "mail_server",
+    "mailfrom": "mail_from",
+    "mailuser": "mail_user",
+    "mailpasswordfile": "mail_password_file",
+}
 _MODE = "hotrelocation"
+_SECURITY = "mailsecurity"
 _TAKES = {
     _MODE: "automatic|manual",
     "relocationwait": "SECONDS",
@@ -30,6 +37,9 @@ _TAKES = {
     "mailserver": "HOST",
     "mailport": "PORT",
     "mailfrom": "ADDRESS",
+    _SECURITY: "none|starttls|tls",
+    "mailuser": "NAME",
+    "mailpasswordfile": "PATH",
 }
 
 
@@ -53,11 +63,13 @@ def _list(session: Session, words: Words) -> int:
     delays = {name: settings.delay_of(kind) for name, kind in _throttled().items()}
     row: dict[str, Any] = {"hot_relocation": str(settings.hot_relocation)}
     row |= {field: getattr(settings, field) for field in (*_NUMBERS.values(), *_WORDS.values())}
+    row["mail_security"] = str(settings.mail_security)
     if session.json:
         output.write_json(row | {"iodelay_ms": delays})
         return 0
     told = [(_MODE, row["hot_relocation"])]
     told += [(key, str(row[field]) or "-") for key, field in (*_NUMBERS.items(), *_WORDS.items())]
+    told.append((_SECURITY, row["mail_security"]))
     told += [(f"iodelay {name}", str(delay)) for name, delay in delays.items()]
     output.write(output.table(("SETTING", "VALUE"), told))
     return 0
@@ -65,18 +77,22 @@ def _list(session: Session, words: Words) -> int:
 
 def _set(session: Session, words: Words) -> int:
     from engine.commands import ChangeSettings
-    from engine.records import RelocationMode
+    from engine.records import MailSecurity, RelocationMode
 
     given: dict[str, Any] = {field: number(words, key, 0) for key, field in _NUMBERS.items() if key in words.settings}
     given |= {field: words.settings[key] for key, field in _WORDS.items() if key in words.settings}
-    if _MODE in words.settings:
-        mode = words.settings[_MODE]
-        if mode not in list(RelocationMode):
-            raise Usage(f"{_MODE} is one of {', '.join(RelocationMode)}, not {shown(mode)}.")
-        given["hot_relocation"] = RelocationMode(mode)
+    for key, field, values in ((_MODE, "hot_relocation", RelocationMode), (_SECURITY, "mail_security", MailSecurity)):
+        if key in words.settings:
+            given[field] = _one_of(values, key, words.settings[key])
     if not given:
         raise Usage("Say what to set: vxtune set hotrelocation=manual, for example.")
     return session.carry_out(ChangeSettings(**given))
+
+
+def _one_of(values: type[enum.StrEnum], key: str, text: str) -> enum.StrEnum:
+    if text not in list(values):
+        raise Usage(f"{key} is one of {', '.join(values)}, not {shown(text)}.")
+    return values(text)
 
 
 def _throttle(session: Session, words: Words) -> int:
@@ -104,7 +120,10 @@ TOOL = Tool(
             "Hot relocation, monitoring interval, configuration backups, mail server.",
             _set,
             settings=_TAKES,
-            examples=("vxtune set hotrelocation=manual", "vxtune set mailserver=mail.example.org mailport=25"),
+            examples=(
+                "vxtune set hotrelocation=manual",
+                "vxtune set mailserver=mail.example.org mailport=587 mailsecurity=starttls",
+            ),
         ),
         Form(
             "throttle TYPE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.commands.base import Command
-from engine.records import Notification, Quiescing, RelocationMode, TaskDelay
+from engine.records import MailSecurity, Notification, Quiescing, RelocationMode, TaskDelay
 
 
 class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
@@ -17,6 +17,9 @@ class ChangeSettings(Command, frozen=True, kw_only=True, tag=True):
     mail_server: str | None = None
     mail_port: int | None = None
     mail_from: str | None = None
+    mail_security: MailSecurity | None = None
+    mail_user: str | None = None
+    mail_password_file: str | None = None
     backups_kept: int | None = None
     quiesce: tuple[Quiescing, ...] | None = None
     freeze_limit_s: int | None = None
@@ -29,3 +32,6 @@ class SendTestNotification(Command, frozen=True, kw_only=True, tag=True):
     mail_server: str
     mail_port: int
     mail_from: str = ""
+    mail_security: MailSecurity = MailSecurity.NONE
+    mail_user: str = ""
+    mail_password_file: str = ""

@@ -11,7 +11,7 @@ from engine.commands import ChangeSettings, SendTestNotification
 from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.plans import Plan, Problem
-from engine.records import Notification, Quiescing, TaskDelay
+from engine.records import MAIL_FIELDS, MailSecurity, Notification, Quiescing, TaskDelay
 
 _BOUNDS = {
     "relocation_wait_s": (0, 86_400, "The wait before hot relocation", "s"),
@@ -30,6 +30,9 @@ _WORDS = {
     "mail_server": "the mail server",
     "mail_port": "the port of the mail server",
     "mail_from": "the sender of mail",
+    "mail_security": "the security of mail",
+    "mail_user": "the user name at the mail server",
+    "mail_password_file": "the password file",
     "backups_kept": "the number of configuration backups",
     "quiesce": "quiescing",
     "freeze_limit_s": "the time for freezing",
@@ -44,7 +47,9 @@ def change(config: Config, command: ChangeSettings, ids: Ids) -> Plan:
     settings = config.settings
     wanted = {name: value for name in _WORDS if (value := getattr(command, name)) is not None}
     gone = Problem("This host's settings are not known yet.", "Try again in a moment.") if settings is None else None
-    blocked = refuse(title, gone, *_problems(wanted))
+    mail = {name: wanted.get(name, getattr(settings, name)) for name in MAIL_FIELDS} if settings is not None else {}
+    about_mail = _login_problem(mail) if mail.keys() & wanted.keys() else None
+    blocked = refuse(title, gone, *_problems(wanted), about_mail)
     if blocked or settings is None:
         return blocked or refuse_nothing(title)
     before = {name: getattr(settings, name) for name in wanted}
@@ -60,9 +65,8 @@ def change(config: Config, command: ChangeSettings, ids: Ids) -> Plan:
 def send_test(config: Config, command: SendTestNotification, ids: Ids) -> Plan:
     """One notice goes out now; nothing changes."""
     title, rule = "Send Test Notification", command.notification
-    fields = ("mail_server", "mail_port", "mail_from") if rule.mail else ()
-    wanted: dict[str, object] = {name: getattr(command, name) for name in fields}
-    blocked = refuse(title, *_problems({**wanted, "notifications": (rule,)}))
+    wanted: dict[str, object] = {name: getattr(command, name) for name in MAIL_FIELDS} if rule.mail else {}
+    blocked = refuse(title, *_problems({**wanted, "notifications": (rule,)}), _login_problem(wanted))
     if blocked:
         return blocked
     draft = Draft(config, ids)
@@ -90,6 +94,23 @@ def _problems(wanted: dict[str, object]) -> Iterable[Problem | None]:
     yield _notifications_problem(rules_ if isinstance(rules_, tuple) else ())
     quiesce = wanted.get("quiesce", ())
     yield _quiesce_problem(quiesce if isinstance(quiesce, tuple) else ())
+
+
+def _login_problem(mail: dict[str, object]) -> Problem | None:
+    """A user name, its password file and a talk that nobody overhears go together."""
+    user, file = str(mail.get("mail_user", "")), str(mail.get("mail_password_file", ""))
+    if not _is_word(user, empty=True) or not user.isascii():
+        return Problem("This is no user name at a mail server.", "Give one word.", field="mail_user")
+    if file and not (file.startswith("/") and _is_argument(file) and file.isprintable()):
+        text = "The password file is not named by its whole path."
+        return Problem(text, "Begin with a slash.", field="mail_password_file")
+    if bool(user) != bool(file):
+        field = "mail_password_file" if user else "mail_user"
+        return Problem("A user name and a password file go together.", "Give both, or neither.", field=field)
+    if user and mail.get("mail_security") is MailSecurity.NONE:
+        text = "A password is not sent where everybody can overhear it."
+        return Problem(text, "Choose STARTTLS or TLS, or log in without one.", field="mail_security")
+    return None
 
 
 def _delays_problem(delays: tuple[TaskDelay, ...]) -> Problem | None:

@@ -24,7 +24,15 @@ from engine.records.schedules import (
     Schedule,
     ScheduledRun,
 )
-from engine.records.settings import Notification, RelocationMode, Settings, TaskDelay, settings_ref
+from engine.records.settings import (
+    MAIL_FIELDS,
+    MailSecurity,
+    Notification,
+    RelocationMode,
+    Settings,
+    TaskDelay,
+    settings_ref,
+)
 from engine.records.snapshots import Link, LinkSide
 from engine.records.tables import DERIVED_FIELDS, HOST_FIELDS, PERSISTED_KINDS, RECORD_TYPES, AnyRecord
 from engine.records.tasks import TASK_ENDED, Task, TaskParams, TaskState, TaskType
@@ -34,6 +42,7 @@ __all__ = [
     "DERIVED_FIELDS",
     "HOST_FIELDS",
     "LAST_DAY",
+    "MAIL_FIELDS",
     "PERSISTED_KINDS",
     "RECORD_TYPES",
     "TASK_ENDED",
@@ -58,6 +67,7 @@ __all__ = [
     "LinkSide",
     "LogPlace",
     "MadeSet",
+    "MailSecurity",
     "Notification",
     "Origin",
     "Outcome",

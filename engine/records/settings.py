@@ -19,6 +19,14 @@ class RelocationMode(enum.StrEnum):
     MANUAL = "manual"  # the operator, by Repair Volume
 
 
+class MailSecurity(enum.StrEnum):
+    """How the mail server is spoken to."""
+
+    NONE = "none"  # in the open: for this host's own mail server
+    STARTTLS = "starttls"  # TLS once the talk has begun, as a rule at port 587
+    TLS = "tls"  # TLS from the beginning, as a rule at port 465
+
+
 class TaskDelay(msgspec.Struct, frozen=True, gc=False):
     """How long new tasks of a type rest after each mebibyte that they copy."""
 
@@ -46,6 +54,9 @@ class Settings(Record, frozen=True, kw_only=True, tag="settings"):
     mail_server: str = "localhost"
     mail_port: int = 25
     mail_from: str = ""  # empty: vea-console at the host's name
+    mail_security: MailSecurity = MailSecurity.NONE
+    mail_user: str = ""  # empty: without a login
+    mail_password_file: str = ""  # where the password stands; it is nowhere else
     backups_kept: int = 32  # configuration backups of each group
     quiesce: tuple[Quiescing, ...] = ()  # how volumes are kept still for their snapshots, beside what is mounted here
     freeze_limit_s: int = 10  # what can't be kept still within this time is not
@@ -53,6 +64,10 @@ class Settings(Record, frozen=True, kw_only=True, tag="settings"):
     def delay_of(self, type_: TaskType) -> int:
         """The rest of new tasks of a type, in milliseconds."""
         return next((delay.iodelay_ms for delay in self.iodelay_ms if delay.type is type_), 0)
+
+
+MAIL_FIELDS = ("mail_server", "mail_port", "mail_from", "mail_security", "mail_user", "mail_password_file")
+"""Fields of `Settings` that say how mail is sent."""
 
 
 def settings_ref(host: str) -> Ref:

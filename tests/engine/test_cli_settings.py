@@ -29,6 +29,7 @@ def test_settings_are_listed_and_changed(line: Line) -> None:
     assert line.ask("vxtune list") == before
     words = (
         "hotrelocation=manual relocationwait=300 monitoringinterval=2 backupskept=7 mailserver=m mailport=26 mailfrom=v"
+        " mailsecurity=starttls mailuser=ann mailpasswordfile=/etc/vea/mail"
     )
     assert line(f"vxtune set {words}").status == 0
     after = line.ask("vxtune list")
@@ -40,6 +41,9 @@ def test_settings_are_listed_and_changed(line: Line) -> None:
         "mail_server": "m",
         "mail_port": 26,
         "mail_from": "v",
+        "mail_security": "starttls",
+        "mail_user": "ann",
+        "mail_password_file": "/etc/vea/mail",
     }
     refused = line("vxtune set backupskept=7")
     assert (refused.status, "set already" in refused.err) == (1, True)

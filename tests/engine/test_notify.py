@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import commands, notify_send
+from engine import commands, mail, notify_send
 from engine.errors import CommandRejected, EngineError
 from engine.records import Alert, Kind, Notification, Remedy, Settings, Severity
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -198,8 +198,8 @@ def test_the_end_of_the_engine_waits_for_nobody(
     tmp_path: Path, server: SmtpStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A silent mail server and a program that hangs keep no engine from ending; alerts come back for nobody."""
-    for deadline in ("MAIL_DEADLINE_S", "PROGRAM_DEADLINE_S"):
-        monkeypatch.setattr(notify_send, deadline, 600.0)
+    monkeypatch.setattr(mail, "MAIL_DEADLINE_S", 600.0)
+    monkeypatch.setattr(notify_send, "PROGRAM_DEADLINE_S", 600.0)
     hangs = script(tmp_path, "open(out + '/begun', 'w').close()\ntime.sleep(600)")
     server.silent = True
     for rule, begun in ((BY_MAIL, server.spoken_to), (Notification(Severity.ERROR, program=(hangs,)), None)):

@@ -14,6 +14,7 @@ from engine.plans import Plan
 from engine.records import (
     DiskUsage,
     Kind,
+    MailSecurity,
     Notification,
     Pattern,
     PlexState,
@@ -30,6 +31,14 @@ from engine.records import (
 from engine.units import GIB, KIB, MIB
 from tests.engine.builders import HOST, Ids, Site, assert_sound, complete, placement
 
+MAIL: dict[str, st.SearchStrategy[object]] = {
+    "mail_server": st.sampled_from([None, "localhost", ""]),
+    "mail_port": st.sampled_from([None, 25, 0]),
+    "mail_from": st.sampled_from([None, "", "a b"]),
+    "mail_security": st.sampled_from([None, *MailSecurity]),
+    "mail_user": st.sampled_from([None, "", "ann"]),
+    "mail_password_file": st.sampled_from([None, "", "/x", "x"]),
+}
 LUN = 160 * MIB
 NAMES = st.sampled_from(["a", "b", "ev", "Volume1", "Volume1-01", "Harddisk0-01", "", "a/b", "x" * 40])
 SIZES = st.sampled_from([0, 1, MIB, 3 * MIB, 7 * MIB, 20 * MIB + 1, 50 * MIB, 90 * MIB, 5 * GIB, -1, 1 << 63])
@@ -99,9 +108,7 @@ class Drawer:
             "relocation_wait_s": st.sampled_from([None, 0, 60, -1]),
             "monitoring_interval_s": st.sampled_from([None, 1, 0]),
             "notifications": st.sampled_from([None, (), (Notification(Severity.ERROR, mail="a@example.org"),)]),
-            "mail_server": st.sampled_from([None, "localhost", ""]),
-            "mail_port": st.sampled_from([None, 25, 0]),
-            "mail_from": st.sampled_from([None, "", "a b"]),
+            **MAIL,
             "notification": st.sampled_from(
                 [Notification(Severity.ERROR, mail="a@example.org"), Notification(Severity.ERROR)]
             ),

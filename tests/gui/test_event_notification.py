@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
@@ -10,7 +11,7 @@ from pytestqt.qtbot import QtBot
 
 from engine.commands import Command, SendTestNotification
 from engine.errors import EngineError
-from engine.records import Kind, Notification, Record, Ref, Settings, Severity
+from engine.records import Kind, MailSecurity, Notification, Record, Ref, Settings, Severity
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from vea_gui.notifications import Draft, RuleDraft
@@ -113,3 +114,37 @@ def test_rules_are_shown_as_they_are_kept(qtbot: QtBot) -> None:
         assert RuleDraft.of(rule).rule() == rule
     settings = Settings(ref=Ref(Kind.SETTINGS, "1"), name="Settings", notifications=kept)
     assert not Draft.of(settings).changes(settings)
+
+
+def test_tls_and_a_login_are_kept_and_tried(dialog: EventNotification, api: PlannedEngine, qtbot: QtBot) -> None:
+    qtbot.mouseClick(dialog.add, LEFT)
+    typed(qtbot, dialog.address, "a@example.org")
+    typed(qtbot, dialog.user, "ann")
+    typed(qtbot, dialog.password_file, "/etc/vea/mail")
+    qtbot.waitUntil(lambda: "overhear" in dialog.notice.said)
+    assert not dialog.ok.isEnabled()
+    dialog.security.setCurrentText("STARTTLS")
+    qtbot.waitUntil(dialog.ok.isEnabled)
+    assert dialog.port.value() == 587
+    qtbot.mouseClick(dialog.test, LEFT)
+    qtbot.waitUntil(lambda: bool(api.submitted))
+    sent = api.submitted[0]
+    assert isinstance(sent, SendTestNotification)
+    assert (sent.mail_security, sent.mail_user, sent.mail_port) == (MailSecurity.STARTTLS, "ann", 587)
+    qtbot.waitUntil(dialog.ok.isEnabled)
+    qtbot.mouseClick(dialog.ok, LEFT)
+    qtbot.waitUntil(lambda: len(rules(api)) == 1)
+    kept = api.config.all(Kind.SETTINGS, Settings)[0]
+    assert (kept.mail_security, kept.mail_user, kept.mail_password_file) == (
+        MailSecurity.STARTTLS,
+        "ann",
+        "/etc/vea/mail",
+    )
+    assert not Draft.of(kept).changes(kept)
+
+
+def test_the_port_follows_the_security_until_one_is_chosen() -> None:
+    usual = Draft().secured(MailSecurity.TLS)
+    assert usual.port == 465
+    assert usual.secured(MailSecurity.NONE).port == 25
+    assert replace(usual, port=2525).secured(MailSecurity.STARTTLS).port == 2525

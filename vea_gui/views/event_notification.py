@@ -9,6 +9,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QFormLayout,
+    QGridLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
@@ -23,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from engine.plans import Plan
 from vea_gui.console import Console
-from vea_gui.notifications import FROM_WORDS, Draft, RuleDraft
+from vea_gui.notifications import FROM_WORDS, SECURITY_WORDS, Draft, RuleDraft
 from vea_gui.views.tab_order import step, stops
 from vea_gui.wizards.notice import Notice
 from vea_gui.words import Tone, error_sentence
@@ -31,6 +32,7 @@ from vea_gui.words import Tone, error_sentence
 SENTENCE = "Decide who is told of alerts. The engine sends them by itself, also while no console is open."
 WAYS = ("Send a mail", "Run a program")
 PROGRAM_HINT = "It is run without a shell. The alert is in its environment (VEA_MESSAGE, VEA_CAUSE and others)."
+PASSWORD_HINT = "A file with the password as its first line, which only the engine's user may read. Its path is kept."
 NO_RULE = "Add a rule first, or pick one."
 MOST_RULES = 64
 
@@ -63,6 +65,15 @@ class EventNotification(QDialog):
         self.port.setAccessibleName("Port")
         self.mail_from = self._line("Sender")
         self.mail_from.setPlaceholderText("vea-console at this host")
+        self.security = QComboBox(self)
+        self.security.setAccessibleName("Security")
+        for security, words in SECURITY_WORDS.items():
+            self.security.addItem(words, security)
+        self.user = self._line("User name")
+        self.user.setPlaceholderText("without a login")
+        self.password_file = self._line("Password file")
+        self.password_file.setPlaceholderText("its path; it is read when a mail is sent")
+        self.password_file.setToolTip(PASSWORD_HINT)
         self.rules = QListWidget(self)
         self.rules.setAccessibleName("Rules")
         self.severity = QComboBox(self)
@@ -121,13 +132,19 @@ class EventNotification(QDialog):
 
     def _server_box(self) -> QWidget:
         box = QGroupBox("Outgoing mail", self)
-        row = QHBoxLayout(box)
-        fields = (("Mail server:", self.server, 3), ("Port:", self.port, 0), ("Sender:", self.mail_from, 3))
-        for text, widget, share in fields:
-            label = QLabel(text, box)
-            label.setBuddy(widget)
-            row.addWidget(label)
-            row.addWidget(widget, share)
+        grid = QGridLayout(box)
+        fields = (
+            (("Mail server:", self.server), ("Port:", self.port), ("Sender:", self.mail_from)),
+            (("Security:", self.security), ("User name:", self.user), ("Password file:", self.password_file)),
+        )
+        for line, row in enumerate(fields):
+            for place, (text, widget) in enumerate(row):
+                label = QLabel(text, box)
+                label.setBuddy(widget)
+                grid.addWidget(label, line, 2 * place)
+                grid.addWidget(widget, line, 2 * place + 1)
+        for place, share in ((1, 2), (3, 2), (5, 3)):
+            grid.setColumnStretch(place, share)
         return box
 
     def _list_side(self) -> QVBoxLayout:
@@ -169,7 +186,11 @@ class EventNotification(QDialog):
         self.server.setText(self.draft.server)
         self.port.setValue(self.draft.port)
         self.mail_from.setText(self.draft.sender)
-        for line in (self.server, self.mail_from, self.address, self.program):
+        self.security.setCurrentIndex(list(SECURITY_WORDS).index(self.draft.security))
+        self.user.setText(self.draft.user)
+        self.password_file.setText(self.draft.password_file)
+        self.security.currentIndexChanged.connect(self._secured)
+        for line in (self.server, self.mail_from, self.user, self.password_file, self.address, self.program):
             line.textEdited.connect(self._edited)
         self.port.valueChanged.connect(self._edited)
         self.arguments.textChanged.connect(self._edited)
@@ -221,7 +242,12 @@ class EventNotification(QDialog):
         if self._filling:
             return
         self.draft = replace(
-            self.draft, server=self.server.text(), port=self.port.value(), sender=self.mail_from.text()
+            self.draft,
+            server=self.server.text(),
+            port=self.port.value(),
+            sender=self.mail_from.text(),
+            user=self.user.text(),
+            password_file=self.password_file.text(),
         )
         number = self.rules.currentRow()
         if 0 <= number < len(self.draft.rules):
@@ -236,6 +262,13 @@ class EventNotification(QDialog):
             self.rules.item(number).setText(_words(rule))
         self.said.say("")
         self._ask()
+
+    def _secured(self, _: int) -> None:
+        self.draft = self.draft.secured(self.security.currentData())
+        self._filling = True
+        self.port.setValue(self.draft.port)
+        self._filling = False
+        self._edited()
 
     # --- asking ---
     def _ask(self) -> None:
