@@ -149,8 +149,8 @@ def _write(volume: VolumeIo, table: Table, request: Request) -> Verdict:
 
 
 def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, data: memoryview) -> Verdict:
-    """Write one segment's part on every leg. A device counts as written once the data has gone to it, not before:
-    a flush that begins in between must leave it to the next one."""
+    """Write one segment's part on every leg. A device counts as written once the data has gone to it: a flush that
+    begins in between must leave it to the next one. And before, too: one that fails in between may have lost it."""
     if not segment.writers:
         return errno.EIO
     durable, written, size = request.durable, volume.written, len(data)
@@ -158,6 +158,8 @@ def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, d
         spot = writer.place(at, size)
         if spot is not None:  # the usual case, without the cost of the general one
             device, place = spot
+            if not durable:
+                written.add(device)
             try:
                 device.write(place, data, durable=durable)
             except LEG_ERRORS as error:
@@ -173,6 +175,8 @@ def _write_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, d
 
 def _write_runs(volume: VolumeIo, request: Request, writer: PlexMap, at: int, data: memoryview) -> Verdict:
     for device, place, begin, count in writer.runs(at, len(data)):
+        if not request.durable:
+            volume.written.add(device)
         try:
             device.write(place, data[begin : begin + count], durable=request.durable)
         except LEG_ERRORS as error:
@@ -199,6 +203,7 @@ def _clear_legs(volume: VolumeIo, segment: Segment, request: Request, at: int, s
     may_unmap = request.may_unmap or request.op is Op.DISCARD
     for writer in segment.writers:
         for _, run in writer.spans(at, size):
+            volume.written.add(run.device)
             try:
                 run.device.zero(run.offset, run.length, may_unmap=may_unmap)
             except LEG_ERRORS as error:

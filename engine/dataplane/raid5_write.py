@@ -310,6 +310,8 @@ class Batch:
         failures = []
         for leg in plan.legs:
             for target in plan.parity.columns[leg.column].writers:
+                if not plan.durable:  # a flush that fails from here on may lose it
+                    self._volume.written.add(target.device)
                 try:
                     at = leg.column_offset + target.delta
                     write_parts(target.device, at, leg.parts, durable=plan.durable, step=_STEP)
@@ -328,6 +330,7 @@ class Batch:
         failures = []
         for number, column in enumerate(parity.columns):
             for target in column.writers:
+                self._volume.written.add(target.device)
                 try:
                     target.device.zero(rows.start * unit + target.delta, len(rows) * unit, may_unmap=may_unmap)
                 except LEG_ERRORS as error:

@@ -222,8 +222,10 @@ class DescriptorDevice(BaseDevice):
     def _write_durable(self, offset: int, data: Data) -> None:
         """A failed synchronous write uses up the kernel's one report of failed write-back: count it as a loss.
 
-        Not so when the device has no room for the data: then nothing was synchronized.
+        Not so when the device has no room for the data: then nothing was synchronized. Whoever fails meanwhile may have
+        used up the report of ours: that is told once to a descriptor, whichever of its threads hears it.
         """
+        known = self.losses
         try:
             if self._dsync:
                 self._write_rest(offset, memoryview(data), 0, self._dsync)
@@ -238,6 +240,8 @@ class DescriptorDevice(BaseDevice):
                 self._write_rest(offset, memoryview(data), 0, 0)  # raises when there is no room
             self.losses += 1
             raise
+        if self.losses != known:
+            raise OSError(errno.EIO, "a failure was reported meanwhile")
 
     def _write_synced(self, offset: int, data: memoryview) -> None:
         """Without RWF_DSYNC: a second, synchronous descriptor, which leaves the first one's error report alone."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
-    from engine.devices.base import BlockDevice
+    from engine.devices.base import BlockDevice, Data
 
 SIZE = 4 * MIB
 
@@ -177,6 +177,55 @@ def test_a_flush_that_somebody_else_lost_is_not_believed(plane: DataPlane) -> No
     wait_for_faults(plane, 1)
     assert plane.faults[0].kind is FaultKind.FLUSH
     volume.fail_parked(errno.EIO)
+    assert sink.wait(1) == [errno.EIO]
+
+
+class LateDevice(FaultyDevice):
+    """Does `meanwhile`, once, when it has taken a write or zeros and nobody has heard of that yet."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def write(self, offset: int, data: Data, *, durable: bool = False) -> None:
+        super().write(offset, data, durable=durable)
+        self._meanwhile()
+
+    def zero(self, offset: int, length: int, *, may_unmap: bool) -> None:
+        super().zero(offset, length, may_unmap=may_unmap)
+        self._meanwhile()
+
+    def _meanwhile(self) -> None:
+        then, self.meanwhile = self.meanwhile, None
+        if then is not None:
+            then()
+
+
+@pytest.mark.parametrize("op", [Op.WRITE, Op.ZERO])
+@pytest.mark.parametrize("layout", ["plain", "striped", "raid5"])
+def test_a_flush_that_fails_while_a_write_returns_puts_that_write_in_doubt(
+    plane: DataPlane, layout: str, op: Op
+) -> None:
+    """The device has its bytes already, and loses them: its next flush would succeed."""
+    late = LateDevice(plane.memory[0])
+    first = plane.volume(mirror(late), "vol1")
+    columns = {"plain": 1, "striped": 2, "raid5": 3}[layout]
+    devices: list[BlockDevice] = [late, *plane.memory[1:]]
+    pieces = tuple(Piece(column, 0, SIZE, device, SIZE) for column, device in enumerate(devices[:columns]))
+    second = plane.volume(fold([PlexLayout("plex", columns, 4 * KIB, pieces, raid5=layout == "raid5")], SIZE), "vol2")
+    first.write(0, b"x")
+
+    def lose() -> None:
+        late.fail("flush")
+        send(first, Request(Op.FLUSH))
+        wait_for_parked(first, 1)  # the flusher is done with it
+
+    late.meanwhile = lose
+    if op is Op.WRITE:
+        second.write(0, b"y" * 16 * KIB)
+    else:
+        second.zero(0, 16 * KIB)
+    assert {fault.volume for fault in plane.faults} == {"vol1", "vol2"}
+    sink = send(second, Request(Op.FLUSH))
+    second.fence()
     assert sink.wait(1) == [errno.EIO]
 
 

@@ -279,6 +279,29 @@ def test_failed_flushes_and_durable_writes_are_counted(kit: Kit, monkeypatch: py
         assert device.losses == number
 
 
+def test_a_durable_write_during_which_another_report_came_is_not_believed(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells a descriptor once of what it has lost: the flush that failed may have heard of this write."""
+    device = kit.file()
+    honest = os.pwritev
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "gone")
+
+    def pwritev(fd: int, buffers: object, offset: int, flags: int = 0) -> int:
+        with pytest.raises(DeviceError):
+            device.flush()
+        return honest(fd, buffers, offset, flags)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fdatasync", fail)
+    monkeypatch.setattr(os, "pwritev", pwritev)
+    with pytest.raises(DeviceError) as caught:
+        device.write(0, b"durable", durable=True)
+    assert caught.value.errno == errno.EIO
+    assert device.losses == 1
+
+
 def test_a_hint_to_write_back_waits_for_nothing_and_takes_no_report_of_a_failure(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
