@@ -38,7 +38,7 @@ _KINDS = {
     "btrfs file system": ("btrfs", ""),
     "vfat file system": ("vfat", ""),
     "exfat file system": ("exfat", ""),
-    "ntfs file system": ("ntfs3", ""),
+    "ntfs file system": ("ntfs3,ntfs-3g", ""),
 }
 
 

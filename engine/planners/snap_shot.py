@@ -49,7 +49,11 @@ def take(config: Config, command: TakeSnapshots, ids: Ids) -> Plan:
     snapshots = tuple(volume.ref for volume in made)
     what = listed([f"{volume.name} of {part.volume.name}" for volume, part in zip(made, parts, strict=True)])
     level = warn_crash(draft, volumes, command.quiesce)
-    frozen = dict.fromkeys(one.what for volume in volumes for one in rules.to_freeze(volume, command.quiesce))
+    things = [one for volume in volumes for one in rules.to_freeze(volume, command.quiesce)]
+    frozen = dict.fromkeys(one.what for one in things if not one.problem)
+    flushed = dict.fromkeys(one.what for one in things if one.flush_only)
+    if flushed:
+        draft.step(f"Flush {listed(flushed)}", "it can't be frozen")
     if frozen:
         draft.step(f"Freeze {listed(frozen)}", "what writes there waits")
     draft.step(f"Hold new writes to {names} and wait for those under way", "for some milliseconds")

@@ -31,8 +31,13 @@ def file_systems(config: Config, volume: Volume, mounts: Mounts, own: frozenset[
             problem = f"{what[0].upper()}{what[1:]} holds files of this engine, and is never frozen."
         elif os.geteuid() != 0:
             problem = f"{what[0].upper()}{what[1:]} can't be frozen, as this engine does not run as root."
+        flush = mount.is_flushed and not problem
+        if flush:
+            problem = (
+                f"The file system at {mount.place} is served by a program, and is flushed only: it can't be frozen."
+            )
         level = Consistency.CRASH if problem else Consistency.FILE_SYSTEM
-        found.append(Freezable(FreezeBy.MOUNT, what, level, mount.place, mount.number, depth, problem))
+        found.append(Freezable(FreezeBy.MOUNT, what, level, mount.place, mount.number, depth, problem, flush))
     return found
 
 

@@ -88,6 +88,20 @@ class Mount:
             raise Stuck("something else is mounted there now")
 
 
+class Flush(Mount):
+    """A mounted file system that no system call freezes: what was written to it goes to its device, and that is all."""
+
+    def freeze(self, limit_s: float) -> str:
+        self._open()
+        program = subprocess.Popen(
+            ["sync", "-f", self._place], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        said, late = _watch(program, limit_s)
+        if late:
+            raise Stuck(f"it was not flushed within {limit_s:.0f} s")
+        raise Stuck(f"it could not be flushed: {said}" if program.wait() else "it was flushed only")
+
+
 class Guest:
     """A virtual machine whose agent listens at a socket."""
 
@@ -224,11 +238,14 @@ def let_go(kept: Kept, begun: float) -> int:
 
 
 def main(verb: str, by: str, limit_s: str, longest_s: str, *words: str) -> int:
-    """`keep` or `thaw` a `mount` (its place and number), an `agent` (its socket) or a `program` (with arguments)."""
+    """`keep` or `thaw` a `mount` (its place and number), an `agent` (its socket) or a `program` (with arguments).
+
+    `keep flush` brings what was written to a mount to its device.
+    """
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    kept: Kept = {"mount": Mount, "agent": Guest, "program": Program}[by](*words)
+    kept: Kept = {"mount": Mount, "flush": Flush, "agent": Guest, "program": Program}[by](*words)
     if verb == "thaw":
         return let_go(kept, time.monotonic())
     return keep(kept, float(limit_s), float(longest_s))

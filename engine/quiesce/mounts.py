@@ -27,6 +27,11 @@ class MountPoint(NamedTuple):
     kind: str  # "ext4", "fuse.nbdfuse"
     source: str
 
+    @property
+    def is_flushed(self) -> bool:
+        """Whether a program of its own serves it from a block device: the system can flush it, but not freeze it."""
+        return self.kind == "fuseblk"
+
 
 class FileSystemOn(NamedTuple):
     """A mounted file system that lies on a volume; what lies in a file of another one is deeper."""
@@ -70,7 +75,11 @@ class Mounts:
         found: dict[str, FileSystemOn] = {}
         for point in self.points:
             depth = self._depth(_device_of(point), roots, size)
-            if depth is not None and point.number not in found and not point.kind.startswith("fuse"):
+            if (
+                depth is not None
+                and point.number not in found
+                and (point.is_flushed or not point.kind.startswith("fuse"))
+            ):
                 found[point.number] = FileSystemOn(point, depth)
         return list(found.values())
 

@@ -166,9 +166,20 @@ class Quiescer:
         limit_s = wanted_s or (settings.freeze_limit_s if settings is not None else 10)
         with self._changed:
             self._under_way.append(still)
+        self._flush(still, limit_s)
         for wave in still.waves():
             if self._wait_for_turn(wave, self._runtime.now() + limit_s):
                 self._freeze_wave(still, wave, limit_s)
+
+    def _flush(self, still: Stillness, limit_s: float) -> None:
+        """What can't be frozen has at least all on the volume that was written to it until now."""
+        until = self._runtime.now() + limit_s + 1.0
+        under_way = [
+            (one, Held(self._runtime, "flush", (one.place, one.number), limit_s, limit_s)) for one in still.flushed()
+        ]
+        for one, held in under_way:
+            held.await_still(until)
+            log.info("%s: %s", one.place, held.problem)
 
     def _freeze_wave(self, still: Stillness, wave: Sequence[Freezable], limit_s: float) -> None:
         entries = [self._entry(still, one) for one in wave]

@@ -50,6 +50,10 @@ class Stillness:
             by_wave.setdefault((one.by is not FreezeBy.PROGRAM, -one.depth), []).append(one)
         yield from (by_wave[wave] for wave in sorted(by_wave))
 
+    def flushed(self) -> list[Freezable]:
+        """What is only flushed, each thing once."""
+        return list({key_of(one): one for found in self.things.values() for one in found if one.flush_only}.values())
+
     def judged(self, volume: Ref) -> list[Freezable]:
         """What was to be kept still on a volume, each with what it gave or why it gave nothing."""
         kept = {key_of(one.thing): one for one in self.kept}

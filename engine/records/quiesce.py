@@ -42,6 +42,7 @@ class Freezable(msgspec.Struct, frozen=True, gc=False):
     number: str = ""  # what tells it from others at the same place: a file system's device ("7:3"), arguments
     depth: int = 0  # a file system in a file of another one is deeper, and frozen first
     problem: str = ""  # why it can't be kept still: a whole sentence; empty when it can
+    flush_only: bool = False  # it can't be frozen, and is flushed right before the snapshot
 
 
 class Quiescing(msgspec.Struct, frozen=True, gc=False):
