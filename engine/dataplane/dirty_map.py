@@ -89,7 +89,7 @@ class DirtyMap:
         self._waiting: list[_Waiting] = []
         self._closing: bytearray | None = None  # regions that are about to be closed
         self._flushed = False  # what was written to them is stable
-        self._pins: dict[int, int] = {}
+        self._pins: dict[int, set[int]] = {}  # by region, the numbers of the writes that have failed there
         self._pinned = self._asked = 0
         self._round = 0
         self._busy = self._told = False
@@ -114,16 +114,22 @@ class DirtyMap:
         self.touched[first : last + 1] = b"\1" * (last + 1 - first)
         return self.open.find(0, first, last + 1) < 0
 
-    def pin(self, offset: int, length: int) -> None:
-        """A write reached some mirrors and not others: the range stays open until a copy has made them equal."""
-        if not length:
-            return
+    def pin(self, offset: int, length: int) -> int:
+        """A write reached some mirrors and not others: until a copy makes them equal, or `unpin` gets this number."""
         with self._changed:
             if self.fine is not None:
                 self.fine.add(offset, length)
             self._pinned += 1
-            for region in range(offset >> self.shift, min(self._stop(offset, length), len(self.open))):
-                self._pins[region] = self._pinned
+            for region in range(offset >> self.shift, self._stop(offset, length)):
+                self._pins.setdefault(region, set()).add(self._pinned)
+            return self._pinned
+
+    def unpin(self, offset: int, length: int, number: int) -> None:
+        """That very write has gone to all mirrors after all, every byte of it."""
+        with self._changed:
+            for region in range(offset >> self.shift, self._stop(offset, length)):
+                self._pins.get(region, set()).discard(number)
+            self._pins = {region: pins for region, pins in self._pins.items() if pins}
 
     def put(self, request: Request, sink: Sink) -> None:
         """Mark the regions of a request, then run it again."""
@@ -221,7 +227,7 @@ class DirtyMap:
             for regions in (self.touched, self._marked, self.open):
                 del regions[count:]
                 regions += bytes([dirty]) * (count - len(regions))
-            self._pins = {region: pin for region, pin in self._pins.items() if region < count}
+            self._pins = {region: pins for region, pins in self._pins.items() if region < count}
             self._busy = dirty and count > old
             pages = {page: self._bits(page) for page in self._pages_of(old, count)} if self._busy else {}
             places = (*self._places, *self._joining) if pages else ()
@@ -277,7 +283,8 @@ class DirtyMap:
             if sticky and not self._flushed:
                 self._forget_closing()
             elif not sticky and self.sticky:
-                self._pins = {region: pin for region, pin in self._pins.items() if pin > self._asked}
+                later = {region: {pin for pin in pins if pin > self._asked} for region, pins in self._pins.items()}
+                self._pins = {region: pins for region, pins in later.items() if pins}
             if not sticky:
                 self.fine = None  # all are equal: what may differ after a crash is a matter of regions
             self.sticky = sticky

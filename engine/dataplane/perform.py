@@ -64,8 +64,9 @@ def perform(
 
 def leg_fault(volume: VolumeIo, request: Request, plex: PlexMap, device: BlockDevice, number: int) -> Fault:
     """The fault of one leg, for the request that met it. A write may have reached other legs: so it stays dirty."""
-    if volume.dirty is not None and request.op is not Op.READ:
-        volume.dirty.pin(request.offset, request.length)
+    dirty = volume.dirty
+    if dirty is not None and request.op is not Op.READ:
+        request.pins = (*request.pins, (dirty, dirty.pin(request.offset, request.length)))
     return Fault(
         volume.name,
         kind_of(number, writing=request.op is not Op.READ, readable=plex.readable),

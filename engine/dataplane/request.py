@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.dataplane.dirty_map import DirtyMap
+
 
 class Op(enum.IntEnum):
     """The verbs of a volume. STATUS asks which parts are known to be holes or zero."""
@@ -24,10 +26,11 @@ class Request:
 
     `buffer` is the target of a READ and the payload of a WRITE (exactly `length` bytes), else None. It belongs to the
     caller and stays untouched and alive until the request's `Sink.finish`. `durable` is NBD's FUA. `may_unmap` lets a
-    ZERO leave holes. `cookie` is the caller's own.
+    ZERO leave holes. `cookie` is the caller's own. `pins` are the places where it failed on some mirror, by the map
+    that tells of them.
     """
 
-    __slots__ = ("buffer", "cookie", "durable", "length", "may_unmap", "offset", "op", "started_s")
+    __slots__ = ("buffer", "cookie", "durable", "length", "may_unmap", "offset", "op", "pins", "started_s")
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Request:
         self.durable = durable
         self.may_unmap = may_unmap
         self.cookie = cookie
+        self.pins: tuple[tuple[DirtyMap, int], ...] = ()
         self.started_s = 0.0
 
 

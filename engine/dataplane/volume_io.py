@@ -320,6 +320,7 @@ class VolumeIo:
             if verdict == DONE:
                 slot.count(request)
                 slot.busy_s += self.now() - request.started_s if request.started_s else 0.0
+                _unpin(request)
         except DeviceError:
             verdict = errno.ESHUTDOWN
         except Exception:
@@ -421,6 +422,12 @@ class VolumeIo:
             self._late += change
             if not self._late:
                 self._changed.notify_all()
+
+
+def _unpin(request: Request) -> None:
+    """It has failed on some mirror, and is on all of them now. Not so a DISCARD, which may do nothing at all."""
+    for known, number in request.pins if request.op is not Op.DISCARD else ():
+        known.unpin(request.offset, request.length, number)
 
 
 def _totals(slot: Slot) -> Totals:

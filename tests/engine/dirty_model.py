@@ -81,6 +81,7 @@ class Steps:
 
     def __init__(self, model: Model, region: int, count: int) -> None:
         self.region, self.count = region, count
+        self.pins: list[int] = []  # of earlier runs that failed on one leg
         self.inside = False  # of the gate
         self.locked = False  # its regions
         self.run = model.client(self)
@@ -102,6 +103,7 @@ class Model:
         self.serial = 0
         self.ready: list[Steps] = []
         self.parked: dict[int, Steps] = {}
+        self.broken: list[Steps] = []
         self.out = False  # the second leg gets no writes
         self.filling: Iterator[None] | None = None
         self.closing: Iterator[None] | None = None
@@ -142,13 +144,28 @@ class Model:
         for number, leg in enumerate(legs):
             if number and broken:
                 if "no-pin" not in self.faults:
-                    self.map.pin(offset, length)
+                    steps.pins.append(self.map.pin(offset, length))
                 self.unequal = True
+                self.broken.append(steps)
+                if "unpin-early" in self.faults:
+                    self.unpin(steps)
                 break
             for one in range(region, region + count):
                 leg.write(one, version)
             yield True
         steps.inside = steps.locked = False
+        if steps not in self.broken:
+            self.unpin(steps)
+
+    def unpin(self, steps: Steps) -> None:
+        for pin in steps.pins:
+            self.map.unpin(steps.region * REGION + 100, (steps.count - 1) * REGION + 50, pin)
+
+    def try_again(self) -> None:
+        """A write that has failed on one leg, which is well again."""
+        steps = self.broken.pop()
+        steps.run = self.client(steps)
+        self.ready.append(steps)
 
     def finish(self, request: Request, error: int) -> None:
         raise AssertionError("nothing ends by the map")
@@ -225,13 +242,15 @@ class Model:
         found += [self.arrive] * (len(self.ready) + len(self.parked) < 5) * 2
         found += [self.write_page] * (2 * bool(self.writers.waiting))
         found += [self.go_on_closing, self.flush]
+        if self.broken and self.random.random() < 0.03:
+            found += [self.try_again] * 3
         if self.failed:
             found.append(self.drop_failed)
         if self.filling is not None:
             found += [self.go_on_filling] * 3
         elif self.out or self.unequal:
             found += [self.begin_filling]
-        if self.random.random() < 0.003 and not self.unequal and self.filling is None:
+        if self.random.random() < 0.01 and not self.unequal and self.filling is None:
             found.append(self.leave)
         if self.random.random() < 0.02 and self.writers.waiting and len(self.places) == 2:
             found.append(self.break_place)

@@ -36,7 +36,7 @@ def test_whatever_may_differ_is_named_by_every_place_at_every_instant(
     assert closed > 100
 
 
-@pytest.mark.parametrize("fault", ["no-flush", "no-grace", "no-pin", "not-sticky", "look-never"])
+@pytest.mark.parametrize("fault", ["no-flush", "no-grace", "no-pin", "unpin-early", "not-sticky", "look-never"])
 def test_each_of_the_rules_is_needed(fault: str) -> None:
     for seed in range(200):
         try:

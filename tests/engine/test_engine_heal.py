@@ -28,6 +28,7 @@ from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.frail_lun import BLOCK, FrailLun
 from tests.engine.test_engine_life import pattern
+from tests.engine.test_engine_snapshots import prepared, snap
 
 lab = lab_fixture(frail=True)
 
@@ -90,6 +91,20 @@ def test_a_short_write_into_a_bad_block_mends_the_whole_block_first(lab: EngineL
     assert read_both(lab, 0, MIB) == {bytes(data)}
     assert lab.config.disk(disk).errors == 1
     assert not lab.config.disk(disk).failing
+
+
+def test_a_write_that_was_mended_leaves_no_doubt_behind(lab: EngineLab) -> None:
+    """A snapshot is taken as if nothing had been, and the stop is one in order."""
+    prepared(lab, mirrors=2)
+    disk, lun, start = place(lab, 1)
+    lun.spoil(start + 3 * MIB, BLOCK)
+    assert lab.write(b"w" * 100, 3 * MIB + 10) == 0
+    told_of(lab, disk)
+    snap(lab)
+    assert lab.read(3 * MIB + 10, 100, "SnapVolume01") == b"w" * 100
+    lab.restart_frail()
+    assert lab.volume().source is None
+    assert {plex.state for plex in lab.plexes()} == {PlexState.CLEAN}
 
 
 def test_a_volume_that_says_clean_is_corrected_before_it_is_mended(lab: EngineLab) -> None:
