@@ -177,14 +177,14 @@ class GroupKeeper:
         self.moves.finish(store)
         self._committer.adopt(store.group, store)
         records, stale = store.records(), frozenset(found.stale)
-        ends = {disk: member.content.newest.number for disk, member in found.members.items()}
+        ends, forced = found.ends(), force or found.forced
         self._committer.maps.read(store.group, records, stale, ends)
 
         def change(edit: Edit) -> None:
             self._put_group(edit, store.group, records, new_name, stale, ends)
             for volume in edit.config.volumes_of(store.group):
                 renew(edit, volume.ref, stale, ends)
-                if force:
+                if forced:
                     forget_changes(edit, volume.ref)
             _fail_disks(edit, store)
 

@@ -1,8 +1,8 @@
-"""New import stamps for disks that keep no copy of the configuration, before a transaction says that what lies on them
-is clean.
+"""New import stamps for disks, before a transaction says that what lies on them is clean.
 
 An image that was taken before carries an older stamp than that transaction tells, so that it is recognised at the next
-look as one of a disk with a copy is. A power cut in between leaves newer stamps than are on record, which is all right.
+look. A copy of the configuration does not tell that: one that lacks the newest transaction alone may have missed it in
+a power cut. A cut in between leaves newer stamps than are on record, which is all right.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from engine.detach import fail_disk
+from engine.records import PlexState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,11 +30,15 @@ class Renewed(NamedTuple):
 
 
 def renew_stamps(config: Config, stores: Mapping[Ref, GroupStore], volumes: Iterable[Ref]) -> Renewed:
-    """Stamp what these volumes lie on. They are held still, those apart of which something is in doubt."""
+    """Stamp what these volumes lie on. They are held still, those apart of which something is in doubt. Where nothing
+    has been written a copy of the configuration tells as much."""
     by_group: dict[Ref, set[Ref]] = {}
     for ref in volumes:
-        pieces = [piece for part in config.parts_of(ref) for piece in config.subdisks_of(part.ref)]
-        by_group.setdefault(config.volume(ref).group, set()).update(piece.disk for piece in pieces)
+        group = config.volume(ref).group
+        disks = {piece.disk for part in config.parts_of(ref) for piece in config.subdisks_of(part.ref)}
+        if not any(plex.state is PlexState.ACTIVE for plex in config.plexes_of(ref)):
+            disks.difference_update(stores[group].copies)
+        by_group.setdefault(group, set()).update(disks)
     least: dict[Ref, LeastStamp] = {}
     failed: list[Ref] = []
     for group, disks in sorted(by_group.items()):

@@ -38,11 +38,20 @@ class Enclosure(Record, frozen=True, kw_only=True, tag="enclosure"):
 
 
 class LeastStamp(msgspec.Struct, frozen=True, gc=False):
-    """How new the import stamp of a disk without a configuration copy has to be: what carries an older one of that
-    import is an older image of the disk."""
+    """How new the import stamp of a disk has to be: what carries an older one of that import is an older image of the
+    disk."""
 
     serial: str  # of the import, hex digits
     transaction: int  # that the stamp tells
+
+
+class AsFound(msgspec.Struct, frozen=True, gc=False):
+    """How an import has found a disk: on record from the first thing that the import writes until it is on record what
+    came of it, as by then the disk itself tells it no more."""
+
+    end: int  # the number of the last transaction that its copy of the configuration had taken; 0: it has none
+    older: bool = False  # it had lost acknowledged changes
+    forced: bool = False  # the import was by force
 
 
 class Disk(Record, frozen=True, kw_only=True, tag="disk"):
@@ -53,7 +62,8 @@ class Disk(Record, frozen=True, kw_only=True, tag="disk"):
     usage: DiskUsage = DiskUsage.NORMAL
     public_offset: int = 0  # first byte that subdisks may use, from the start of the LUN
     public_length: int = 0  # 0 until initialized
-    least_stamp: LeastStamp | None = None  # since volumes on it were last stopped in order, if it had no copy then
+    least_stamp: LeastStamp | None = None  # since volumes on it were last stopped in order
+    as_found: AsFound | None = None  # by an import that was cut short; only on disk
     # host
     lun: str = ""  # path of the file or device; empty while the LUN is missing
     enclosure: Ref | None = None

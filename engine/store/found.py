@@ -9,8 +9,10 @@ import msgspec
 
 from engine.errors import MetadataError
 from engine.records import AnyRecord, Disk, Group, GroupState, LeastStamp
+from engine.records.disks import AsFound
 from engine.store.image import Image
 from engine.store.moves import Move, MoveKind
+from engine.store.rows import encode_row, pack_ref
 from engine.store.transaction import NEVER, GroupPhase, Identity
 
 if TYPE_CHECKING:
@@ -70,8 +72,34 @@ class GroupFound:
 
     @property
     def stale(self) -> tuple[str, ...]:
-        """Ids of disks that have lost acknowledged changes: their data may be as old as their configuration."""
-        return (*(disk.hex() for disk in self.elected.stale), *self.outdated) if self.elected else ()
+        """Ids of disks that have lost acknowledged changes: their data may be as old as their configuration. An import
+        that was cut short has found some of them."""
+        if self.elected is None:
+            return ()
+        before = (disk for disk, told in self._as_found().items() if told.older)
+        return tuple(dict.fromkeys((*(disk.hex() for disk in self.elected.stale), *self.outdated, *before)))
+
+    @property
+    def forced(self) -> bool:
+        """Whether an import by force was cut short."""
+        return any(told.forced for told in self._as_found().values())
+
+    def ends(self) -> dict[str, int]:
+        """By id of each disk that is here, the number of the last transaction that its copy of the configuration has
+        taken, or had when an import that was cut short found it."""
+        told = self._as_found()
+        ends = {disk: member.content.newest.number for disk, member in self.members.items()}
+        return {disk: min(end, told[disk].end) if disk in told else end for disk, end in ends.items()}
+
+    def as_found(self, *, force: bool) -> dict[bytes, bytes]:
+        """Rows of the disks that are here, which tell how an import that begins now has found them."""
+        ends, older, forced = self.ends(), set(self.stale), force or self.forced
+        rows = {}
+        for disk in self._disks():
+            if disk.ref.id in ends:
+                told = AsFound(ends[disk.ref.id], disk.ref.id in older, forced)
+                rows[pack_ref(disk.ref)] = encode_row(msgspec.structs.replace(disk, as_found=told))
+        return rows
 
     def require(self) -> Elected:
         """The elected configuration. MetadataError when there is none."""
@@ -91,13 +119,8 @@ class GroupFound:
 
     def records(self, host: str) -> tuple[AnyRecord, ...]:
         """All its records, told by `host`, with the group's state as that host sees it."""
-        state, owner = self.state(host), self.owner_names(host)
-        return tuple(
-            msgspec.structs.replace(record, transaction=self.identity.number, state=state, owner=owner)
-            if isinstance(record, Group)
-            else record
-            for record in Image(self.rows).records(host)
-        )
+        number, state, owner = self.identity.number, self.state(host), self.owner_names(host)
+        return tuple(shown(record, number, state, owner) for record in Image(self.rows).records(host))
 
     def disk_names(self) -> dict[str, str]:
         """Name of each member by disk id."""
@@ -107,6 +130,19 @@ class GroupFound:
         """By disk id, how new the stamps of its disks have to be, as far as the configuration tells that."""
         return {disk.ref.id: disk.least_stamp for disk in self._disks() if disk.least_stamp is not None}
 
+    def _as_found(self) -> dict[str, AsFound]:
+        return {disk.ref.id: disk.as_found for disk in self._disks() if disk.as_found is not None}
+
     def _disks(self) -> list[Disk]:
         rows = {key: row for key, row in self.rows.items() if key[:1] == b"\x02"}
         return [record for record in Image(rows).records("") if isinstance(record, Disk)]
+
+
+def shown(record: AnyRecord, transaction: int, state: GroupState, owner: str = "") -> AnyRecord:
+    """A record as anybody sees it who does not read disks: its group is in this state."""
+    match record:
+        case Group():
+            return msgspec.structs.replace(record, transaction=transaction, state=state, owner=owner)
+        case Disk(as_found=AsFound()):
+            return msgspec.structs.replace(record, as_found=None)
+    return record

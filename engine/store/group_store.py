@@ -6,8 +6,8 @@ transaction at once, as long as at least half of the former copies go along. Els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,11 +18,13 @@ from engine.store.areas import Area, Span
 from engine.store.copy_reader import read_copy
 from engine.store.copy_writer import CopyWriter
 from engine.store.fence import Fence, Stamped, look_for_fence, refuse_strange
+from engine.store.found import shown
 from engine.store.image import Delta, Image, enclosures_of
 from engine.store.label import read_label
 from engine.store.member import Importer, Member, adopt, claim, give_back, release
 from engine.store.membership import choose_copies
 from engine.store.moves import Move, MoveKind, adopt_moved, encoded, moves_of, write_maps
+from engine.store.outcome import Outcome
 from engine.store.policy import import_needs
 from engine.store.roster import Roster
 from engine.store.rows import fields_of, modernise, persistent, unpack_ref
@@ -39,17 +41,6 @@ __all__ = ["GroupStore", "Outcome", "persistent"]
 _LINEAGE_MAX = 64  # imports that a checkpoint remembers
 _NOTHING = Delta({}, ())
 _DISK_KEY = 2  # first byte of a disk's packed Ref
-
-
-class Outcome(NamedTuple):
-    """What became of a commit. `transaction` is the number that counts now: when disks failed, it is a later one than
-    was asked for. `failed` are the disks whose write failed; they hold no copy any more. `reason` says in a sentence
-    why nothing is durable."""
-
-    durable: bool
-    transaction: int
-    failed: tuple[Ref, ...] = ()
-    reason: str = ""
 
 
 class GroupStore:
@@ -76,6 +67,7 @@ class GroupStore:
         self._distrusted = False  # rows may have reached a disk that the caller has taken back
         self._closed = False
         self._moves = {move.key: move for move in moves_of(rows)}
+        self._unjudged: tuple[Ref, ...] = ()  # disks of which it is on record how this import has found them
 
     # --- coming to be ---
     @classmethod
@@ -129,7 +121,10 @@ class GroupStore:
         undecided = tuple(key for key, move in store._moves.items() if move.kind is MoveKind.JOINING)
         for key in undecided:
             del store._moves[key]
-        store._begin(found.highest + 1, Delta({}, undecided))
+        told = store._image.with_room(found.as_found(force=force), [one.label.slot_length for one in members.values()])
+        store._unjudged = tuple(sorted(map(store._ref, told)))
+        older = {Ref(Kind.DISK, disk, importer.host) for disk in found.stale}
+        store._begin(found.highest + 1, Delta(told, undecided), sorted(older.intersection(members)))
         return store
 
     @classmethod
@@ -148,14 +143,16 @@ class GroupStore:
         store._roster.on_each(Member.confirm)
         return tuple(ref for ref in sorted(disks) if not store.works(ref))
 
-    def _begin(self, number: int, delta: Delta) -> None:
-        """Stamp all disks, write the first transaction of this import, confirm the labels."""
+    def _begin(self, number: int, delta: Delta, older: Collection[Ref] = ()) -> None:
+        """Stamp all disks, write the first transaction of this import, confirm the labels. What stands on those in
+        `older` tells that they are until the transaction does."""
         stamp = self._stamp(number)
-        self._roster.on_each(lambda member: member.stamp(stamp))
+        self._roster.on_each(lambda member: member.stamp(stamp), [ref for ref in self._roster if ref not in older])
         self._apply(delta)
         outcome = self._write(number, delta)
         if not outcome.durable:
             raise GroupFrozen(outcome.reason)
+        self._roster.on_each(lambda member: member.stamp(stamp), older)
         self._roster.on_each(Member.confirm)
         self.failed = tuple(sorted(self._roster.broken))
 
@@ -172,12 +169,8 @@ class GroupStore:
 
     def records(self) -> tuple[AnyRecord, ...]:
         """All records as they stand on disk, told by this host."""
-        return tuple(
-            msgspec.structs.replace(record, transaction=self.transaction, state=GroupState.IMPORTED)
-            if isinstance(record, Group)
-            else record
-            for record in self._image.records(self._importer.host)
-        )
+        records = self._image.records(self._importer.host)
+        return tuple(shown(record, self.transaction, GroupState.IMPORTED) for record in records)
 
     def span(self, disk: Ref, area: Area) -> Span:
         """Where an area of a disk's private region lies, from the first byte of its LUN."""
@@ -204,7 +197,7 @@ class GroupStore:
         if self._distrusted:
             delta = self._image.delta_to(self.group, config, encoded(self._moves))
         else:
-            delta = self._image.delta(self.group, changed, config)
+            delta = self._image.delta(self.group, {**self._judged(config), **changed}, config)
         if not (delta or self._owes or self._distrusted):
             return Outcome(True, self.transaction)
         fence = self.look_for_fence()
@@ -217,8 +210,14 @@ class GroupStore:
         self._apply(delta)
         outcome = self._write(max(transaction, self._highest + 1), delta)
         if outcome.durable:
+            self._unjudged = ()
             self._confirm_pending()
         return outcome
+
+    def _judged(self, config: Config) -> dict[Ref, Record | None]:
+        """The first commit after an import has what came of how the disks were found."""
+        records = (config.get(ref) for ref in self._unjudged)
+        return {record.ref: record for record in records if record and config.group_of(record) == self.group}
 
     def _confirm_pending(self) -> None:
         self._roster.on_each(Member.confirm, [ref for ref in self._members if self._roster.is_pending(ref)])
@@ -319,10 +318,10 @@ class GroupStore:
         return Stamped(self.serial, tuple((member.device, member.label) for member in members))
 
     def renew_stamps(self, disks: Iterable[Ref]) -> tuple[LeastStamp, set[Ref]]:
-        """Put newer stamps of this import on those of the disks that work and keep no copy. Answers what the records of
-        these are to tell from the next commit on, and which they are; one that does not work any more has failed."""
+        """Put newer stamps of this import on those of the disks that work. Answers what the records of these are to
+        tell from the next commit on, and which they are; one that does not work any more has failed."""
         self._refuse_closed()
-        refs = [ref for ref in sorted(set(disks).difference(self._copies)) if self._roster.works(ref)]
+        refs = [ref for ref in sorted(set(disks)) if self._roster.works(ref)]
         if refs and look_for_fence(self._roster, (*self._copies, *refs), self.serial).reason:
             refs = []  # the next commit looks as well, and says so
         self._highest += bool(refs)

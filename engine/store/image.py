@@ -11,6 +11,8 @@ from engine.store.format import sealed_length
 from engine.store.rows import MOVE_KEY, decode_row, encode_row, fields_of, kept, pack_ref
 
 _ROW_OVERHEAD = 12  # bytes of msgpack around a key and its row
+AS_FOUND_ROOM = 40  # bytes that the row of a disk may grow by, when an import tells how it has found that
+_DISK_KEY = b"\x02"
 _BODY_OVERHEAD = 12288  # everything in a checkpoint that is no row: identities, lineage, field names
 
 
@@ -64,6 +66,12 @@ class Image:
         """Bytes, at most, that a checkpoint of all rows takes on disk, after `delta`."""
         return sealed_length(self._size + (self._growth(delta) if delta else 0) + _BODY_OVERHEAD)
 
+    def with_room(self, told: dict[bytes, bytes], slots: Iterable[int]) -> dict[bytes, bytes]:
+        """How disks were found, when slots of these lengths have room for it; else nothing. A commit leaves some: one
+        that was made before there was anything to be told may not have."""
+        needed = self.checkpoint_length(Delta(told, ())) - len(told) * AS_FOUND_ROOM
+        return told if all(needed <= slot for slot in slots) else {}
+
     def _growth(self, delta: Delta) -> int:
         gone = (*delta.drop, *(key for key in delta.put if key in self.rows))
         return sum(map(_cost, delta.put.items())) - sum(_cost((key, self.rows[key])) for key in gone)
@@ -100,4 +108,4 @@ def enclosures_of(records: Iterable[Record]) -> dict[Ref, str]:
 
 def _cost(item: tuple[bytes, bytes]) -> int:
     key, row = item
-    return len(key) + len(row) + _ROW_OVERHEAD
+    return len(key) + len(row) + _ROW_OVERHEAD + (AS_FOUND_ROOM if key[:1] == _DISK_KEY else 0)

@@ -23,6 +23,8 @@ from engine.units import format_size
 
 if TYPE_CHECKING:
     from engine.devices.base import BlockDevice
+    from engine.records import LeastStamp
+    from engine.store.election import Elected
     from engine.store.label import Label
     from engine.store.stamp import Stamp
 
@@ -202,20 +204,26 @@ def _find_owners(found: GroupFound) -> None:
 
 
 def _outdated(found: GroupFound) -> Iterator[str]:
-    """Disks that hold no copy of the configuration, and were not there at the last import, or not when the group was
-    stopped in order last: every member is stamped by each import, one that comes later is, too, and each stop stamps
-    what is there and says so. What stands there is an old image, or has missed everything since."""
+    """Disks whose copy of the configuration does not tell how old they are, and whose stamp does: every member is
+    stamped by each import, one that comes later is, too, and each stop in order stamps what is there and says so. What
+    stands there is an old image, or has missed everything since."""
     if found.elected is None or found.phase == GroupPhase.DESTROYED or not found.elected.lineage:
         return
-    *past, current = (serial for _, serial in found.elected.lineage)
-    copies = {disk.hex() for disk in found.elected.state.copies}
-    stamps = {disk: member.stamp for disk, member in found.members.items() if member.stamp and disk not in copies}
-    least = found.least_stamps() if stamps else {}
-    for disk, stamp in stamps.items():
-        told = least.get(disk)
-        number = told.transaction if told is not None and told.serial == current.hex() else 0
-        if stamp.serial in past or (stamp.serial == current and stamp.transaction < number):
+    telling = set(found.elected.state.copies).difference(found.elected.behind)
+    members = {disk: member for disk, member in found.members.items() if bytes.fromhex(disk) not in telling}
+    least = found.least_stamps() if members else {}
+    for disk, member in members.items():
+        if member.stamp is not None and _is_earlier(member.stamp, found, found.elected, least.get(disk)):
             yield disk
+
+
+def _is_earlier(stamp: Stamp, found: GroupFound, elected: Elected, least: LeastStamp | None) -> bool:
+    """Whether a stamp is of an earlier import than the newest, or of that one and no longer the disk's. One that is
+    unknown is of an import that was cut short before it wrote anything else, and by a newer number after all others."""
+    *past, current = (serial for _, serial in elected.lineage)
+    if stamp.serial == current:
+        return least is not None and least.serial == current.hex() and stamp.transaction < least.transaction
+    return stamp.serial in past or stamp.transaction <= found.identity.number
 
 
 def missing(disk: str, group: str) -> str:

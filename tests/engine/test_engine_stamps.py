@@ -1,4 +1,4 @@
-"""Old images of disks that keep no copy of the configuration: told by stamps that every stop in order makes new."""
+"""Old images of disks: told by stamps that every stop in order makes new."""
 
 from __future__ import annotations
 
@@ -106,16 +106,17 @@ WAYS = [stop_the_engine, deport_and_import, stop_the_volume_and_crash]
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("find", [without_copy, lambda lab: copies(lab)[0]], ids=["without a copy", "with a copy"])
 def test_an_image_that_was_taken_during_a_run_is_recognised_after_it(
-    lab: EngineLab, way: Callable[[EngineLab, Callable[[], object]], None]
+    lab: EngineLab, find: Callable[[EngineLab], Ref], way: Callable[[EngineLab, Callable[[], object]], None]
 ) -> None:
-    sixth = without_copy(lab)
-    path = lab.path_of(sixth)
+    disk = find(lab)
+    path = lab.path_of(disk)
     fill(lab, 10)
     old = image_of(path)
     fill(lab, 20)
     way(lab, lambda: old.replace(path))
-    made_anew(lab, sixth, 20)
+    made_anew(lab, disk, 20)
 
 
 @pytest.mark.parametrize("way", WAYS)

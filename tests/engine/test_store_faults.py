@@ -123,8 +123,10 @@ def test_an_old_copy_put_back_is_named_and_mended() -> None:
     assert any("Harddisk1" in problem and "old copy" in problem for problem in found.problems)
     assert import_needs(found, HOST) == ((), (), ())
     lab.store = GroupStore.load(found, importer())
-    assert group_of(lab).problems == ()
     assert value_of(group_of(lab, ["lun0", "lun1"])) == 39
+    assert group_of(lab).stale == (disk_ref(1).id,)  # nobody has drawn a conclusion from it yet
+    lab.set_value(39)
+    assert group_of(lab).problems == ()
 
 
 def test_all_but_one_put_back_still_loses_nothing() -> None:
