@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from engine.records import Disk, Kind, Plex, Subdisk, Volume
 from engine.units import MIB
+from tests.sim.parting import groups_of
 from tests.sim.volume import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from engine.commands import Command
     from engine.records import Ref
@@ -25,10 +26,11 @@ class Absent(LookupError):
 
 
 def volume(site: Site, name: str = NAME) -> Volume:
-    found = site.config.find(Kind.VOLUME, name, site.group.ref)
-    if not isinstance(found, Volume):
-        raise Absent(name)
-    return found
+    for group in groups_of(site.config):
+        found = site.config.find(Kind.VOLUME, name, group.ref)
+        if isinstance(found, Volume):
+            return found
+    raise Absent(name)
 
 
 def plex(site: Site, number: int = -1) -> Plex:
@@ -84,11 +86,12 @@ def write_some(site: Site, count: int = 12, seed: int = 1, name: str = NAME) -> 
     connection.close()
 
 
-def hold(site: Site) -> None:
-    """No client is inside any more."""
-    for known in site.volumes.values():
+def hold(site: Site, volumes: Iterable[Ref] | None = None) -> None:
+    """No client is inside of these any more, or of any."""
+    chosen = [site.volumes[ref] for ref in (site.volumes if volumes is None else volumes) if ref in site.volumes]
+    for known in chosen:
         known.held = True
-    while any(known.in_flight for known in site.volumes.values()):
+    while any(known.in_flight for known in chosen):
         site.machine.runtime.sleep(0.001)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine import commands
 from engine.records import DiskUsage, PlexState, Task, TaskState
 from engine.units import MIB
-from tests.sim import repairs, snaps
+from tests.sim import parted, repairs, snaps
 from tests.sim.acts import (
     NAME,
     SIZE,
@@ -47,6 +47,7 @@ class Case(NamedTuple):
     ready: Callable[[Site], None] = lambda site: None
     never_on: tuple[str, ...] = ()  # layouts on which it makes no sense
     busy: bool = True  # a client writes meanwhile
+    then: Callable[[Site], None] | None = None  # what must be possible when all has come to rest, with its checks
 
 
 # --- operations of more than one command ---
@@ -157,6 +158,11 @@ def _volume_command(kind: type[Command], **fields: object) -> Callable[[Site], N
     return doing(lambda site: kind(volume=volume(site).ref, **fields))  # type: ignore[call-arg]
 
 
+def _with_end(act: Callable[[Site], None], ready: Callable[[Site], None], *, known: bool = True) -> Case:
+    """In the end all parts are one group, and the snapshot goes back."""
+    return Case(act, ready, never_on=PARITY, then=parted.settle_back(known=known))
+
+
 CASES: dict[str, Case] = {
     "create a group": Case(new_group),
     "add a disk": Case(doing(lambda s: commands.AddDisks(group=s.group.ref, disks=(_free(s),)))),
@@ -232,6 +238,15 @@ CASES: dict[str, Case] = {
     "take a restore back": Case(snaps.take_back, snaps.restored_and_kept, never_on=PARITY),
     "refresh": Case(snaps.refresh, snaps.taken, never_on=PARITY),
     "snap clear": Case(snaps.clear, snaps.taken, never_on=PARITY),
+    "split a group": _with_end(parted.split, parted.taken),
+    "split and leave deported": _with_end(parted.leave, parted.taken),
+    "join groups": _with_end(parted.join, parted.parted),
+    "off-host round trip": _with_end(parted.round_trip, parted.taken),
+    "resize with a snapshot": _with_end(parted.refused, parted.taken),
+    "grow, then snap shot": _with_end(parted.grow_then_take, parted.prepared, known=False),
+    "shrink, then snap shot": _with_end(parted.shrink_then_take, parted.prepared, known=False),
+    "snap back, then grow": _with_end(parted.back_then_grow, parted.taken, known=False),
+    "snap clear, then resize": _with_end(parted.clear_then_resize, parted.taken),
     "write": Case(rest_then_write, busy=False),
     "write from two clients": Case(lambda s: write_some(s, 10, seed=9)),
     "zero": Case(lambda s: clear(s, discard=False)),

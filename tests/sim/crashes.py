@@ -12,6 +12,7 @@ from tests.sim.acts import write_some
 from tests.sim.folder import FolderImage
 from tests.sim.journal import Silence
 from tests.sim.machine import Machine, Snapshot
+from tests.sim.parting import Parting
 from tests.sim.site import Site
 from tests.sim.volume import SimVolume
 
@@ -40,6 +41,7 @@ class Moment:
     number: int = 0
     host: str = ""
     restored: dict[Ref, Ref] = field(default_factory=dict)
+    parting: Parting = field(default_factory=Parting)
 
 
 @dataclass
@@ -60,7 +62,7 @@ def moment(site: Site, what: str) -> Moment:
     volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
     coming = {name: oracle.copy() for name, oracle in site.coming.items()}
     sizes = {name: set(known) for name, known in site.sizes.items()}
-    known = site.number, site.machine.host, dict(site.restored)
+    known = site.number, site.machine.host, dict(site.restored), site.parting.copy()
     return Moment(what, site.machine.snapshot(), volumes, coming, frozenset(site.going), sizes, *known)
 
 
@@ -74,6 +76,7 @@ def site_after(found: Moment, seed: int, keep: float) -> Site:
     site.number, site.machine.host = found.number, found.host
     site.going, site.sizes = set(found.going), copy.deepcopy(found.sizes)
     site.restored = dict(found.restored)
+    site.parting = found.parting.copy()
     return site
 
 
@@ -101,7 +104,7 @@ def _after_life(site: Site) -> Moment:
     luns = {path: media.image() for path, media in machine.media.items()}
     volumes = {ref: (known.oracle.copy(), set(known.sizes)) for ref, known in site.volumes.items()}
     disks = Snapshot(luns, FolderImage.of(machine.files), machine.clock)
-    return Moment("begun", disks, volumes, {}, frozenset(), {}, site.number, machine.host)
+    return Moment("begun", disks, volumes, {}, frozenset(), {}, site.number, machine.host, {}, site.parting.copy())
 
 
 def record(case: cases.Case, start: Moment, seed: int) -> list[Moment]:
@@ -112,6 +115,7 @@ def record(case: cases.Case, start: Moment, seed: int) -> list[Moment]:
     site.machine.live(lambda: perform(case, site, recorder))
     refused = [text for text in site.refused if not text.startswith(_MAY_COME_LATE)]
     assert not refused, f"nothing is to be seen of an operation that is refused: {refused}"
+    assert not site.failed, f"nothing is to be seen of an operation that fails: {site.failed}"
     return recorder.moments
 
 
@@ -130,11 +134,19 @@ def perform(case: cases.Case, site: Site, recorder: Recorder | None = None) -> N
         recorder.on = False
 
 
-def look(found: Moment, seed: int, keep: float) -> None:
-    """Switch on again, and hold everything against what may be; raises what is wrong."""
+def look(found: Moment, seed: int, keep: float, then: Callable[[Site], None] | None = None) -> None:
+    """Switch on again, and hold everything against what may be; raises what is wrong. `then` asks for more."""
     site = site_after(found, seed, keep)
     site.power_failed()
-    site.machine.live(site.settle)
+    site.machine.live(lambda: rest_and(site, then))
+
+
+def rest_and(site: Site, then: Callable[[Site], None] | None) -> None:
+    """The last life of a site."""
+    site.settle()
+    if then is not None:
+        then(site)
+        site.settle()
 
 
 def states(moments: list[Moment], keeps: tuple[float, ...] = KEEPS) -> Iterator[tuple[int, Moment, float]]:
@@ -152,12 +164,13 @@ def enumerate_case(name: str, layout: str, seed: int, every: int = 1) -> Result:
     start = begun(layout, case.ready, seed)
     moments = record(case, start, seed)
     result.points = len(moments)
+    every = min(every, len(moments))  # some moment is in every share
     for number, found, keep in states(moments):
         if every > 1 and (number + int(keep * 2) + seed) % every:
             continue
         result.states += 1
         try:
-            look(found, seed * 1_000_003 + number, keep)
+            look(found, seed * 1_000_003 + number, keep, case.then)
         except Exception as error:
             where = f"moment {number} ({found.what}), keep {keep}"
             result.failures.append(f"{name} on {layout}, seed {seed}, {where}: {type(error).__name__}: {error}")

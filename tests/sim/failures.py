@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from tests.sim import cases
-from tests.sim.crashes import Moment, Result, begun, perform, site_after
+from tests.sim.crashes import Moment, Result, begun, perform, rest_and, site_after
 
 if TYPE_CHECKING:
     from tests.sim.site import Site
@@ -56,7 +56,7 @@ def run(case: cases.Case, start: Moment, seed: int, fate: tuple[int, int, bool])
     site.machine.live(main)
     site.ended_in_order()
     site.machine.fate = lambda path, verb: 0
-    site.machine.live(site.settle)
+    site.machine.live(lambda: rest_and(site, case.then))
     return bool(fails.struck)
 
 

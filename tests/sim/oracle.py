@@ -54,6 +54,7 @@ class VolumeOracle:
     _past: dict[int, list[Write]] = field(default_factory=dict)
     base: Write = field(default_factory=lambda: Write(ZERO, 0, 0, acknowledged=True, stable=True))
     wild: bool = False
+    touched: set[int] = field(default_factory=set)  # sectors that somebody has begun to change
     followers: list[VolumeOracle] = field(default_factory=list)  # copies that are being taken: they may have it, too
 
     def tick(self) -> int:
@@ -69,6 +70,7 @@ class VolumeOracle:
         for sector in range(offset // SECTOR, (offset + length) // SECTOR):
             self._cells.setdefault(sector, [self.base]).append(write)
         self._unstable[write] = (offset // SECTOR, (offset + length) // SECTOR)
+        self.touched.update(range(*self._unstable[write]))
         for follower in self.followers:
             follower.may_get(replace(write, ended=follower.tick()), offset, length)
         return write
@@ -120,6 +122,7 @@ class VolumeOracle:
                 twin[write] = replace(write, ended=ended)
         found = VolumeOracle(self.size, self.clock, self._next, base=twin.get(self.base, self.base), wild=self.wild)
         found._cells = {sector: [twin[write] for write in cell] for sector, cell in self._cells.items()}
+        found.touched = set(self.touched)
         found._unstable = {twin[write]: span for write, span in self._unstable.items()}
         return found
 

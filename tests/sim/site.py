@@ -31,10 +31,12 @@ from engine.records import (
 )
 from tests.sim.checks import check_mirrors, check_parity, check_space
 from tests.sim.oracle import VolumeOracle, WrongBytes
+from tests.sim.parting import NAME, Parting, groups_of, moved_by
 from tests.sim.trouble import Trouble
 from tests.sim.volume import Connection, SimVolume
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from random import Random
 
     from engine.commands import Command
@@ -58,11 +60,14 @@ class Site:
         self.coming: dict[str, VolumeOracle] = {}  # by name
         self.going: set[Ref] = set()
         self.sizes: dict[str, set[int]] = {}  # that new volumes may have, by name
+        self.parting = Parting()
         self.restored: dict[Ref, Ref] = {}  # volumes that get the bytes of a snapshot, if that has been carried out
         self._twins = 0
         self._followed: dict[str, VolumeOracle] = {}  # the originals of snapshots to come, by the snapshot's name
         self.crashed = False
+        self.has_crashed = False  # in any of its lives
         self.refused: list[str] = []
+        self.failed: list[str] = []
         self.number = 0  # the highest that a task has had
 
     # --- a life ---
@@ -76,17 +81,18 @@ class Site:
         check_mirrors(self.machine, self.config)
         check_parity(self.machine, self.config)
         check_space(self.config)
-        for volume in self.config.volumes_of(self.group.ref):
+        self.parting.check(self.config)
+        for volume in self.config.all(Kind.VOLUME, Volume):
             healthy = volume.status in (VolumeStatus.HEALTHY, VolumeStatus.STOPPED, VolumeStatus.AT_RISK)
             left_out = any(not plex.complete for plex in self.config.plexes_of(volume.ref))
             assert healthy or left_out, f"{volume.name} is {volume.status}"
 
     def arrive(self) -> None:
-        """After a start: the group is here, nothing is lost, nothing is garbage."""
+        """After a start: the group is here, in one part or in two, nothing is lost, nothing is garbage."""
         self.check_host()
-        if self.group.state is not GroupState.IMPORTED:
-            self.submit(ImportGroup(group=self.group.ref))
-            assert self.group.state is GroupState.IMPORTED, "the group cannot be imported"
+        for known in (self.group.ref, *(group.ref for group in groups_of(self.config))):
+            self._import(known)
+        self.parting.check(self.config)
         self._restore()
         self.restored.clear()
         self.adopt()
@@ -95,6 +101,12 @@ class Site:
             self.trouble.mend()
         check_space(self.config)
         self.crashed = False
+
+    def _import(self, group: Ref) -> None:
+        found = self.config.get(group)
+        if isinstance(found, Group) and found.state is not GroupState.IMPORTED:
+            self.submit(ImportGroup(group=group))
+            assert self.config.group(group).state is GroupState.IMPORTED, f"{found.name} cannot be imported"
 
     def greet(self) -> None:
         """After an orderly start: the volumes are those that were there."""
@@ -116,13 +128,13 @@ class Site:
 
     def power_failed(self) -> None:
         """What was not stable may be gone."""
-        self.crashed = True
+        self.crashed = self.has_crashed = True
         for oracle in (*self.coming.values(), *(volume.oracle for volume in self.volumes.values())):
             oracle.crash()
 
-    def ended_in_order(self) -> None:
-        """What an orderly end of service has made of writes that nobody has flushed."""
-        for volume in self.volumes.values():
+    def ended_in_order(self, volumes: Iterable[Ref] | None = None) -> None:
+        """What an orderly end of service has made of writes that nobody has flushed; to these, or to all."""
+        for volume in [self.volumes[ref] for ref in (self.volumes if volumes is None else volumes)]:
             if self.trouble.suspects:
                 volume.oracle.crash()
             else:
@@ -135,7 +147,7 @@ class Site:
 
     @property
     def group(self) -> Group:
-        found = self.config.find(Kind.GROUP, "dg")
+        found = self.config.find(Kind.GROUP, NAME)
         assert isinstance(found, Group), "the group is gone"
         return found
 
@@ -213,12 +225,17 @@ class Site:
             self.refused.append(f"{type(command).__name__}: {plan.problems[0].text}")
             return None
         self._expect(command, plan)
+        self.parting.expect(command, plan)
+        moved = moved_by(self.config, command, plan)
         try:
             task = engine.submit(command)
         except (CommandRejected, GroupFrozen, EngineError) as error:
             self.machine.journal.note("failed", type(command).__name__, error)
+            self.failed.append(f"{type(command).__name__}: {error}")
             self._follow_no_more([record.name for record in plan.puts if isinstance(record, Volume)])
             return None
+        self.parting.answered(command, plan)
+        self.ended_in_order(ref for ref in moved if ref in self.volumes)
         self.number = max(self.number, int(task.id))
         self._restore()
         self.machine.journal.note(f"{self.machine.runtime.clock:.6f}", "submitted", type(command).__name__, task.id)

@@ -16,6 +16,8 @@ from tests.sim.world import play, replay_command
 SEEDS = 40
 SNAP_SEEDS = 8
 SHARE = 31
+LONG = 3
+"""Of those after which more is done the share is so much smaller."""
 NTH = 61
 SEQUENCES = 30
 POINTS_MAX = 6
@@ -47,7 +49,8 @@ def test_seeds_with_snapshots(seed: int) -> None:
 def test_power_cuts(name: str, seed: int) -> None:
     """At some of the moments of each operation, on one layout."""
     layouts = [layout for layout in LAYOUTS if applies(name, layout)]
-    result = crashes.enumerate_case(name, random.Random(seed).choice(layouts), seed, SHARE // BUDGET or 1)
+    share = SHARE * (LONG if CASES[name].then is not None else 1) // BUDGET or 1
+    result = crashes.enumerate_case(name, random.Random(seed).choice(layouts), seed, share)
     assert result.states, "nothing was cut"
     assert not result.failures, "\n".join(result.failures)
 

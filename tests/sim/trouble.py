@@ -6,8 +6,9 @@ import errno
 from typing import TYPE_CHECKING
 
 from engine import commands
-from engine.records import Disk, Kind, Plex
+from engine.records import Disk, Kind, Plex, Volume
 from engine.states import COMPLETE
+from tests.sim.parting import groups_of
 from tests.sim.volume import Connection
 
 if TYPE_CHECKING:
@@ -81,6 +82,12 @@ class Trouble:
         self.kinds = kinds
         self.suspects: set[str] = set()
         self.full: set[str] = set()
+        self._mended = False
+
+    @property
+    def met(self) -> bool:
+        """Whether there is any, or has been."""
+        return self._mended or bool(self.suspects)
 
     def run(self) -> None:
         """On a thread of its own: something happens to a LUN, now and then it is well again."""
@@ -108,8 +115,9 @@ class Trouble:
     def mend(self) -> None:
         """All LUNs are well again, and the operator does what is needed until every mirror is complete."""
         machine, world = self._world.machine, self._world
-        if not self.suspects and not any(disk.failing for disk in world.config.disks_of(world.group.ref)):
+        if not self.suspects and not any(disk.failing for disk in self._disks()):
             return
+        self._mended = True
         for path in sorted(self.suspects):
             self._troubles(path).heal()
             machine.media[path].bad.clear()
@@ -120,7 +128,7 @@ class Trouble:
             if disk.failing:
                 self._do(commands.ReactivateDisk(disk=disk.ref))
         for _ in range(2):
-            for volume in world.config.volumes_of(world.group.ref):
+            for volume in self._volumes():
                 if volume.fenced:
                     self._do(commands.StopVolumes(volumes=(volume.ref,)))
                     self._do(commands.StartVolumes(volumes=(volume.ref,)))
@@ -141,6 +149,12 @@ class Trouble:
             connection.close()
         for path in self.suspects:
             self._troubles(path).mute_flushes = 0
+
+    def _disks(self) -> list[Disk]:
+        return [disk for group in groups_of(self._world.config) for disk in self._world.config.disks_of(group.ref)]
+
+    def _volumes(self) -> list[Volume]:
+        return [one for group in groups_of(self._world.config) for one in self._world.config.volumes_of(group.ref)]
 
     def _do(self, command: commands.Command) -> None:
         task = self._world.submit(command)
