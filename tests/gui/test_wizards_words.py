@@ -103,6 +103,17 @@ def test_a_picture_shows_each_byte_once_and_all_that_the_plan_changes(seed: int)
     assert drawn > 10
 
 
+def test_what_is_not_taken_of_a_disk_that_is_away_is_no_free_space() -> None:
+    config = lab()
+    lost = config.subdisks_on(next(sd.disk for sd in config.all(Kind.SUBDISK, Subdisk)))[0]
+    away = msgspec.structs.replace(config.disk(lost.disk), present=False)
+    config = lab(away)
+    found = plan(config, DeleteVolumes(volumes=(config.plex(lost.plex).volume,), force=True), make_ref)
+    words = {row.disk: {part.label for part in row.parts if part.fate is Fate.FREE} for row in picture(config, found)}
+    assert words.pop(away.ref) == {"out of reach"}
+    assert set().union(*words.values()) == {"free"}
+
+
 def finished(number: int, kind: TaskType, copied: int, seconds: float, **more: object) -> Task:
     task = Task(ref=ref(Kind.TASK, number), name="done", type=kind, state=TaskState.COMPLETED, started_at=100.0)
     return msgspec.structs.replace(task, finished_at=100.0 + seconds, bytes_copied=copied, **more)

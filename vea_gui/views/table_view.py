@@ -13,6 +13,7 @@ from vea_gui.mirror import Change
 from vea_gui.models.table import LINK_ROLE, RecordTable
 from vea_gui.selection import Selection
 from vea_gui.views.cells import CellDelegate
+from vea_gui.views.column_fit import ColumnFit
 from vea_gui.views.reason_menu import ReasonMenu
 
 RESORT_MS = 500
@@ -38,6 +39,7 @@ class RecordTableView(QTableView):
         self.setModel(model)
         self.setAccessibleName(name)
         self._look()
+        self.fit = ColumnFit(self)
         self._sorter = QTimer(self)
         self._sorter.setSingleShot(True)
         self._sorter.setInterval(RESORT_MS)
@@ -94,6 +96,7 @@ class RecordTableView(QTableView):
         names = self.console.settings.words(f"columns/{key}")
         if state is not None and names == [column.id for column in self.table.columns]:
             self.horizontalHeader().restoreState(state)
+            self.fit.chosen = bool(self.console.settings.words(f"columns-chosen/{key}"))
         header = self.horizontalHeader()
         if header.sortIndicatorSection() >= 0:
             self.table.sort(header.sortIndicatorSection(), header.sortIndicatorOrder())
@@ -103,6 +106,7 @@ class RecordTableView(QTableView):
         settings = self.console.settings
         settings.keep_state(f"columns/{self.key}", self.horizontalHeader().saveState())
         settings.keep_words(f"columns/{self.key}", [column.id for column in self.table.columns])
+        settings.keep_words(f"columns-chosen/{self.key}", ["widths"] if self.fit.chosen else [])
 
     # --- Qt's events ---
     def showEvent(self, event: QShowEvent) -> None:
@@ -176,6 +180,7 @@ class RecordTableView(QTableView):
 
     def _show_column(self, section: int, on: bool) -> None:
         self.setColumnHidden(section, not on)
+        self.fit.fit()
         self.keep()
 
     def _changed(self, change: Change) -> None:

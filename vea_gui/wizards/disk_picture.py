@@ -121,5 +121,5 @@ def _look(row: DiskRow, cell: Cell) -> Look:
     if part.fate is Fate.FREED:
         return Look(part.layout, f"freed: {part.label}", (size,), dashed=True, pale=True)
     if part.fate is Fate.FREE:
-        return Look("free", "free", (size,))
+        return Look("free", part.label, (size,))
     return Look(part.layout, part.label, (size,), dimmed=True)

@@ -10,7 +10,7 @@ from engine.config import Config, Edit
 from engine.plans import Plan, Range
 from engine.records import Disk, Ref, Subdisk
 from engine.units import format_size
-from vea_gui.block_names import block_layout, disk_place, owner
+from vea_gui.block_names import block_layout, disk_place, free_word, owner
 
 
 class Fate(enum.IntEnum):
@@ -38,7 +38,7 @@ class Part(NamedTuple):
         return {
             Fate.TAKEN: f"new: {self.label}, {size}",
             Fate.FREED: f"becomes free: {self.label}, {size}",
-            Fate.FREE: f"free, {size}",
+            Fate.FREE: f"{self.label}, {size}",
             Fate.STAYS: f"{self.label}, {size}",
         }[self.fate]
 
@@ -85,7 +85,8 @@ def _row(config: Config, after: Config, plan: Plan, disk: Disk) -> DiskRow:
         if (subdisk.disk_offset, subdisk.length) not in covered:
             here = Range(disk.ref, subdisk.disk_offset, subdisk.length, after.plex(subdisk.plex).name)
             parts.append(_part(here, Fate.STAYS, after, subdisk))
-    parts += [Part(gap.start, gap.length, Fate.FREE) for gap in _gaps(after, disk, parts)]
+    word = free_word(after, disk.ref)
+    parts += [gap._replace(label=word) for gap in _gaps(after, disk, parts)]
     parts.sort()
     return DiskRow(disk.ref, disk.name, disk_place(after, disk), disk.size, tuple(parts))
 
