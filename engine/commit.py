@@ -218,17 +218,17 @@ class Committer:
                 self.task_failed(task)
 
     def _alert_failed(self, task: Task) -> None:
-        differ = bool(task.params.ranges) and len(self.config.plexes_of(task.params.volume or task.ref)) > 1
         volume = self.config.get(task.params.volume)
-        action = Remedy.REPAIR_MIRRORS if differ else _AGAIN.get(task.type) if volume is not None else None
+        differ = volume is not None and bool(task.params.ranges) and len(self.config.plexes_of(volume.ref)) > 1
+        again = Remedy.REPAIR_MIRRORS if differ else _AGAIN.get(task.type)
         self.alert(
             Severity.ERROR,
             f"{task.name} failed.",
             about=task.object,
             cause=task.result,
             remedy="Decide which mirror is right." if differ else "Remove the cause, then start it again.",
-            action=action,
-            action_on=volume.ref if volume is not None and action is not None and volume.ref != task.object else None,
+            action=again if volume is not None else None,
+            action_on=task.params.volume,
         )
 
     def alert(
@@ -261,7 +261,7 @@ class Committer:
             cause=cause,
             remedy=remedy,
             action=action,
-            action_on=action_on,
+            action_on=action_on if action is not None and action_on != about else None,
         )
         self._state.log.add_alert(record)
         self.alerted(record)

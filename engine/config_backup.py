@@ -149,7 +149,7 @@ def _unsealed(path: Path) -> tuple[_Body, int, int]:
 
 
 def _write(path: Path, data: bytes | bytearray) -> None:
-    """Whole and durable, or not at all."""
+    """Whole and durable, or not at all; so are the names of the folders that this is the first file in."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
@@ -157,7 +157,7 @@ def _write(path: Path, data: bytes | bytearray) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    for folder in (path.parent, path.parent.parent):
+    for folder in list(path.parents)[:3]:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)

@@ -51,6 +51,7 @@ class FolderImage:
     inodes: dict[int, Inode]
     names: dict[str, int]
     stable_names: dict[str, int]
+    unsure: frozenset[str] = frozenset()  # folders inside of it whose own names may be gone after a cut
 
     @classmethod
     def of(cls, files: Files) -> FolderImage:
@@ -65,7 +66,10 @@ class FolderImage:
     def after_cut(self, dice: Random, keep: float) -> Files:
         """What is there when the power is back. Each name leads to the newer or to the older file."""
         found = {}
+        gone = {folder for folder in sorted(self.unsure) if dice.random() >= keep}
         for name in sorted(self.names.keys() | self.stable_names.keys()):
+            if not gone.isdisjoint(_above(name)):
+                continue
             now, stable = self.names.get(name), self.stable_names.get(name)
             number = now if now == stable or dice.random() < keep else stable
             if number is not None:
@@ -88,6 +92,7 @@ class HostFolder:
         names = self._names()
         self._stable = {number: self._contents[number][1] for number in names.values()}
         self._stable_names = names
+        self._stable_folders = self._folders()
 
     def remove(self) -> None:
         shutil.rmtree(self.path)
@@ -96,7 +101,7 @@ class HostFolder:
         names = self._names()
         known = {*names.values(), *self._stable_names.values()}
         inodes = {number: Inode(self._now(number), self._stable.get(number)) for number in sorted(known)}
-        return FolderImage(inodes, names, dict(self._stable_names))
+        return FolderImage(inodes, names, dict(self._stable_names), frozenset(self._folders() - self._stable_folders))
 
     # --- what the engine's calls mean ---
     def synced(self, descriptor: int) -> None:
@@ -111,6 +116,7 @@ class HostFolder:
             inside = os.path.relpath(path, self.path)
             others = {name: number for name, number in self._stable_names.items() if _parent(name) != inside}
             self._stable_names = others | {name: number for name, number in names.items() if _parent(name) == inside}
+            self._stable_folders |= {folder for folder in self._folders() if _parent(folder) == inside}
         elif found.st_ino in self._contents:
             self._stable[found.st_ino] = self._contents[found.st_ino][1]
         self._tell("fsynced")
@@ -122,6 +128,10 @@ class HostFolder:
     def _now(self, number: int) -> bytes:
         """What a file holds; one that has lost its name cannot change any more."""
         return self._contents[number][1]
+
+    def _folders(self) -> set[str]:
+        found = ((here, name) for here, names, _ in os.walk(self.path) for name in names)
+        return {os.path.relpath(os.path.join(here, name), self.path) for here, name in found}
 
     def _names(self) -> dict[str, int]:
         """What is there, with its contents read where they have changed."""
@@ -144,3 +154,9 @@ class HostFolder:
 
 def _parent(name: str) -> str:
     return os.path.dirname(name) or "."
+
+
+def _above(name: str) -> set[str]:
+    """The folders that a path leads through."""
+    parts = name.split("/")
+    return {"/".join(parts[:count]) for count in range(1, len(parts))}
