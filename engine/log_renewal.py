@@ -18,6 +18,7 @@ from engine.dataplane.fault import LEG_ERRORS, errno_of
 from engine.dataplane.raid5_log import LogFailed, Raid5Log
 from engine.detach import fail_disk
 from engine.devices.base import NO_SPACE
+from engine.devices.filled import fill
 from engine.records import PieceState, Plex, PlexState, Ref, Subdisk, Volume
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class LogRenewal:
             if any(place.meets(other) for place in places for other in known):
                 continue
             try:
-                copy.device.zero(copy.offset, copy.length, may_unmap=False)
+                fill(copy.device, copy.offset, copy.length)
             except LEG_ERRORS as error:
                 raise LogFailed(copy, errno_of(error)) from error
             self._filled |= places

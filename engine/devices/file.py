@@ -35,6 +35,16 @@ class FileDevice(DescriptorDevice):
             raise self._failed(error, "Asking for the size") from error
         return self.size
 
+    def fill(self, offset: int, length: int) -> None:
+        """Zeros that are written and not only promised: a durable write into space that is merely reserved has the file
+        system note that it holds something now, which takes as long again as the bytes."""
+        self.zero(offset, length, may_unmap=False)
+        try:
+            self._write_zeros(offset, length)
+        except OSError as error:
+            raise self._failed(error, "Zeroing") from error
+        self.write_back(offset, length)
+
     def present(self) -> bool:
         """Whether the path still leads to the file that is open here."""
         try:

@@ -21,6 +21,7 @@ from engine.devices.counted import CountedDevice
 from engine.devices.delayed import DelayedDevice
 from engine.devices.faulty import FaultyDevice
 from engine.devices.file import FileDevice
+from engine.devices.filled import fill
 from engine.devices.gathered import write_parts
 from engine.devices.memory import MemoryDevice
 from engine.devices.mirror import Mirror
@@ -237,6 +238,34 @@ def test_zeroing_with_holes_frees_space_and_without_keeps_it(kit: Kit) -> None:
     device.zero(0, 2 * MIB, may_unmap=True)
     assert os.stat(device.path).st_blocks * 512 <= 2 * MIB + 64 * KIB
     assert os.stat(device.path).st_size == 4 * MIB
+
+
+def test_what_is_filled_is_zero_and_has_been_written_and_not_only_promised(kit: Kit) -> None:
+    """A file system shows a range that is merely reserved as a hole."""
+    device = kit.file(4 * MIB)
+    device.write(MIB - 5, b"x" * 10)
+    fill(device, MIB, 2 * MIB)
+    device.flush()
+    assert os.lseek(device.fd, MIB, os.SEEK_DATA) == MIB
+    assert os.lseek(device.fd, MIB, os.SEEK_HOLE) == 3 * MIB
+    assert read(device, MIB - 5, 2 * MIB + 10) == b"x" * 5 + bytes(2 * MIB + 5)
+
+
+def test_filling_goes_through_the_layers_that_see_what_passes(kit: Kit) -> None:
+    device = CountedDevice(kit.file(4 * MIB))
+    device.write(0, b"x" * MIB)
+    fill(device, 0, MIB)
+    assert device.operations["zero"] == 1
+    assert read(device, 0, MIB) == bytes(MIB)
+
+
+def test_filling_what_fails_names_the_device(kit: Kit) -> None:
+    path = kit.file(MIB).path
+    device = kit._keep(FileDevice(path, writable=False))
+    with pytest.raises(DeviceError, match="Zeroing"):
+        fill(device, 0, MIB)
+    with pytest.raises(RangeError):
+        fill(device, MIB, 1)
 
 
 def test_durable_writes_work_where_the_kernel_has_no_flag_for_them(kit: Kit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from functools import reduce
 from pathlib import Path
@@ -69,6 +70,15 @@ def scatter(lab: EngineLab, model: bytearray, seed: int, count: int = 40) -> Non
 
 
 # --- made and written ---
+def test_a_log_lies_where_something_has_been_written_before(lab: EngineLab) -> None:
+    lab.make_volume(size=12 * MIB, raid5=True, columns=4)
+    log = log_place(lab)
+    with lab.path_of(log.disk).open("rb") as file:
+        os.fsync(file.fileno())
+        assert os.lseek(file.fileno(), log.disk_offset, os.SEEK_DATA) == log.disk_offset
+        assert os.lseek(file.fileno(), log.disk_offset, os.SEEK_HOLE) >= log.disk_offset + log.length
+
+
 def test_a_volume_reads_what_was_written_and_its_parity_follows(lab: EngineLab) -> None:
     volume = lab.make_volume(size=12 * MIB, raid5=True, columns=4)
     assert volume.size == 12 * MIB
