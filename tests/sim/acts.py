@@ -66,8 +66,8 @@ def doing(make: Callable[[Site], Command]) -> Callable[[Site], None]:
     return act
 
 
-def write_some(site: Site, count: int = 12, seed: int = 1, name: str = NAME) -> None:
-    """What a client does: bytes all over the volume, some of them flushed."""
+def write_some(site: Site, count: int = 12, seed: int = 1, name: str = NAME, part: tuple[int, int] = (0, 4096)) -> None:
+    """What a client does: bytes all over the volume, or from a sector on over so many, some of them flushed."""
     dice, known = Random(seed), site.volumes.get(volume(site, name).ref)
     if known is None or not known.oracle.size:
         return
@@ -76,9 +76,9 @@ def write_some(site: Site, count: int = 12, seed: int = 1, name: str = NAME) -> 
         if known.held or known.ref not in site.volumes:
             break
         known.in_flight += 1
-        sectors = known.oracle.size // 512
+        sectors = known.oracle.size // 512 - part[0]
         length = dice.choice((1, 8, 16, 64))
-        offset = dice.randrange(min(sectors - length, 4096) if number % 3 else 64) * 512
+        offset = (part[0] + dice.randrange(min(sectors - length, part[1]) if number % 3 else 64)) * 512
         known.write(connection, [(offset, length * 512)], durable=number % 5 == 4)
         if number % 4 == 3:
             known.flush(connection)

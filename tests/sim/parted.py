@@ -10,6 +10,7 @@ from engine import commands, rules
 from engine.dataplane.fine_map import CELL_MIN, GAP
 from engine.errors import CommandRejected
 from engine.records import GroupState, LinkSide, Task, TaskState
+from engine.units import MIB
 from tests.sim import snaps
 from tests.sim.acts import NAME, SIZE, Absent, do, hold, volume, write_some
 from tests.sim.oracle import SECTOR
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 # --- where they begin ---
 def prepared(site: Site) -> None:
-    """A snap plex on disks of its own, of a volume of which clients write one half."""
-    do(site, commands.GrowVolume(volume=volume(site).ref, size=2 * SIZE))
+    """A snap plex on disks of its own, of a volume of which clients write the first third."""
+    do(site, commands.GrowVolume(volume=volume(site).ref, size=3 * SIZE))
     do(site, commands.PrepareSnapshot(volume=volume(site).ref))
 
 
@@ -39,7 +40,7 @@ def taken(site: Site) -> None:
     for known in site.volumes.values():
         known.oracle.touched.clear()
     snaps.release(site)
-    snaps.write_both(site)
+    write_both(site, 0)
 
 
 def parted(site: Site) -> None:
@@ -57,7 +58,7 @@ def left(site: Site) -> None:
 def split(site: Site) -> None:
     """The original's clients write all the time; those of the snapshot before and afterwards."""
     _split(site, imports=True)
-    write_both(site)
+    write_both(site, 1)
 
 
 def leave(site: Site) -> None:
@@ -83,14 +84,14 @@ def join(site: Site) -> None:
     hold(site, [one.ref for one in site.config.volumes_of(other.ref)])
     do(site, commands.JoinGroups(group=site.group.ref, joined=other.ref))
     snaps.release(site)
-    write_both(site)
+    write_both(site, 2)
 
 
 def round_trip(site: Site) -> None:
     """As if another host had it in between: split off, taken, written, given up, taken back, joined, snapped back."""
     leave(site)
     _take(site)
-    write_both(site)
+    write_both(site, 1)
     _give(site)
     write_some(site, 6, seed=23)
     _take(site)
@@ -114,10 +115,13 @@ def _give(site: Site) -> None:
         snaps.release(site)
 
 
-def write_both(site: Site) -> None:
-    for seed, name in ((22, NAME), (23, SNAPSHOT)):
-        if _find(site, name) is not None:
-            write_some(site, 6, seed=seed, name=name)
+def write_both(site: Site, step: int) -> None:
+    """The snapshot's clients write where the original's do not, and at each step elsewhere: what either map tells it
+    tells alone."""
+    write_some(site, 6, seed=22)
+    if _find(site, SNAPSHOT) is not None:
+        first = (SIZE + step * MIB) // SECTOR
+        write_some(site, 6, seed=23, name=SNAPSHOT, part=(first, MIB // SECTOR - 64))
 
 
 # --- sizes ---
@@ -127,7 +131,7 @@ def refused(site: Site) -> None:
         sizes = {commands.GrowVolume: record.size + SIZE, commands.ShrinkVolume: record.size - SIZE // 2}
         for kind, size in sizes.items():
             _is_refused(site, kind(volume=record.ref, size=size))
-    write_both(site)
+    write_both(site, 1)
 
 
 def _is_refused(site: Site, command: Command) -> None:
@@ -144,7 +148,7 @@ def _is_refused(site: Site, command: Command) -> None:
 
 def grow_then_take(site: Site) -> None:
     """Its snap plex grows with a volume."""
-    _resize(site, NAME, 3 * SIZE)
+    _resize(site, NAME, 4 * SIZE)
     _take_again(site)
 
 
@@ -162,9 +166,9 @@ def back_then_grow(site: Site) -> None:
 def clear_then_resize(site: Site) -> None:
     """Two volumes that have forgotten each other have sizes of their own."""
     snaps.clear(site)
-    _resize(site, SNAPSHOT, 3 * SIZE)
+    _resize(site, SNAPSHOT, 4 * SIZE)
     _resize(site, NAME, SIZE)
-    write_both(site)
+    write_both(site, 0)
 
 
 def _resize(site: Site, name: str, size: int) -> None:

@@ -41,14 +41,17 @@ class Parting:
         if isinstance(command, SplitGroup | JoinGroups):
             self.may_be = {_after(command, plan)}
 
-    def check(self, config: Config) -> None:
-        """All of what leaves, or nothing; every volume in the group that its disks are in, and in one that is here."""
+    def check(self, config: Config, *, whole: bool) -> None:
+        """All of what leaves, or nothing; every volume in the group that its disks are in, and in one that is here.
+        `whole`: no disk of either group is missing."""
         other = other_group(config)
         here = frozenset(disk.ref for disk in config.disks_of(other.ref)) if other is not None else frozenset()
         assert here in self.may_be, f"{_named(config, here)} are {OTHER}; it may be {self._told(config)}"
         for ref in frozenset().union(*self.may_be):
             assert config.disk(ref).group is not None, f"{config.disk(ref).name} is nobody's"
         self.may_be = {here}
+        for disk in config.all(Kind.DISK, Disk):
+            assert disk.present or not whole, f"{disk.name} is missing"
         for volume in config.all(Kind.VOLUME, Volume):
             group = config.group(volume.group)
             assert group.state is GroupState.IMPORTED, f"{volume.name} is in {group.name}, which is {group.state}"

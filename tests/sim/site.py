@@ -81,7 +81,7 @@ class Site:
         check_mirrors(self.machine, self.config)
         check_parity(self.machine, self.config)
         check_space(self.config)
-        self.parting.check(self.config)
+        self.parting.check(self.config, whole=not self.trouble.met)
         for volume in self.config.all(Kind.VOLUME, Volume):
             healthy = volume.status in (VolumeStatus.HEALTHY, VolumeStatus.STOPPED, VolumeStatus.AT_RISK)
             left_out = any(not plex.complete for plex in self.config.plexes_of(volume.ref))
@@ -92,7 +92,7 @@ class Site:
         self.check_host()
         for known in (self.group.ref, *(group.ref for group in groups_of(self.config))):
             self._import(known)
-        self.parting.check(self.config)
+        self.parting.check(self.config, whole=not self.trouble.met)
         self._restore()
         self.restored.clear()
         self.adopt()
