@@ -87,7 +87,7 @@ class Binder:
 
     def _is_another(self, lun: Lun, label: Label | None, members: frozenset[str]) -> bool:
         """Whether a LUN that has come cannot be the disk that stood at its path in an earlier run: that has a label."""
-        if lun.disk is None or not lun.remembered or lun.device is None:
+        if lun.disk is None or not lun.remembered or not lun.present():
             return False
         known = self._committer.config.get(lun.disk)
         return label is not None or lun.disk.id in members or (isinstance(known, Disk) and known.group is not None)

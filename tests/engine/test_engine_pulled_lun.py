@@ -1,0 +1,35 @@
+"""A LUN that is pulled is its disk that is missing, and no further disk that nobody has seen before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from engine.commands import Rescan
+from engine.records import Alert, Disk, Kind
+from tests.engine.engine_lab import EngineLab, lab_fixture
+
+lab = lab_fixture(0, luns=3)
+
+
+def disks(lab: EngineLab) -> dict[str, Disk]:
+    return {disk.name: disk for disk in lab.config.all(Kind.DISK, Disk)}
+
+
+def test_a_lun_that_an_earlier_run_knew_is_pulled_right_after_it_came_into_a_group(lab: EngineLab) -> None:
+    """No look between has read its label."""
+    lab.restart()
+    lab.make_group()
+    names = set(disks(lab))
+    pulled = next(disk for disk in disks(lab).values() if disk.group is not None)
+    path = Path(pulled.lun)
+    away = path.with_suffix(".pulled")
+    os.rename(path, away)
+    lab.do(Rescan())
+    assert set(disks(lab)) == names
+    assert not disks(lab)[pulled.name].present
+    assert {alert.object for alert in lab.config.all(Kind.ALERT, Alert) if "missing" in alert.name} == {pulled.ref}
+    os.rename(away, path)
+    lab.do(Rescan())
+    assert set(disks(lab)) == names
+    assert disks(lab)[pulled.name].present
