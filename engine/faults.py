@@ -232,9 +232,9 @@ class FaultKeeper:
                 known.fail_waiting(fault.number)  # nothing is written to it, nor has been
             return
         disk = self._luns.disk_of(fault.device)
-        if disk is not None and fault.number not in NO_SPACE:
-            self._disk_failed(disk, fault)
         try:
+            if disk is not None and fault.number not in NO_SPACE:
+                self._disk_failed(disk, fault)
             self._committer.commit(lambda edit: drop_place(edit, volume.ref, {str(fault.piece)}))
         except GroupFrozen:
             for known in self._committer.ios[volume.ref].maps.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -288,6 +289,22 @@ def test_what_a_join_has_brought_is_started_by_the_next_change_that_can_be_made(
     assert [at(lab, number, SNAP) for number in range(1, 4)] == [1, 102, 3]
     assert 0 < back(lab, SNAP).bytes_copied <= (2 * MIB if then == "rescan" else lab.volume().size)
     assert lab.equal()
+
+
+def test_a_write_that_cannot_be_marked_ends_where_its_group_has_lost_its_only_disk(lab: EngineLab) -> None:
+    """Nobody can write down that the disk fails."""
+    furnish(lab)
+    split(lab, SNAP, imports=True)
+    lab.stop()
+    lab.start(frail=True)
+    move(lab, "off")
+    put(lab, 1, 102, SNAP)
+    (disk,) = lab.config.disks_of(lab.group().ref)
+    lun = lab.lun(disk.ref)
+    lun.fail("durable", persistent=True)
+    assert lab.write(bytes(4096), 2 * MIB, SNAP) == errno.EIO
+    lun.heal()
+    assert lab.write(bytes(4096), 3 * MIB, SNAP) == 0
 
 
 class _Stopped(BaseException):
