@@ -223,10 +223,12 @@ class Committer:
         again = Remedy.REPAIR_MIRRORS if differ else _AGAIN.get(task.type)
         self.alert(
             Severity.ERROR,
-            f"{task.name} failed.",
+            f"{task.name}: its mirrors differ." if differ else f"{task.name} failed.",
             about=task.object,
             cause=task.result,
-            remedy="Decide which mirror is right." if differ else "Remove the cause, then start it again.",
+            remedy="Decide which mirror is right, and repair the others."
+            if differ
+            else "Remove the cause, then start it again.",
             action=again if volume is not None else None,
             action_on=task.params.volume,
         )

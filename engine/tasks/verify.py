@@ -60,7 +60,7 @@ def _all_well(config: Config, volume: Volume) -> str:
         return f"All parity of {volume.name} is right."
     copies = len([plex for plex in config.plexes_of(volume.ref) if plex.complete])
     return (
-        f"All {copies} plexes of {volume.name} are equal." if copies > 1 else f"{volume.name} can be read throughout."
+        f"All {copies} mirrors of {volume.name} are equal." if copies > 1 else f"{volume.name} can be read throughout."
     )
 
 
@@ -71,7 +71,7 @@ def _sentence(volume: Volume, found: Differences) -> str:
             "to make it right."
         )
     return (
-        f"The plexes of {volume.name} differ {places(found.ranges)} ({found.ranges[0][0]} bytes), by "
+        f"The mirrors of {volume.name} differ {places(found.ranges)} ({found.ranges[0][0]} bytes), by "
         f"{format_size(found.length)} in all. Choose Verify and Repair, and the mirror to believe."
     )
 

@@ -59,7 +59,7 @@ def repair(lab: EngineLab, source: int = 0) -> Task:
 def test_equal_mirrors_are_equal(lab: EngineLab) -> None:
     mirrored(lab)
     found = verify(lab)
-    assert (found.state, found.result) == (TaskState.COMPLETED, "All 2 plexes of v are equal.")
+    assert (found.state, found.result) == (TaskState.COMPLETED, "All 2 mirrors of v are equal.")
     assert repair(lab).result == "All mirrors are equal to v-01; nothing had to be changed."
 
 
@@ -83,6 +83,7 @@ def test_a_flipped_bit_is_found_named_and_mended_from_the_chosen_mirror(
     assert lab.plexes()[0].complete
     (alert,) = lab.config.all(Kind.ALERT, Alert)
     assert (alert.object, alert.action) == (lab.volume().ref, Remedy.REPAIR_MIRRORS)
+    assert alert.name.endswith("its mirrors differ.")
     plan = lab.engine.plan(ScrubVolume(volume=lab.volume().ref, source=first.ref))
     assert any("1 range" in step.text for step in plan.steps)
     assert plan.task is not None

@@ -239,7 +239,7 @@ def test_verify_equal_plexes_in_use(lab: Lab, seed: int) -> None:
     model, task = verifiable(lab, seed)
     with client(lab, model, seed):
         ended = lab.run(task.ref)
-    assert (ended.state, ended.result) == (TaskState.COMPLETED, "All 2 plexes of v are equal.")
+    assert (ended.state, ended.result) == (TaskState.COMPLETED, "All 2 mirrors of v are equal.")
     assert (ended.bytes_done, ended.bytes_copied) == (ended.bytes_total, 0)
     lab.check(VOLUME, bytes(model))
 

@@ -26,9 +26,11 @@ from engine.records import Kind, Plex, PlexState, Record, Ref, Subdisk, Task, Ta
 from engine.units import GIB, MIB
 from tests.gui import sample_lab
 from tests.gui.sample_lab import GROUP, ref
+from vea_gui.selection import Selection
 from vea_gui.wizards.host_devices import block_devices
 from vea_gui.wizards.picture import Fate, picture
 from vea_gui.wizards.plan_words import COPYING, ZEROING, expected_s, facts
+from vea_gui.wizards.scrub import repair_mirrors
 
 EV, ST = ref(Kind.VOLUME, 1), ref(Kind.VOLUME, 2)
 
@@ -112,6 +114,19 @@ def test_what_is_not_taken_of_a_disk_that_is_away_is_no_free_space() -> None:
     words = {row.disk: {part.label for part in row.parts if part.fate is Fate.FREE} for row in picture(config, found)}
     assert words.pop(away.ref) == {"out of reach"}
     assert set().union(*words.values()) == {"free"}
+
+
+def test_the_mirror_on_a_disk_with_errors_is_believed_last() -> None:
+    config = lab()
+    first, second = config.plexes_of(EV)
+    bad = config.disk(config.subdisks_of(first.ref)[0].disk)
+    config = lab(msgspec.structs.replace(bad, errors=3))
+    fields = repair_mirrors(config, Selection(config, (EV,))).pages[0].fields
+    (field,) = [each for each in fields if each.name == "source"]
+    words = [option.text for option in field.options(config, {})]
+    assert words[0] == f"{first.name} on {bad.name}, 3 errors seen"
+    assert words[1].startswith(f"{second.name} on ")
+    assert field.default == second.ref
 
 
 def finished(number: int, kind: TaskType, copied: int, seconds: float, **more: object) -> Task:

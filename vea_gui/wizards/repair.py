@@ -92,6 +92,8 @@ def _best_lun(disk: Ref, config: Config, _: Answers) -> Ref | None:
 
 def _no_lun(disk: Ref, config: Config, answers: Answers) -> str:
     if not _free(config, disk):
+        if not config.subdisks_on(disk):
+            return "No LUN is free. Add a LUN or, as nothing lies on this disk, remove it from its disk group."
         return "No LUN is free. Add a LUN, or choose Repair Volume, which uses the free space of other disks."
     return "" if answers["by"] is not None else "Choose the LUN that takes its place."
 
