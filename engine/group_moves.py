@@ -134,6 +134,7 @@ class GroupMoves:
             disks=tuple(bytes.fromhex(ref.id) for ref in sorted((d.ref for d in disks), key=copies_last(source))),
         )
         self._require(command.joined, source.move(put=(move,)))
+        self._require_all(source, move, disks)
         devices = {disk.ref: source.device(disk.ref) for disk in disks}
         self._committer.release(command.joined)
         self._committer.commit(lambda edit: edit.put(replace(group, state=GroupState.DEPORTED)))
@@ -277,6 +278,18 @@ class GroupMoves:
         with contextlib.suppress(EngineError):
             self._committer.commit(nothing, owed=(group,))
         raise GroupFrozen(outcome.reason)
+
+    def _require_all(self, source: GroupStore, move: Move, disks: Sequence[Disk]) -> None:
+        """A disk that has not taken that its group is joined could never tell so when it comes back: nobody would know
+        that it belongs to the other group."""
+        lost = [disk for disk in disks if not source.works(disk.ref)]
+        if not lost:
+            return
+        source.move(done=(move,))
+        with contextlib.suppress(EngineError):
+            self._committer.commit(lambda edit: _fail_all(edit, [disk.ref for disk in lost]), owed=(source.group,))
+        names = listed([disk.name for disk in lost])
+        raise EngineError(f"{names} failed, and nothing has been joined. See to the disks, then try again.")
 
     def _tell_unfinished(self, move: Move, error: EngineError) -> None:
         self._committer.alert(

@@ -291,6 +291,33 @@ def test_what_a_join_has_brought_is_started_by_the_next_change_that_can_be_made(
     assert lab.equal()
 
 
+def test_a_disk_that_fails_as_its_group_is_joined_is_not_left_behind(lab: EngineLab) -> None:
+    """It would come back without knowing of the join, and belong to nobody."""
+    furnish(lab)
+    lab.stop()
+    lab.start(frail=True)
+    disks = [disk.ref for disk in lab.config.disks_of(lab.group().ref)]
+    empty = next(ref for ref in disks if not lab.config.subdisks_on(ref))
+    objects = (lab.volume(SNAP).ref, empty)
+    lab.do(c.SplitGroup(group=lab.group().ref, name="off", objects=objects, imports=True))
+    put(lab, 1, 101)
+    lun = lab.lun(empty)
+    lun.fail("write", "durable", persistent=True)
+    with pytest.raises(EngineError, match="nothing has been joined"):
+        join(lab)
+    assert lab.config.disk(empty).failing
+    assert bytes_of(lab, "off", SNAP, range(1, 9)) == list(range(1, 9))
+    lun.heal()
+    lab.do(c.Rescan())
+    lab.do(c.ReactivateDisk(disk=empty))
+    join(lab)
+    lab.restart()
+    assert lab.config.find(Kind.GROUP, "off") is None
+    assert {disk.ref for disk in lab.config.disks_of(lab.group().ref) if disk.present} == set(disks)
+    assert back(lab, SNAP).bytes_copied == 4096
+    assert lab.equal()
+
+
 def test_a_write_that_cannot_be_marked_ends_where_its_group_has_lost_its_only_disk(lab: EngineLab) -> None:
     """Nobody can write down that the disk fails."""
     furnish(lab)
