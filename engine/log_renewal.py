@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from engine.assemble import log_copies
-from engine.columns import leave_out_log, parity_plex, pieces_of
+from engine.columns import leave_out_log, leave_out_piece, parity_plex, pieces_of
 from engine.dataplane.fault import LEG_ERRORS, errno_of
 from engine.dataplane.raid5_log import LogFailed, Raid5Log
 from engine.detach import fail_disk
@@ -42,6 +42,12 @@ class _Facts(NamedTuple):
     doubt: tuple[bool, bool]
     pieces: frozenset[tuple[object, ...]]
     logs: frozenset[tuple[object, ...]]
+    targets: frozenset[Ref]
+
+    def hold_for(self, now: _Facts) -> bool:
+        """Whether entries that stand for this stand for `now`, too. A place more that is being filled changes nothing;
+        with one that goes, changes that it has missed are nowhere to be made up for."""
+        return self._replace(targets=now.targets) == now and self.targets <= now.targets
 
 
 class _Place(NamedTuple):
@@ -118,9 +124,9 @@ class LogRenewal:
 
     def _is_covered(self, ref: Ref, facts: _Facts) -> bool:
         known = self._covered.get(ref)
-        if known is not None:
-            return known == facts
-        return ref in self._ios and _facts(self._base, ref) == facts
+        if known is None and ref in self._ios:
+            known = _facts(self._base, ref)
+        return known is not None and known.hold_for(facts)
 
     def _renew(self, edit: Edit, ref: Ref) -> None:
         if not self._settle(edit, ref):
@@ -144,12 +150,27 @@ class LogRenewal:
         if volume.fenced:
             return False
         broken = io.raid5 is not None and bool(io.raid5.broken) and not self._restarts(ref)
+        broken = broken or not self._without_missed(edit, io)
         settled = io.settle_writes()
         if not broken and (settled or self._staying(edit.config, ref).isdisjoint(io.suspects)):
             return True
         edit.put(replace(volume, fenced=IN_DOUBT))
         self.fenced.append(ref)
         return False
+
+    def _without_missed(self, edit: Edit, io: VolumeIo) -> bool:
+        """A place that has just missed a write, while it was being filled, and takes over by this very commit: parity
+        stands for it from now on. False where nothing can: the log still has that write."""
+        missed = io.raid5.trust.missed if io.raid5 is not None else ()
+        for key in missed:
+            target = self._base.get(key) if isinstance(key, Ref) else None
+            if not isinstance(target, Subdisk):
+                continue
+            for piece in edit.config.subdisks_on(target.disk):
+                here = (piece.disk_offset, piece.replaces) == (target.disk_offset, None)
+                if here and piece.state is PieceState.GOOD and not leave_out_piece(edit, piece):
+                    return False
+        return True
 
     def _restarts(self, ref: Ref) -> bool:
         """Whether a volume that was fenced has just been put right from its log."""
@@ -230,7 +251,8 @@ def _facts(config: Config, ref: Ref) -> _Facts | None:
         for log in config.logs_of(ref)
         for sd in pieces_of(config, log.ref)
     )
-    return _Facts(volume.size, plex.state, (bool(volume.fenced), volume.parity_known), pieces, logs)
+    targets = frozenset(sd.ref for sd in config.subdisks_of(plex.ref) if sd.replaces is not None)
+    return _Facts(volume.size, plex.state, (bool(volume.fenced), volume.parity_known), pieces, logs, targets)
 
 
 def _log_places(config: Config, ref: Ref, log: object = None) -> set[_Place]:

@@ -51,6 +51,10 @@ class Raid5Map:
         reader = self.columns[column].reader
         return None if reader is None else (reader, reader.delta + inside)
 
+    def targets(self) -> Iterator[Target]:
+        """Every place that is written, parity included."""
+        return (target for column in self.columns for target in column.writers)
+
     def devices(self) -> Iterator[BlockDevice]:
-        """The devices of everything that is written, parity included."""
-        return (target.device for column in self.columns for target in column.writers)
+        """The devices of these places."""
+        return (target.device for target in self.targets())

@@ -12,7 +12,7 @@ from engine.dataplane.fault import LEG_ERRORS, errno_of
 from engine.dataplane.parity import xor_into
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Hashable, Iterable
 
     from engine.dataplane.raid5_map import Raid5Map, Target
     from engine.dataplane.table import Table
@@ -36,11 +36,13 @@ class Lost(Exception):
 class RowTrust:
     """What must not be believed beside what the table says. Changed under the row's locks, or while the gate is held.
 
-    `parity_known_to` is the volume offset up to which the parity is right.
+    `parity_known_to` is the volume offset up to which the parity is right. `missed` has the keys of places that are
+    being filled and have missed a write.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self.parity_known_to = sys.maxsize
+        self.missed: frozenset[Hashable] = frozenset()
         self._lock = runtime.lock()
         self._doubts: dict[int, frozenset[int]] = {}
 
@@ -54,6 +56,11 @@ class RowTrust:
         with self._lock:
             for row in rows:
                 self._doubts[row] = self._doubts.get(row, frozenset()) | {column}
+
+    def miss(self, key: Hashable) -> None:
+        """A write to a place that is being filled has failed."""
+        with self._lock:
+            self.missed |= {key}
 
     def trust(self, rows: range) -> None:
         """All columns of `rows` have been written anew."""
@@ -96,6 +103,10 @@ class RowTrust:
     def adopt(self, table: Table) -> None:
         """A new table: a doubted column that is out in it is known to be so, and will be rebuilt before it is read."""
         geometry = table.raid5
+        if self.missed:
+            maps = [segment.parity for segment in table.segments if segment.parity is not None]
+            with self._lock:
+                self.missed &= {target.key for found in maps for target in found.targets() if not target.readable}
         if geometry is None or not self._doubts:
             return
         with self._lock:

@@ -351,6 +351,8 @@ class Batch:
         for column, target, _ in failures:
             if target.readable:
                 self._trust.doubt(rows, column)
+            else:
+                self._trust.miss(target.key)
         broken = any(len(self._trust.out(parity, row)) > 1 for row in rows)
         if broken and self._log is not None:
             self._log.pin()
