@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.commands import JoinGroups, SplitGroup
+from engine.commands import JoinGroups, ReplaceDisk, SplitGroup
 from engine.records import Disk, Group, GroupState, Kind, Volume
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ OTHER = "off"
 
 Disks = frozenset["Ref"]
 
+_MOVES = (SplitGroup, JoinGroups, ReplaceDisk)
+
 
 class Parting:
     """`may_be` are the sets of disks that the other group may have: one, or two while nobody has answered."""
@@ -31,15 +33,16 @@ class Parting:
     def copy(self) -> Parting:
         return Parting(self.may_be)
 
-    def expect(self, command: Command, plan: Plan) -> None:
-        """Whether this is carried out nobody knows yet."""
-        if isinstance(command, SplitGroup | JoinGroups):
-            self.may_be.add(_after(command, plan))
+    def expect(self, command: Command, plan: Plan) -> set[Disks]:
+        """Whether this is carried out nobody knows yet. Answers what `answered` is to be told."""
+        after = {_after(command, plan, disks) for disks in self.may_be}
+        self.may_be |= after
+        return after
 
-    def answered(self, command: Command, plan: Plan) -> None:
+    def answered(self, command: Command, after: set[Disks]) -> None:
         """It has been."""
-        if isinstance(command, SplitGroup | JoinGroups):
-            self.may_be = {_after(command, plan)}
+        if isinstance(command, _MOVES):
+            self.may_be = after
 
     def check(self, config: Config, *, whole: bool) -> None:
         """All of what leaves, or nothing; every volume in the group that its disks are in, and in one that is here.
@@ -90,10 +93,16 @@ def moved_by(config: Config, command: Command, plan: Plan) -> list[Ref]:
     return []
 
 
-def _after(command: SplitGroup | JoinGroups, plan: Plan) -> Disks:
-    if isinstance(command, JoinGroups):
-        return frozenset()
-    return frozenset(record.ref for record in plan.puts if isinstance(record, Disk))
+def _after(command: Command, plan: Plan, before: Disks) -> Disks:
+    """The other group's disks when a command has been carried out."""
+    match command:
+        case JoinGroups():
+            return frozenset()
+        case SplitGroup():
+            return frozenset(record.ref for record in plan.puts if isinstance(record, Disk))
+        case ReplaceDisk() if command.disk in before:
+            return before - {command.disk} | {command.by}
+    return before
 
 
 def _named(config: Config, disks: Iterable[Ref]) -> str:

@@ -225,7 +225,7 @@ class Site:
             self.refused.append(f"{type(command).__name__}: {plan.problems[0].text}")
             return None
         self._expect(command, plan)
-        self.parting.expect(command, plan)
+        after = self.parting.expect(command, plan)
         moved = moved_by(self.config, command, plan)
         try:
             task = engine.submit(command)
@@ -234,7 +234,7 @@ class Site:
             self.failed.append(f"{type(command).__name__}: {error}")
             self._follow_no_more([record.name for record in plan.puts if isinstance(record, Volume)])
             return None
-        self.parting.answered(command, plan)
+        self.parting.answered(command, after)
         self.ended_in_order(ref for ref in moved if ref in self.volumes)
         self.number = max(self.number, int(task.id))
         self._restore()

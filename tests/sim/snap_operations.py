@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from engine import commands, rules
 from engine.commands import Master, SnapChoice
-from engine.records import LinkSide, PlexState, Volume, VolumeLayout
+from engine.records import GroupState, Kind, LinkSide, PlexState, Volume, VolumeLayout
+from tests.sim.parting import NAME, OTHER, other_group
 
 if TYPE_CHECKING:
     from random import Random
@@ -26,7 +27,7 @@ def prepare(config: Config, group: Ref, dice: Random) -> Command | None:
     volume = dice.choice(found)
     plexes = config.plexes_of(volume.ref)
     plex = dice.choice(plexes).ref if len(plexes) > 1 and dice.random() < 0.4 else None
-    return commands.PrepareSnapshot(volume=volume.ref, plex=plex, force=True)
+    return commands.PrepareSnapshot(volume=volume.ref, plex=plex, force=dice.random() < 0.5)
 
 
 def snap_shot(config: Config, group: Ref, dice: Random) -> Command | None:
@@ -81,7 +82,28 @@ def is_snapshot(volume: Volume) -> bool:
     return any(link.side is LinkSide.SNAPSHOT for link in volume.links)
 
 
+def split_off(config: Config, group: Ref, dice: Random) -> Command | None:
+    """A snapshot, with all that shares disks with it, as long as there is no other group."""
+    snapshot = _snapshot(config, group, dice)
+    if snapshot is None or other_group(config) is not None:
+        return None
+    imports = dice.random() < 0.7
+    return commands.SplitGroup(group=group, name=OTHER, objects=(snapshot.ref,), expand=True, imports=imports)
+
+
+def join_back(config: Config, group: Ref, dice: Random) -> Command | None:
+    """The other group ends; one that nobody has is imported first."""
+    other, first = other_group(config), config.find(Kind.GROUP, NAME)
+    if other is None or first is None:
+        return None
+    if other.state is not GroupState.IMPORTED:
+        return commands.ImportGroup(group=other.ref)
+    return commands.JoinGroups(group=first.ref, joined=other.ref)
+
+
 SNAP_OPERATIONS: dict[str, Proposal] = {
     function.__name__: function
-    for function in (prepare, snap_shot, snap_back, refresh, snap_clear, snap_destroy, snap_abort)
-}
+    for function in (
+        prepare, snap_shot, snap_back, refresh, snap_clear, snap_destroy, snap_abort, split_off, join_back,
+    )
+}  # fmt: skip

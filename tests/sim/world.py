@@ -14,18 +14,22 @@ from engine.commands import (
     DeleteVolumes,
     DeportGroup,
     ImportGroup,
+    JoinGroups,
     PauseTask,
     RefreshSnapshots,
     ShrinkVolume,
     SnapBack,
+    SplitGroup,
     StopVolumes,
     TakeSnapshots,
 )
 from engine.records import RelocationMode
+from engine.rules import closure
 from tests.sim import operations
 from tests.sim.client import Client
 from tests.sim.journal import Journal
 from tests.sim.machine import Machine
+from tests.sim.parting import groups_of
 from tests.sim.site import Site
 from tests.sim.snap_operations import SNAP_OPERATIONS
 from tests.sim.trouble import KINDS
@@ -191,7 +195,9 @@ class World(Site):
         command = None
         for _ in range(TRIES):
             propose = _PROPOSALS[dice.choice(self.mix.verbs)]
-            command = propose(self.config, self.group.ref, dice) or command
+            groups = [group.ref for group in groups_of(self.config)]
+            group = groups[0] if len(groups) == 1 else dice.choice(groups)
+            command = propose(self.config, group, dice) or command
             if command is not None and not self.machine.engine.plan(command).problems:
                 break
         return command
@@ -200,7 +206,7 @@ class World(Site):
         held, before = self._hold_for(command), set(self.volumes)
         task = self.submit(command)
         if isinstance(command, DeportGroup) and task is not None:
-            self.ended_in_order()
+            self.ended_in_order(volume.ref for volume in self.config.volumes_of(command.group))
             self.submit(ImportGroup(group=command.group))
         self.take_over()
         for volume in held:
@@ -224,7 +230,11 @@ class World(Site):
         if isinstance(command, StopVolumes | DeleteVolumes):
             wanted = set(command.volumes)
         if isinstance(command, DeportGroup):
-            wanted = set(self.volumes)
+            wanted = {volume.ref for volume in self.config.volumes_of(command.group)}
+        if isinstance(command, SplitGroup):
+            wanted = {*closure(self.config, command.objects).volumes}
+        if isinstance(command, JoinGroups):
+            wanted = {volume.ref for volume in self.config.volumes_of(command.joined)}
         if isinstance(command, BreakMirror):
             wanted = {self.volume_of(command.plex)}
         if isinstance(command, ShrinkVolume):
