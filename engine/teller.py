@@ -8,7 +8,7 @@ import msgspec
 
 from engine.records import Alert, Disk, Group, GroupState, Kind, PlexLayout, Remedy, Severity, VolumeLayout
 from engine.rules import listed
-from engine.store.scan import missing, shrunk
+from engine.store.scan import missing, returned_old, shrunk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Teller:
         for sentence in found.problems:
             if sentence not in self._told:
                 about = disks.get(sentence)
-                if self._tell_shrunk(sentence):
+                if self._tell_shrunk(sentence) or self._tell_old(sentence):
                     continue
                 if about is not None and config.disk(about).present:
                     later.add(sentence)  # it is in use: only the look can't tell that, its label having gone, say
@@ -104,6 +104,24 @@ class Teller:
                         action=Remedy.REPLACE_DISK,
                     )
                 return True
+        return False
+
+    def _tell_old(self, said: str) -> bool:
+        """Whether the problem is that a disk of ours has missed changes."""
+        config = self._committer.config
+        for group in sorted(self._committer.stores):
+            for disk in config.disks_of(group):
+                sentence = returned_old(disk.name, config.group(group).name)
+                if said.startswith(sentence):
+                    self._committer.alert(
+                        Severity.WARNING,
+                        sentence,
+                        about=disk.ref,
+                        cause=said.removeprefix(sentence).strip(),
+                        remedy="What has another copy is brought up to date by itself. If you did not take the disk "
+                        "away, see whether its LUN is the right one.",
+                    )
+                    return True
         return False
 
     def _tell_missing(self, sentence: str, disk: Ref, found: Found) -> None:

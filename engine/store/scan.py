@@ -236,6 +236,11 @@ def shrunk(disk: str, group: str) -> str:
     return f"{disk} of the disk group {group} has become smaller."
 
 
+def returned_old(disk: str, group: str) -> str:
+    """The sentence about a disk whose configuration is older than that of its group."""
+    return f"{disk} of the disk group {group} has come back as it was before."
+
+
 def _follow_moves(found: Found, group: GroupFound) -> None:
     """Disks between two groups are nobody's to take, and belong to one of the two: the deciding one knows which."""
     for move in group.moves:
@@ -274,8 +279,8 @@ def _remarks(found: GroupFound, disks: list[DiskFound]) -> list[str]:
     number = found.identity.number
     for disk in found.stale:
         remarks.append(
-            f"The configuration on {names.get(disk, disk[:8])} is older than the group's (transaction {number}): "
-            "writes to it were lost, or an old copy of the LUN was put back. Its data may be as old."
+            f"{returned_old(names.get(disk, disk[:8]), found.name)} The group is at transaction {number}: the disk was "
+            "away while the group changed, writes to it were lost, or an old copy of its LUN was put back."
         )
     for _, name in found.missing:
         remarks.append(missing(name, found.name))

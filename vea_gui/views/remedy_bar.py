@@ -14,7 +14,8 @@ from vea_gui.remedies import Way, ways
 
 GO = "Go to Object"
 BEGIN = "Begin Remedy"
-NOTHING_HELPS = "Nothing can be begun from here. Read what to do in the row."
+NOTHING_HELPS = "Nothing can be begun from here."
+READ_ON = "Nothing can be begun from here. Read what to do in the row."
 LINES = 2
 NO_OBJECT = "There is no object to go to."
 
@@ -34,6 +35,11 @@ def why_not(console: Console, way: Way) -> str:
 def _told(record: Record | None) -> str:
     """What an alert says, in full: a table may have to cut it."""
     return " ".join(filter(None, (record.name, record.cause, record.remedy))) if isinstance(record, Alert) else ""
+
+
+def _no_way(record: Record | None) -> str:
+    """An alert that says what to do is pointed to; one that does not is not."""
+    return READ_ON if isinstance(record, Alert) and record.remedy else NOTHING_HELPS
 
 
 def begin(console: Console, way: Way) -> None:
@@ -95,7 +101,7 @@ class RemedyBar(QWidget):
             none = self._pick_first if record is None else ""
             self._say(self.go, "" if not self.go.isHidden() else none or NO_OBJECT)
             self.go.setVisible(self._goes)
-            words, reason = words or BEGIN, reason or (none or NOTHING_HELPS if self._way is None else "")
+            words, reason = words or BEGIN, reason or (none or _no_way(record) if self._way is None else "")
         self.remedy.setVisible(bool(words))
         if self.remedy.text() != words:
             self.remedy.setText(words)
