@@ -24,14 +24,15 @@ def test_widths_fill_no_more_than_there_is_and_take_from_what_can_give(seed: int
     for _ in range(random_.randrange(1, 12)):
         least = random_.randrange(20, 100)
         needed = least + random_.randrange(100)
-        wishes.append(Wish(needed + random_.randrange(100), needed, least))
+        wanted = needed + random_.randrange(100)
+        wishes.append(Wish(wanted + random_.randrange(100), wanted, needed, least))
     for width in (0, 100, 400, 700, 1000, 3000):
         found = fitted(wishes, width)
-        assert all(wish.least <= one <= wish.wanted for wish, one in zip(wishes, found, strict=True))
+        assert all(wish.least <= one <= wish.whole for wish, one in zip(wishes, found, strict=True))
         assert sum(found) <= max(width, sum(wish.least for wish in wishes))
         if sum(wish.needed for wish in wishes) <= width:
             assert all(one >= wish.needed for wish, one in zip(wishes, found, strict=True))
-            assert sum(found) >= min(width, sum(wish.wanted for wish in wishes)) - len(wishes)
+            assert sum(found) >= min(width, sum(wish.whole for wish in wishes)) - len(wishes)
 
 
 def table(window: MainWindow, folder: str, qtbot: QtBot) -> RecordTableView:

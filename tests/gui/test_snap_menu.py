@@ -186,7 +186,7 @@ def test_an_unprepared_volume_is_prepared_from_the_wizard_and_becomes_eligible(
 def test_what_cannot_be_prepared_says_why_beside_the_button(qtbot: QtBot, console: Console) -> None:
     driver = Driver(qtbot, console, "snap_shot", [BOOKS]).next()
     control = driver.dialog.control("volumes")
-    assert control.why.text() == "Pick a volume that can't be taken yet."
+    assert control.why.text() == "Pick a volume on the left that is not prepared."
     stand_on(control, "ev")
     assert control.mend.isEnabled()
     assert control.why.text() == ""

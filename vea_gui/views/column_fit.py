@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 LOOKED_AT = 60
 """So many of the rows in sight are measured."""
 LEAST_LETTERS = 10
-LONG_LETTERS = 24
+LONG_LETTERS, MOST_LETTERS = 24, 60
 PAD, MARK, TITLE_PAD = 20, 28, 32
 
 
 class Wish(NamedTuple):
-    """Pixels of one column: what it would like, what its words need, and the least that still tells something."""
+    """Pixels of one column: what shows every word, what is usual, what its words need of that, and the least that
+    still tells something."""
 
+    whole: int
     wanted: int
     needed: int
     least: int
@@ -30,6 +32,7 @@ class Wish(NamedTuple):
 def fitted(wishes: Sequence[Wish], width: int) -> list[int]:
     """Widths that fit, as long as the least ones do."""
     for high, low in (
+        ([wish.whole for wish in wishes], [wish.wanted for wish in wishes]),
         ([wish.wanted for wish in wishes], [wish.needed for wish in wishes]),
         ([wish.needed for wish in wishes], [wish.least for wish in wishes]),
     ):
@@ -85,10 +88,10 @@ class ColumnFit(QObject):
         pad = PAD + (MARK if section == 0 or column.tone is not None else 0)
         words = max((metrics.horizontalAdvance(text) + pad for text in texts), default=wanted)
         needed = wanted if column.bar is not None else min(wanted, max(title, words))
+        whole = wanted if column.wraps else min(max(wanted, words), metrics.averageCharWidth() * MOST_LETTERS)
         long = column.is_path or column.wraps or column.width >= LONG_LETTERS
-        return Wish(
-            wanted, needed, min(needed, max(title, metrics.averageCharWidth() * LEAST_LETTERS)) if long else needed
-        )
+        least = min(needed, max(title, metrics.averageCharWidth() * LEAST_LETTERS)) if long else needed
+        return Wish(max(whole, wanted), wanted, needed, least)
 
     def _rows_came(self) -> None:
         if not self._measured:

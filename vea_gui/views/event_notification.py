@@ -72,7 +72,7 @@ class EventNotification(QDialog):
         self.user = self._line("User name")
         self.user.setPlaceholderText("without a login")
         self.password_file = self._line("Password file")
-        self.password_file.setPlaceholderText("its path; it is read when a mail is sent")
+        self.password_file.setPlaceholderText("whole path; read for each mail")
         self.password_file.setToolTip(PASSWORD_HINT)
         self.rules = QListWidget(self)
         self.rules.setAccessibleName("Rules")
@@ -134,8 +134,9 @@ class EventNotification(QDialog):
         box = QGroupBox("Outgoing mail", self)
         grid = QGridLayout(box)
         fields = (
-            (("Mail server:", self.server), ("Port:", self.port), ("Sender:", self.mail_from)),
-            (("Security:", self.security), ("User name:", self.user), ("Password file:", self.password_file)),
+            (("Mail server:", self.server), ("Port:", self.port)),
+            (("Sender:", self.mail_from), ("Security:", self.security)),
+            (("User name:", self.user), ("Password file:", self.password_file)),
         )
         for line, row in enumerate(fields):
             for place, (text, widget) in enumerate(row):
@@ -143,8 +144,8 @@ class EventNotification(QDialog):
                 label.setBuddy(widget)
                 grid.addWidget(label, line, 2 * place)
                 grid.addWidget(widget, line, 2 * place + 1)
-        for place, share in ((1, 2), (3, 2), (5, 3)):
-            grid.setColumnStretch(place, share)
+        for place in (1, 3):
+            grid.setColumnStretch(place, 1)
         return box
 
     def _list_side(self) -> QVBoxLayout:

@@ -36,6 +36,7 @@ class TextControl(Control):
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(field, parent)
         self.line = QLineEdit(self)
+        self.line.setPlaceholderText(field.sample)
         self.named(self.line)
         self.line.textEdited.connect(self.changed)
         self.box.addWidget(self.line)
@@ -77,8 +78,15 @@ class SizeControl(Control):
         self.box.addLayout(row)
         self.box.addWidget(self.maximum)
         self.line.textEdited.connect(self.changed)
+        self.line.editingFinished.connect(self._settle)
         self.unit.currentTextChanged.connect(lambda _: self.changed.emit())
         self.setFocusProxy(self.line)
+
+    def _settle(self) -> None:
+        """A unit that was typed goes where units stand: two of them beside each other contradict each other."""
+        text, size = self.line.text().strip(), self.answer()
+        if size > 0 and not NUMBER.fullmatch(text):
+            self.show_answer(size)
 
     def answer(self) -> int:
         text = self.line.text().strip()

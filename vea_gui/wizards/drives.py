@@ -69,6 +69,7 @@ def path_field(default: str, own: Ref | None = None) -> Field:
         default=default,
         check=partial(_path_complaint, own),
         hint="An empty folder of the engine's host, in full, such as /srv/mail. Empty: it is not mounted.",
+        sample="not mounted, or as in: /srv/mail",
     )
 
 
@@ -166,7 +167,14 @@ def format_fields(
             off=off,
         ),
         Field(
-            "label", "File system label", FieldKind.TEXT, default="", check=_label_complaint, enabled=enabled, off=off
+            "label",
+            "File system label",
+            FieldKind.TEXT,
+            default="",
+            sample="none",
+            check=_label_complaint,
+            enabled=enabled,
+            off=off,
         ),
         Field(
             "quick",

@@ -109,6 +109,7 @@ class Field:
     hides: bool = False  # while it is not enabled it is not shown either
     check: Callable[[Config, Answers], str] = _fine  # a reason while the answer is not good
     hint: str = ""
+    sample: str = ""  # TEXT: what stands in the empty line: what empty means, and how an answer looks
     caption: str = ""  # CHECK: what stands before it, when its label alone would not say enough
     lowest: int = 0
     highest: int = 1 << 30

@@ -116,7 +116,14 @@ def import_group(config: Config, selection: Selection) -> Form:
         Field(
             "facts", "Found", FieldKind.FACT, options=_import_facts, enabled=lambda _, a: bool(a["group"]), hides=True
         ),
-        Field("new_name", "New name", FieldKind.TEXT, default="", hint="Empty keeps the name that the group has."),
+        Field(
+            "new_name",
+            "New name",
+            FieldKind.TEXT,
+            default="",
+            hint="Empty keeps the name that the group has.",
+            sample="as it is",
+        ),
         Field(
             "clear",
             "Clear host ID",

@@ -34,6 +34,7 @@ def quiesce_settings(config: Config, selection: Selection) -> Form:
             default=rule.agent,
             check=_agent_complaint,
             hint="The whole path of the socket of the guest that uses the volume. Empty: none.",
+            sample="none, or as in: /run/guests/mail.agent",
         ),
         Field(
             "program",
@@ -42,6 +43,7 @@ def quiesce_settings(config: Config, selection: Selection) -> Form:
             default=shlex.join(rule.program),
             check=_program_complaint,
             problems=("quiesce",),
+            sample="none, or as in: /usr/local/bin/keep-still mail",
             hint="Its whole path and its arguments; freeze or thaw is added as the last one. No shell sees it. Empty: "
             "none.",
         ),

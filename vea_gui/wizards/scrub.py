@@ -12,6 +12,8 @@ from vea_gui.selection import Selection
 from vea_gui.wizards import choices
 from vea_gui.wizards.form import Answers, Field, FieldKind, Form, Option, Page
 
+SENTENCE = "Decide which mirror holds what is right. When you can't tell, break a mirror off first, and compare both."
+
 
 def repair_mirrors(config: Config, selection: Selection) -> Form:
     """The plan tells whether it is the ranges of the last verification, or the whole volume."""
@@ -29,7 +31,7 @@ def repair_mirrors(config: Config, selection: Selection) -> Form:
             "first: both versions stay, and whoever uses the data can compare them.",
         ),
     )
-    page = Page("Verify and Repair", "Decide which mirror holds what is right.", fields)
+    page = Page("Verify and Repair", SENTENCE, fields)
     title = "Verify and Repair Volume"
     return Form("repair_mirrors", title, (page,), partial(_build, volume), verb="Verify and Repair", about=(volume,))
 

@@ -24,7 +24,7 @@ from vea_gui.wizards.control import Control
 from vea_gui.wizards.form import Answers, Cell, Field, Line
 from vea_gui.wizards.list_controls import ListsControl
 
-PICK_FIRST = "Pick a volume that can't be taken yet."
+PICK_FIRST = "Pick a volume on the left that is not prepared."
 
 
 class MendedControl(ListsControl):
