@@ -261,21 +261,22 @@ def scheduling(walker: Walker) -> None:
 
 
 def splitting(walker: Walker) -> None:
-    """A snapshot leaves its group, and what shares disks with it comes along."""
-    furnish(walker)
-    walker.vx("vxsnap", "-g", "dg1", "prepare", "mail")
-    walker.vx("vxsnap", "-x", str(walker.folder / "set.xml"), "create", "source=mail")
+    """A snapshot leaves its group with the disks that carry it alone."""
+    walker.find(("tree", ""), ("table cell", "StorageAgent"))
+    walker.vx("vxassist", "-g", "dg1", "remove", "volume", "sv")  # so that a disk is free for the snapshot alone
+    walker.vx("vxsnap", "-g", "dg1", "prepare", "ev")
+    walker.vx("vxtask", "wait", "--all")
+    walker.vx("vxsnap", "-x", str(walker.folder / "set.xml"), "create", "source=ev/Newvol=ev-tonight")
     walker.vx("vxtask", "clear")
     steps.go_to_group(walker)
     walker.click(walker.find(("tree", ""), ("table cell", "dg1")), button=3, at=(0.3, 0.5))
     walker.entry("Split Dynamic Disk Group...")
     wizard = steps.dialog("Split Dynamic Disk Group")
     page_of(walker, wizard, ("list", "Volumes that stay"))
-    for name in ("archive", "SnapVolume01"):
-        item = walker.find(wizard, ("list", "Volumes that stay"), ("list item", f"{name}*"))
-        walker.click(item, at=(0.05, 0.5))
-        walker.click(walker.find(wizard, ("push button", "Add"), **{"with": ["enabled"]}))
-        walker.find(wizard, ("list", "Volumes that leave"), ("list item", f"{name}*"))
+    item = walker.find(wizard, ("list", "Volumes that stay"), ("list item", "ev-tonight*"))
+    walker.click(item, at=(0.05, 0.5))
+    walker.click(walker.find(wizard, ("push button", "Add"), **{"with": ["enabled"]}))
+    walker.find(wizard, ("list", "Volumes that leave"), ("list item", "ev-tonight*"))
     page_of(walker, wizard, ("text", "Name of the new group"))
     walker.fill(walker.find(wizard, ("text", "Name of the new group")), "backup")
 

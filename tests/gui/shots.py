@@ -199,8 +199,8 @@ SHOTS = (
     ),
     Shot(
         "split-closure",
-        "Split Dynamic Disk Group: which volumes and disks leave together, for each that was not chosen why it has to "
-        "come along, and the tick that takes it; the name of the new group.",
+        "Split Dynamic Disk Group: a snapshot leaves with the disks that it has for itself, and everything else stays; "
+        "the name of the new group.",
         ways.splitting,
     ),
     Shot(
