@@ -72,19 +72,19 @@ class Parking:
             self.tell(Fault(self._volume, FaultKind.FLUSH, device=device, number=number))
         return True
 
-    def suspect(self, device: BlockDevice, number: int, *, used: bool) -> None:
-        """What was written to `device` is in doubt. One that has left the table (not `used`) is told of, no more."""
-        if used:
-            with self._lock:
+    def suspect(self, device: BlockDevice, number: int, used: Callable[[], bool]) -> None:
+        """What was written to `device` is in doubt. One that has left the table (not `used`) is told of, no more; asked
+        with the lock held, so that `acquit` comes before that, or after all of it."""
+        with self._lock:
+            if used():
                 self._suspects[device] = number
         self.tell(Fault(self._volume, FaultKind.FLUSH, device=device, number=number))
 
     def acquit(self, used: Iterable[BlockDevice]) -> None:
-        """Only devices that are still `used` can be suspect."""
-        if self._suspects:
-            keep = set(used)
-            with self._lock:
-                self._suspects = {device: number for device, number in self._suspects.items() if device in keep}
+        """Only devices that are still `used` can be suspect. The table has been swapped already."""
+        keep = set(used)
+        with self._lock:
+            self._suspects = {device: number for device, number in self._suspects.items() if device in keep}
 
     def tell(self, fault: Fault) -> None:
         """Report a fault unless one of the same cause is being decided. Each lack of space has its own range."""

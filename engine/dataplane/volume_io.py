@@ -347,8 +347,12 @@ class VolumeIo:
         """The flusher says that what this volume had written to `device` is in doubt."""
         if self.raid5 is not None:
             self.raid5.pin(device)
-        latest = self.gate.latest
-        self._parking.suspect(device, number, used=device in latest.devices() or not latest.served)
+
+        def used() -> bool:
+            latest = self.gate.latest
+            return device in latest.devices() or not latest.served
+
+        self._parking.suspect(device, number, used)
         if self.raid5 is not None:
             self.raid5.wake()
 

@@ -12,11 +12,13 @@ from engine.dataplane.call import Call
 from engine.dataplane.fold import Piece, PlexLayout, fold
 from engine.dataplane.perform import CHUNK
 from engine.dataplane.request import Op, Request
+from engine.dataplane.table import Table
 from engine.errors import RangeError
 from tests.engine.model_volume import DataPlane, data_plane
 from tests.engine.rule_scenes_plane import SIZE, A, Ends, stage
 
 PATIENCE_S = 60.0
+GLANCE_S = 0.3
 
 
 def ended(plane: DataPlane, asked: Request, size: int = SIZE, columns: int = 1) -> int:
@@ -138,3 +140,27 @@ def test_a_piece_of_a_column_that_is_not_there_is_refused() -> None:
 def test_whoever_waits_too_short_is_told() -> None:
     with data_plane(1) as plane, pytest.raises(TimeoutError):
         Call(plane.runtime).wait(0.01)
+
+
+def test_a_device_that_leaves_while_it_becomes_suspect_is_none_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every FLUSH would wait for a decision that has been made already."""
+    with data_plane(2) as plane:
+        out, stays = plane.memory
+        plexes = [PlexLayout(device.name, 1, 0, (Piece(0, 0, SIZE, device, 0),)) for device in (out, stays)]
+        volume, left = plane.volume(fold(plexes, SIZE)), fold(plexes[1:], SIZE)
+        leaving = threading.Thread(target=lambda: volume.swap(left))
+        honest = Table.devices
+
+        def devices(table: Table) -> object:
+            found = honest(table)
+            if table is not left and not leaving.ident:
+                leaving.start()
+                leaving.join(GLANCE_S)  # the swap goes as far as it can
+            return found
+
+        monkeypatch.setattr(Table, "devices", devices)
+        volume.suspect(out, errno.EIO)
+        leaving.join(PATIENCE_S)
+        assert volume.table is left
+        assert not volume.in_doubt
+        volume.flush()
