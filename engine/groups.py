@@ -249,8 +249,8 @@ class GroupKeeper:
             doubt_only_copy(edit, volume, older_than_known(edit.config, volume.ref, stale, ends))
 
     def _with_lun(self, disk: Disk, group: Ref) -> Disk:
-        lun = self._luns.of(disk.ref)
-        if lun is None or lun.device is None or not self._committer.stores[group].has(disk.ref):
+        lun, store = self._luns.of(disk.ref), self._committer.stores[group]
+        if lun is None or lun.device is None or not store.has(disk.ref):
             failing = lun is not None and lun.failing
             return msgspec.structs.replace(disk, present=False, lun="", failing=failing)
         known = self._committer.config.get(disk.ref)
@@ -265,6 +265,7 @@ class GroupKeeper:
             content="",
             failing=lun.failing,
             errors=lun.errors,
+            least_stamp=store.begun if store.works(disk.ref) else disk.least_stamp,
         )
 
 

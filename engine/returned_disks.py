@@ -14,9 +14,10 @@ from engine.store.label import read_label
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from engine.commit import Committer
     from engine.config import Edit
     from engine.devices.base import BlockDevice
-    from engine.luns import LunTable
+    from engine.luns import Lun, LunTable
     from engine.records import Disk, Ref
     from engine.store.group_store import GroupStore
 
@@ -30,11 +31,21 @@ class ReturnedDisks:
         self._ends: dict[Ref, int] = {}
 
     def note(self, disks: Iterable[Disk], luns: LunTable, store: GroupStore) -> None:
-        """Those of the disks that work are in use now."""
+        """Those of the disks that work are in use now, and it is on record what they lack."""
         for disk in disks:
             lun = luns.of(disk.ref)
             if lun is not None and lun.device is not None and store.works(disk.ref):
                 self._used[disk.ref] = lun.device
+                self._ends.pop(disk.ref, None)
+
+    def older(self, committer: Committer, luns: LunTable) -> set[Ref]:
+        """Disks that are about to come back, and are old images of themselves."""
+        return {
+            disk.ref
+            for group, store in committer.stores.items()
+            for disk in committer.config.disks_of(group)
+            if not store.works(disk.ref) and _is_older(store, disk.ref, luns.of(disk.ref))
+        }
 
     def look(self, disk: Ref, device: BlockDevice) -> None:
         """Before anything is written to a disk that is back: see how far its copy of the configuration goes."""
@@ -44,7 +55,7 @@ class ReturnedDisks:
     def judge(self, edit: Edit, disk: Ref) -> None:
         """What plexes on a disk that is back have missed, and what was written to them since a snapshot, is known only
         when the disk is as it was when they left."""
-        end = self._ends.pop(disk, None)
+        end = self._ends.get(disk)
         renew_places(edit, disk)
         if end is None:
             return
@@ -54,6 +65,13 @@ class ReturnedDisks:
                 forget_changes(edit, plex.volume)
             if plex.tracked and plex.left_at != end:
                 edit.put(replace(plex, tracked=False))
+
+
+def _is_older(store: GroupStore, disk: Ref, lun: Lun | None) -> bool:
+    try:
+        return lun is not None and lun.device is not None and lun.present() and store.is_older(disk, lun.device)
+    except EngineError:
+        return False  # it does not come back like this
 
 
 def _copy_end(device: BlockDevice) -> int:

@@ -79,6 +79,7 @@ class Scanner:
         self._held_teller = HeldTeller(committer)
         self._returned = ReturnedDisks()
         self._back: set[Ref] = set()  # disks that were away until now
+        self._unjudged: set[Ref] = set()  # disks that are back, of which it could not be written down what they lack
         self._exchanged: set[Ref] = set()  # disks under whose path another file has turned up
 
     def discover(self, first: Sequence[tuple[str, str]]) -> None:
@@ -215,6 +216,7 @@ class Scanner:
         self._binder.bind(found, claimed)
         there = {lun.path for lun in self._luns if lun.path in here and lun.present()}
         contents |= self._ours(found, claimed)
+        self._hold_back_older()
         self._committer.commit(lambda edit: self._show(edit, found, contents, there))
         for group in sorted(self._committer.stores):
             self._settle_group(group)
@@ -262,6 +264,21 @@ class Scanner:
         for group in sorted(self._committer.stores):
             self._settle_group(group)
         self._committer.commit(lambda edit: doubt_all(edit, disks))
+
+    def _hold_back_older(self) -> None:
+        """What has no other copy than one on a disk that comes back as an old image of itself: before anybody can read
+        it, and before the disk is written. Where that can't be written down now, the next commit does."""
+        older = self._returned.older(self._committer, self._luns)
+        if not older:
+            return
+        self._exchanged |= older
+        try:
+            self._committer.commit(lambda edit: doubt_all(edit, older))
+        except EngineError as error:
+            log.info("What an old disk holds could not be held back yet: %s", error)
+            for store in self._committer.stores.values():
+                store.distrust()
+            self._committer.show(lambda edit: doubt_all(edit, older))
 
     def _ours(self, found: Found, claimed: dict[str, str]) -> dict[str, str]:
         """What labels of this program say that forbids to use a LUN as a free one."""
@@ -365,6 +382,8 @@ class Scanner:
             if not store.works(disk.ref):
                 self._returned.look(disk.ref, lun.device)
                 (back if self._comes_back(store, disk, lun) else lost).append(disk.ref)
+            elif disk.ref in self._unjudged:
+                back.append(disk.ref)
             if store.has(disk.ref) and 0 < disk.public_length < public_length(disk.size, disk.public_offset):
                 grown[disk.ref] = self._resized(store, disk)
         ended: list[Ref] = []
@@ -382,6 +401,9 @@ class Scanner:
             name_sources(edit, group, self._committer.unequal)
             for ref in self._exchanged.intersection(back):
                 doubt(edit, edit.config.disk(ref))
+            for disk in map(edit.config.disk, back):
+                if disk.least_stamp is None or disk.least_stamp.serial != store.begun.serial:
+                    edit.put(msgspec.structs.replace(disk, least_stamp=store.begun))
             for ref in back:
                 found.extend(self._committer.maps.read_again(group, ref, edit.config, self._committer.ios))
                 self._returned.judge(edit, ref)
@@ -392,12 +414,14 @@ class Scanner:
         except EngineError as error:
             for ref in found:
                 self._committer.maps.forget(ref)
+            self._unjudged.update(back)
             log.info("A disk group could not follow its disks: %s", error)
             return
         self._after_settling(group, back, ended)
 
     def _after_settling(self, group: Ref, back: list[Ref], ended: list[Ref]) -> None:
         self._exchanged.difference_update(back)
+        self._unjudged.difference_update(back)
         self._back.update(back)
         config = self._committer.config
         self._returned.note(config.disks_of(group), self._luns, self._committer.stores[group])

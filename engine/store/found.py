@@ -16,6 +16,8 @@ from engine.store.rows import encode_row, pack_ref
 from engine.store.transaction import NEVER, GroupPhase, Identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.devices.base import BlockDevice
     from engine.store.copy_reader import CopyContent
     from engine.store.election import Elected
@@ -120,7 +122,7 @@ class GroupFound:
     def records(self, host: str) -> tuple[AnyRecord, ...]:
         """All its records, told by `host`, with the group's state as that host sees it."""
         number, state, owner = self.identity.number, self.state(host), self.owner_names(host)
-        return tuple(shown(record, number, state, owner) for record in Image(self.rows).records(host))
+        return all_shown(Image(self.rows).records(host), number, state, owner)
 
     def disk_names(self) -> dict[str, str]:
         """Name of each member by disk id."""
@@ -138,8 +140,14 @@ class GroupFound:
         return [record for record in Image(rows).records("") if isinstance(record, Disk)]
 
 
-def shown(record: AnyRecord, transaction: int, state: GroupState, owner: str = "") -> AnyRecord:
-    """A record as anybody sees it who does not read disks: its group is in this state."""
+def all_shown(
+    records: Iterable[AnyRecord], transaction: int, state: GroupState, owner: str = ""
+) -> tuple[AnyRecord, ...]:
+    """Records as anybody sees them who does not read disks: their group is in this state."""
+    return tuple(_shown(record, transaction, state, owner) for record in records)
+
+
+def _shown(record: AnyRecord, transaction: int, state: GroupState, owner: str) -> AnyRecord:
     match record:
         case Group():
             return msgspec.structs.replace(record, transaction=transaction, state=state, owner=owner)

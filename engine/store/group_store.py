@@ -14,20 +14,20 @@ import msgspec
 from engine.config import Config
 from engine.errors import DeviceError, EngineError, GroupFrozen, MetadataError, RangeError
 from engine.records import AnyRecord, Group, GroupState, Kind, LeastStamp, Record, Ref
+from engine.store.age import is_older
 from engine.store.areas import Area, Span
 from engine.store.copy_reader import read_copy
 from engine.store.copy_writer import CopyWriter
 from engine.store.fence import Fence, Stamped, look_for_fence, refuse_strange
-from engine.store.found import shown
+from engine.store.found import all_shown
 from engine.store.image import Delta, Image, enclosures_of
-from engine.store.label import read_label
-from engine.store.member import Importer, Member, adopt, claim, give_back, release
+from engine.store.member import Importer, Member, adopt, claim, give_back, release, reopened
 from engine.store.membership import choose_copies
 from engine.store.moves import Move, MoveKind, adopt_moved, encoded, moves_of, write_maps
 from engine.store.outcome import Outcome
 from engine.store.policy import import_needs
 from engine.store.roster import Roster
-from engine.store.rows import fields_of, modernise, persistent, unpack_ref
+from engine.store.rows import fields_of, modernise, unpack_ref
 from engine.store.stamp import Stamp
 from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from engine.store.moves import MapPages
     from engine.store.scan import GroupFound
 
-__all__ = ["GroupStore", "Outcome", "persistent"]
+__all__ = ["GroupStore", "Outcome"]
 
 _LINEAGE_MAX = 64  # imports that a checkpoint remembers
 _NOTHING = Delta({}, ())
@@ -67,6 +67,8 @@ class GroupStore:
         self._distrusted = False  # rows may have reached a disk that the caller has taken back
         self._closed = False
         self._moves = {move.key: move for move in moves_of(rows)}
+        self._left: dict[Ref, int] = {}  # the newest transaction that is on disks which were in use and are gone
+        self.begun = LeastStamp(self.serial.hex(), 0)  # what this import has stamped its disks with
         self._unjudged: tuple[Ref, ...] = ()  # disks of which it is on record how this import has found them
 
     # --- coming to be ---
@@ -146,7 +148,7 @@ class GroupStore:
     def _begin(self, number: int, delta: Delta, older: Collection[Ref] = ()) -> None:
         """Stamp all disks, write the first transaction of this import, confirm the labels. What stands on those in
         `older` tells that they are until the transaction does."""
-        stamp = self._stamp(number)
+        stamp, self.begun = self._stamp(number), LeastStamp(self.serial.hex(), number)
         self._roster.on_each(lambda member: member.stamp(stamp), [ref for ref in self._roster if ref not in older])
         self._apply(delta)
         outcome = self._write(number, delta)
@@ -169,8 +171,7 @@ class GroupStore:
 
     def records(self) -> tuple[AnyRecord, ...]:
         """All records as they stand on disk, told by this host."""
-        records = self._image.records(self._importer.host)
-        return tuple(shown(record, self.transaction, GroupState.IMPORTED) for record in records)
+        return all_shown(self._image.records(self._importer.host), self.transaction, GroupState.IMPORTED)
 
     def span(self, disk: Ref, area: Area) -> Span:
         """Where an area of a disk's private region lies, from the first byte of its LUN."""
@@ -203,8 +204,7 @@ class GroupStore:
         fence = self.look_for_fence()
         if fence.reason:
             return Outcome(False, self.transaction, (), fence.reason)
-        sentence = self._too_large(delta)
-        if sentence:
+        if sentence := self._too_large(delta):
             raise MetadataError(sentence)
         self._enclosures.update(enclosures_of(config.disks_of(self.group)))
         self._apply(delta)
@@ -393,14 +393,16 @@ class GroupStore:
         MetadataError when the LUN is not this disk of this group, or another host has changed the group there.
         """
         self._refuse_closed()
-        label = read_label(device)
-        if label is None or label.disk != ref.id or label.group != self.group.id:
-            raise MetadataError(f"{device.name} is not the disk that is missing.")
-        member = Member(device, label)
-        content = read_copy(device, label)
-        refuse_strange(device, label, content, self._lineage)
+        member = reopened(device, ref.id, self.group.id)
+        content = read_copy(device, member.label)
+        refuse_strange(device, member.label, content, self._lineage)
         member.stamp(self._stamp(self._highest))
-        self._join(ref, member, CopyWriter.of(device, label, content, self._durable))
+        self._join(ref, member, CopyWriter.of(device, member.label, content, self._durable))
+
+    def is_older(self, ref: Ref, device: BlockDevice) -> bool:
+        """Whether the LUN of a member that is not in use is an old image of it. Raises as `attach_disk` does."""
+        member = reopened(device, ref.id, self.group.id)
+        return is_older(member, self._image.record(ref), self._left.get(ref, 0), self._lineage)
 
     def has(self, ref: Ref) -> bool:
         """Whether a disk's LUN is in use here: neither lost nor removed."""
@@ -430,6 +432,8 @@ class GroupStore:
 
     def lose_disk(self, ref: Ref) -> None:
         """A member is gone or not to be used: the next commit does without it."""
+        if ref in self._copies and self._roster.works(ref):
+            self._left[ref] = self._durable.number
         self._roster.lose(ref)
         self._owes = self._owes or ref in self._copies
 
@@ -452,6 +456,7 @@ class GroupStore:
 
     def _join(self, ref: Ref, member: Member, writer: CopyWriter) -> None:
         self._roster.take_in(ref, member, writer)
+        self._left.pop(ref, None)
         self._owes = True
 
     # --- the end ---
@@ -470,8 +475,7 @@ class GroupStore:
 
     def _finish(self, phase: GroupPhase) -> None:
         self._refuse_closed()
-        fence = self.look_for_fence()
-        if fence.reason:
+        if (fence := self.look_for_fence()).reason:
             raise GroupFrozen(fence.reason)
         outcome = self._write(self._highest + 1, _NOTHING, phase)
         if not outcome.durable:

@@ -82,6 +82,11 @@ class Image:
         for key in sorted(key for key in self.rows if not key.startswith(MOVE_KEY)):
             yield decode_row(key, self.rows[key], fields, host)
 
+    def record(self, ref: Ref) -> AnyRecord | None:
+        """One of them, told by the host of `ref`."""
+        row = self.rows.get(key := pack_ref(ref))
+        return decode_row(key, row, fields_of([key]), ref.host) if row is not None else None
+
     def disks(self) -> tuple[str, ...]:
         """Ids of the member disks, sorted."""
         prefix = pack_ref(Ref(Kind.DISK, "0" * 32))[:1]

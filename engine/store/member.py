@@ -68,6 +68,14 @@ def claim(device: BlockDevice, disk: str, group: str, created: float) -> Member:
     return Member(device, initialize(device, msgspec.structs.replace(label, group=group, pending=True)))
 
 
+def reopened(device: BlockDevice, disk: str, group: str) -> Member:
+    """A disk of a group that is back. MetadataError when this is not that one."""
+    label = read_label(device)
+    if label is None or label.disk != disk or label.group != group:
+        raise MetadataError(f"{device.name} is not the disk that is missing.")
+    return Member(device, label)
+
+
 def adopt(device: BlockDevice, disk: str, group: str) -> Member:
     """As `claim`, of disk `disk` as it comes from another group. MetadataError when it is another one."""
     label = read_label(device)
