@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAMES = ("mirror", "alone")
 KEPT_BY = {"with a copy": 0, "without a copy": 5}
-FEW = 1 if os.environ.get("VEA_SOAK") else 7
+FEW = 1 if os.environ.get("VEA_SOAK") else 9
 
 
 class Story(NamedTuple):
