@@ -173,7 +173,8 @@ class Site:
             try:
                 found = volume.all_bytes(connection)
                 if after_crash:
-                    volume.oracle.survivors(found, settle=not self.faults)
+                    # Of what is fenced a write that failed is decided when it is started again: its log has it.
+                    volume.oracle.survivors(found, settle=not self.faults and not record.fenced)
                 else:
                     volume.oracle.check(0, found)
             except OSError as error:
