@@ -22,6 +22,11 @@ def test_split_lists_what_comes_along(console: Console) -> None:
     told = [option.text for option in fields["along"].options(console.config, answers)]
     leaving = rules.closure(console.config, [EV])
     assert told[2:] == leaving.sentences(console.config)
+    stays = " ".join(option.text for option in fields["stays"].options(console.config, answers))
+    config = console.config
+    for record in (*config.volumes_of(GROUP), *config.disks_of(GROUP)):
+        leaves = record.ref in leaving.volumes or record.ref in leaving.disks
+        assert (record.name in stays.replace(",", " ").split()) is not leaves
     assert fields["expand"].enabled(console.config, answers) is bool(leaving.why)
     wanted = SplitGroup(group=GROUP, name="off", objects=(EV,), expand=True, imports=True)
     assert form.build(console.config, answers) == wanted

@@ -175,6 +175,7 @@ import them: a snapshot, say, that is backed up there.
 You choose volumes or disks. What shares disks with them has to come along, and is listed before anything is done."""
 BY_DISKS, BY_VOLUMES = "disks", "volumes"
 EXPAND = "Take along what shares disks with it"
+STAYING_SHOWN = 8
 
 
 def split_group(config: Config, selection: Selection) -> Form:
@@ -193,6 +194,7 @@ def split_group(config: Config, selection: Selection) -> Form:
     )
     second = (
         Field("along", "Leaves the group", FieldKind.FACT, options=_leaving_facts),
+        Field("stays", "Stays in the group", FieldKind.FACT, options=_staying_facts),
         Field(
             "expand",
             EXPAND,
@@ -269,6 +271,20 @@ def _leaving_facts(config: Config, answers: Answers) -> list[Option]:
         Option("disks", f"Disks: {_all_names(config, leaving.disks)}"),
     ]
     return [*facts, *(Option(sentence, sentence) for sentence in leaving.sentences(config))]
+
+
+def _staying_facts(config: Config, answers: Answers) -> list[Option]:
+    group, leaving = answers["group"], _leaving(config, answers)
+    if group not in config:
+        return []
+    volumes = [volume.name for volume in config.volumes_of(group) if volume.ref not in leaving.volumes]
+    disks = [disk.name for disk in config.disks_of(group) if disk.ref not in leaving.disks]
+    kept = (("Volumes", volumes), ("Disks", disks))
+    return [
+        Option(what, f"{what}: {rules.listed(sorted(names, key=natural), STAYING_SHOWN)}")
+        for what, names in kept
+        if names
+    ]
 
 
 def _all_names(config: Config, refs: Iterable[Ref]) -> str:
