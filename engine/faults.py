@@ -237,6 +237,7 @@ class FaultKeeper:
                 self._disk_failed(disk, fault)
             self._committer.commit(lambda edit: drop_place(edit, volume.ref, {str(fault.piece)}))
         except GroupFrozen:
+            self._give_up(volume.ref, fault.number, fault)  # first: whoever comes at once meets it anew, and tells it
             for known in self._committer.ios[volume.ref].maps.values():
                 known.fail_waiting(fault.number)
             raise

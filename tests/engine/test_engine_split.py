@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
 from engine import commands as c
+from engine.dataplane.request import Op, Request
 from engine.errors import CommandRejected, EngineError
 from engine.records import Alert, Backup, DiskUsage, Group, GroupState, Kind, Ref, Severity, Task, Volume
 from engine.store.group_store import GroupStore, Outcome
@@ -330,8 +332,32 @@ def test_a_write_that_cannot_be_marked_ends_where_its_group_has_lost_its_only_di
     lun = lab.lun(disk.ref)
     lun.fail("durable", persistent=True)
     assert lab.write(bytes(4096), 2 * MIB, SNAP) == errno.EIO
+    assert write_at_once_again(lab, 2 * MIB, SNAP) == errno.EIO
     lun.heal()
     assert lab.write(bytes(4096), 3 * MIB, SNAP) == 0
+
+
+def write_at_once_again(lab: EngineLab, offset: int, name: str) -> int:
+    """Write the moment that a write has ended; answers the error of the second."""
+    io, ended = lab.engine.committer.ios[lab.volume(name).ref], Queue[int]()
+    first, second = (Request(Op.WRITE, offset, 4096, memoryview(bytearray(4096))) for _ in range(2))
+    slots = io.slot("first"), io.slot("second")
+    try:
+        io.execute([first], slots[0], Ended(lambda _: io.execute([second], slots[1], Ended(ended.put))))
+        return ended.get(timeout=60)
+    finally:
+        for slot in slots:
+            io.retire(slot)
+
+
+class Ended:
+    """A sink that does something with the error that a request ends with."""
+
+    def __init__(self, then: Callable[[int], None]) -> None:
+        self._then = then
+
+    def finish(self, request: Request, error: int) -> None:
+        self._then(error)
 
 
 class _Stopped(BaseException):
