@@ -13,6 +13,7 @@ from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.perform import DONE, FLUSHES, Verdict
 from engine.dataplane.raid5_log import Raid5Log, entry_size
 from engine.dataplane.raid5_rows import RowTrust
+from engine.dataplane.raid5_trim import Trimmer
 from engine.dataplane.raid5_write import AGAIN, TOO_LARGE, Batch, Part
 from engine.dataplane.request import Op
 from engine.errors import DeviceError
@@ -89,6 +90,8 @@ class Raid5Io:
         self._closing = False
         self._broken_row: tuple[Job, Part] | None = None  # whose rest waits, and the piece before it
         self._small = 0  # writers that have little at hand
+        self._under_way = 0  # bytes of writes that writers have at hand
+        self._trimmer = Trimmer(volume.name, self._flush, runtime)
         self._careful = not _is_simple(volume.table)
 
     # What the control thread asks for.
@@ -156,12 +159,14 @@ class Raid5Io:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+        self._trimmer.stop()
         self.wake()
 
     def join(self) -> None:
         """Wait for the writers' end."""
         for thread in self._threads:
             thread.join()
+        self._trimmer.join()
 
     # What the flusher tells.
 
@@ -184,7 +189,8 @@ class Raid5Io:
             if len(self._threads) < WRITERS and not self._closing:
                 name = f"vea-raid5-{self._volume.name}-{len(self._threads)}"
                 self._threads.append(self._runtime.thread(name, self._work))
-            self._changed.notify()
+            if self._is_due():
+                self._changed.notify()
 
     def _work(self) -> None:
         slot = self._volume.slot("raid5")
@@ -205,18 +211,22 @@ class Raid5Io:
             pieces = self._take_writes()
             self._leave_broken_row(pieces, row)
             self._small += _is_little(pieces)
-            if self._waiting:
+            self._under_way += _bytes_written(pieces)
+            if self._is_due():
                 self._changed.notify()
             return pieces
 
     def _is_due(self) -> bool:
         """Whether there is something to do. The beginning of a row alone waits until what lies before it is written:
-        by then the rest of the row may have come. And a little waits for a little that is under way: brought to the log
-        together, both are sooner done than one after the other."""
+        by then the rest of the row may have come. And a little waits for a little that is under way, and much until it
+        is as much as is under way: brought to the log together, both are sooner done than one after the other."""
         waiting, broken = self._waiting, self._broken_row
         if len(waiting) <= (broken is not None and waiting[:1] == [broken[0]]):
             return False
-        return not self._small or sum(job.left for job in waiting[:_GATHERED]) >= _LITTLE
+        left = sum(job.left for job in waiting[:_GATHERED])
+        if self._small:
+            return left >= _LITTLE
+        return waiting[0].left < _LITTLE or left >= min(self._under_way, self._limit(self._careful))
 
     def _take_writes(self) -> list[tuple[Job, Part]]:
         pieces: list[tuple[Job, Part]] = []
@@ -275,7 +285,9 @@ class Raid5Io:
                 if self._broken_row is pieces[-1]:
                     self._broken_row = None
                 self._small -= _is_little(pieces)
-                self._changed.notify_all()
+                self._under_way -= _bytes_written(pieces)
+                if self._is_due():
+                    self._changed.notify()
 
     def _run_carefully(self, part: Part, slot: Slot) -> tuple[Table, Verdict]:
         """Alone, in steps of which all may be logged."""
@@ -337,8 +349,7 @@ class Raid5Io:
         finally:
             if log is not None and reserved:
                 log.release(size)
-                if log.half_full:
-                    log.trim(self._flush)
+                self._trimmer.look_at(log)
         return table, [verdict] * len(parts)
 
     def _verdict(self, table: Table, log: Raid5Log | None, reserved: bool) -> Verdict | None:
@@ -384,6 +395,11 @@ def _is_little(pieces: Sequence[tuple[Job, Part]]) -> bool:
     if not pieces or pieces[0][0].request.op is not Op.WRITE:
         return False
     return sum(part.length for _, part in pieces) < _LITTLE
+
+
+def _bytes_written(pieces: Sequence[tuple[Job, Part]]) -> int:
+    """What a batch writes; zeros are no bytes."""
+    return sum(part.length for job, part in pieces if job.request.op is Op.WRITE)
 
 
 def _log_bytes(parts: Sequence[Part], table: Table, careful: bool) -> int:

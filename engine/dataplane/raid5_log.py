@@ -216,7 +216,7 @@ class Raid5Log:
     @property
     def half_full(self) -> bool:
         """Whether trimming is due."""
-        return self._tail - self._head.position > self.capacity // 2 and self._can_trim()
+        return self._tail - self._head.position > self.capacity * 5 // 8 and self._can_trim()
 
     def trim(self, flush: Callable[[], bool]) -> bool:
         """Make the space of entries free that nobody needs any more. False when there are none, or it is not certain.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from crc32c import crc32c
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+from engine.dataplane.raid5 import Geometry
 
-    from engine.dataplane.raid5 import Geometry
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Source(NamedTuple):
@@ -75,21 +76,30 @@ def whole_rows(chain: Sequence[Source], row: int) -> list[memoryview]:
 
 def columns_of(geometry: Geometry, first: int, pieces: Sequence[memoryview]) -> list[tuple[memoryview, ...]]:
     """The units of every column, parity included, for the rows from `first` on whose data are in `pieces`."""
-    rows: list[list[memoryview]] = []
+    unit = geometry.unit
+    units: list[memoryview] = []
+    parities: list[memoryview] = []
     for piece in pieces:
-        rows.extend(_rings(geometry, first + len(rows), piece))
-    return list(zip(*rows, strict=True))
+        parity = _parities(geometry, piece)
+        units += [piece[at : at + unit] for at in range(0, len(piece), unit)]
+        parities += [parity[at : at + unit] for at in range(0, len(parity), unit)]
+    picked = [pick(units + parities) for pick in _picks(geometry.columns, first % geometry.columns, len(parities))]
+    return picked if len(parities) > 1 else [(one,) for one in picked]
 
 
-def _rings(geometry: Geometry, first: int, piece: memoryview) -> Iterator[list[memoryview]]:
-    """For each row the units of all columns."""
-    columns, unit = geometry
-    parities = _parities(geometry, piece)
-    for turn, start in enumerate(range(0, len(piece), geometry.row_bytes)):
-        ring = [parities[turn * unit : (turn + 1) * unit]]
-        ring += [piece[at : at + unit] for at in range(start, start + geometry.row_bytes, unit)]
-        turned = columns - geometry.parity(first + turn)
-        yield ring[turned:] + ring[:turned]
+@lru_cache(maxsize=64)
+def _picks(columns: int, first: int, rows: int) -> tuple[itemgetter[Any], ...]:
+    """For each column what takes its units out of all data units in order, and the parities behind them."""
+    geometry, data = Geometry(columns, 1), columns - 1
+    return tuple(
+        itemgetter(
+            *(
+                turn * data + number if (number := geometry.number(first + turn, column)) >= 0 else rows * data + turn
+                for turn in range(rows)
+            )
+        )
+        for column in range(columns)
+    )
 
 
 def _parities(geometry: Geometry, piece: memoryview) -> memoryview:

@@ -26,7 +26,8 @@ COLUMNS = 5
 
 @contextmanager
 def raid5(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
-    """A RAID-5 volume with its log, and a stripe on the disks of its columns."""
+    """A RAID-5 volume with its log, and a stripe on the disks of its columns. A log that has to make space flushes
+    these disks: what the stripe has left in the page cache is written before, and not in the turn of the other."""
     size = min(512 * MIB, options.size)
     product = Product(place, "raid5", size + LUN_OVERHEAD, COLUMNS + 1)
     disks = tuple(disk.ref for disk in product.disks)
@@ -38,7 +39,7 @@ def raid5(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
 
     def turn(name: str) -> Callable[[], float]:
         def act() -> float:
-            bring_in(product.lun_files())
+            settled(product.lun_files())
             return rate(product.uri(name), SEQUENTIAL_WRITE, size, options.seconds)
 
         return act

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,7 @@ from engine.dataplane.call import Call
 from engine.dataplane.fault import FaultKind
 from engine.dataplane.fold import fold
 from engine.dataplane.raid5_log import Raid5Log
+from engine.dataplane.raid5_log_format import RING_AT
 from engine.dataplane.request import Op, Request
 from engine.devices.counted import CountedDevice
 from engine.devices.delayed import DelayedDevice
@@ -40,15 +42,17 @@ LOG_BYTES = 1 << 20
 class Held:
     """Four columns, a log whose writes can be kept waiting and are counted."""
 
-    def __init__(self, plane: DataPlane, length: int = LOG_BYTES) -> None:
+    def __init__(self, plane: DataPlane, length: int = LOG_BYTES, rows: int = ROWS) -> None:
         self.plane = plane
+        self.rows = rows
         self.columns = plane.memory[:4]
+        self.flushes = DelayedDevice(self.columns[0], plane.runtime)
         for device in plane.memory:
             device.zero(0, 4 << 20, may_unmap=True)
         self.counted = CountedDevice(plane.memory[4], keep_log=True)
         self.gate = DelayedDevice(self.counted, plane.runtime)
         log = Raid5Log(log_copies([self.gate], length), VOLUME_ID, generation(1), plane.runtime)
-        table = fold([layout(self.columns, UNIT, ROWS)], ROWS * ROW)
+        table = fold([layout([self.flushes, *self.columns[1:]], UNIT, rows)], rows * ROW)
         self.volume = make_volume(table, plane.faults.append, plane.pool, plane.flusher, plane.runtime, log)
         plane.volumes.append(self.volume)
         self.calls: list[Call] = []
@@ -69,7 +73,7 @@ class Held:
 
     def content(self) -> bytes:
         self.volume.checkpoint()
-        found, wrong = naive_volume([column_bytes(device, ROWS * UNIT) for device in self.columns], UNIT)
+        found, wrong = naive_volume([column_bytes(device, self.rows * UNIT) for device in self.columns], UNIT)
         assert not wrong
         return found
 
@@ -93,6 +97,67 @@ def test_what_waits_goes_to_the_log_at_once_and_neighbours_become_whole_rows(pla
     assert len(entries) == 3  # the first one's, the row's data, which need not be durable, and their checksums
     assert sorted(entries)[:2] == [4096, 4096 + 4096]
     assert held.content()[:ROW] == data
+
+
+def test_much_waits_until_it_is_as_much_as_is_under_way(plane: DataPlane) -> None:
+    """Half as much as a writer has at hand, and as much again: both go to the log together."""
+    held = Held(plane, 16 << 20, 128)
+    much, half = 16 * ROW, 8 * ROW
+    data = random.Random(1).randbytes(2 * much)
+    held.gate.shut("write")
+    held.send(64 * ROW, data[:much])
+    assert held.gate.await_waiting(1, 60)
+    held.send(0, data[much : much + half])
+    came = held.gate.await_waiting(2, 0.3)
+    held.send(half, data[much + half :])
+    held.gate.open()
+    assert not came
+    assert [call.wait(60) for call in held.calls] == [0, 0, 0]
+    written = [length for verb, offset, length in held.counted.log if verb == "write" and offset >= 131072 + RING_AT]
+    assert sorted(written)[2:] == [much, much]  # rows on their way; the other two are their entries
+    assert held.content()[:much] + held.content()[64 * ROW :][:much] == data[much:] + data[:much]
+
+
+def test_a_little_does_not_wait_for_much_that_is_under_way(plane: DataPlane) -> None:
+    held = Held(plane, 16 << 20, 128)
+    held.gate.shut("write")
+    held.send(0, b"m" * (16 * ROW))
+    assert held.gate.await_waiting(1, 60)
+    held.send(64 * ROW, b"little")
+    came = held.gate.await_waiting(2, 60)
+    held.gate.open()
+    assert came
+    assert [call.wait(60) for call in held.calls] == [0, 0]
+
+
+def test_less_than_is_under_way_is_written_when_nothing_more_comes(plane: DataPlane) -> None:
+    held = Held(plane, 16 << 20, 128)
+    held.gate.shut("write")
+    held.send(0, b"m" * (16 * ROW))
+    assert held.gate.await_waiting(1, 60)
+    held.send(64 * ROW, b"l" * (8 * ROW))
+    held.gate.open()
+    assert [call.wait(60) for call in held.calls] == [0, 0]
+    assert held.content()[64 * ROW : 72 * ROW] == b"l" * (8 * ROW)
+
+
+def test_nobody_waits_for_the_flush_that_makes_space_in_a_log_that_has_some(plane: DataPlane) -> None:
+    held = Held(plane)
+    held.flushes.shut("flush")
+    wanted = bytearray(ROWS * ROW)
+    try:
+        for number in range(45):  # of 56 that fit
+            at = number % ROWS * ROW + number // ROWS * 4096
+            wanted[at : at + 4096] = bytes([number]) * 4096
+            assert write(held.volume, plane.runtime, at, bytes([number]) * 4096) == 0
+        assert held.flushes.await_waiting(1, 60)
+    finally:
+        held.flushes.open()
+    for number in range(150):
+        at = number % ROWS * ROW
+        wanted[at : at + 4096] = bytes([number]) * 4096
+        assert write(held.volume, plane.runtime, at, bytes([number]) * 4096) == 0
+    assert held.content() == wanted
 
 
 def test_of_what_overlaps_in_a_batch_the_later_wins(plane: DataPlane) -> None:
