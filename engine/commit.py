@@ -323,13 +323,13 @@ class Committer:
         """Group by group; when one of them cannot take its part, none has. Answers tasks that end, and why."""
         self._renew_logs(edit, logs)
         changes = self._persisted_changes(*edit.result())
-        groups = sorted({*changes, *owed})
+        before = {group: self.stores[group].transaction for group in sorted({*changes, *owed})}
         ended: list[tuple[Ref, str]] = []
-        for number, group in enumerate(groups):
+        for group in before:
             try:
                 ended += self._persist(edit, group, changes.get(group, {}), logs)
             except EngineError:
-                for written in groups[:number]:
+                for written in [ref for ref, number in before.items() if self.stores[ref].transaction != number]:
                     self._take_back(written)
                 raise
         return ended + logs.renewal.ended
@@ -369,7 +369,8 @@ class Committer:
         return {**dict.fromkeys(written), **kept, **self._persisted_changes(new, touched).get(group, {})}
 
     def _take_back(self, group: Ref) -> None:
-        """Another group could not follow: what this one has on disk already is made what stands in memory."""
+        """Another group could not follow, or this one itself with what followed from a disk's failure: what it has on
+        disk already is made what stands in memory."""
         store = self.stores[group]
         store.distrust()
         outcome = store.commit({}, store.transaction + 1, self.config)
