@@ -16,7 +16,7 @@ from tests.sim.world import play, replay_command
 SEEDS = 40
 SNAP_SEEDS = 8
 SHARE = 31
-LONG = 3
+LONG = 8
 """Of those after which more is done the share is so much smaller."""
 NTH = 61
 SEQUENCES = 30
