@@ -131,6 +131,7 @@ class Engine:
         self._refresher = Refresher(self.committer, self.submit, self._runner, self.runtime)
         self._work.refresher = self._refresher
         self._groups.volumes.refresh = self._refresher.begin
+        self._groups.volumes.is_undecided = self._faults.is_undecided
         self._backups = BackupKeeper(self.committer, state, self.runtime)
         self._relocation: HotRelocation | None = None
         self._traffic: TrafficSampler | None = None

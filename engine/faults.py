@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ANSWERED = frozenset({FaultKind.NO_SPACE, FaultKind.DEFECT})
+"""Nothing is parked: the client has had its error before anybody decides."""
 _BEGIN_ANEW_MAX = 8
 """A copy that was upset so often fails: the LUN, or who writes, has to be seen to first."""
 _FULL_AGAIN_S = 60.0
@@ -46,6 +48,7 @@ class FaultKeeper:
         self._runner = runner
         self._runtime = runtime
         self._full: dict[tuple[Ref, Ref | None], float] = {}  # when it was last told that a host has no space
+        self._owed: list[Ref] = []  # volumes whose mirrors may differ by a write that has been answered: undecided yet
         self._queue = runtime.queue()
         self._handlers = {
             FaultKind.FIRST_WRITE: self._first_write,
@@ -73,7 +76,13 @@ class FaultKeeper:
         """For tasks: write again what cannot be read of a volume range on a disk. Whether it can be read now."""
         return self._healer.mend(volume, disk, offset, length, number)
 
+    def is_undecided(self, volume: Ref) -> bool:
+        """Whether mirrors may differ by what a client was told long ago, and nothing is on record of it."""
+        return volume in self._owed
+
     def _judge(self, volume: Ref, fault: Fault) -> None:
+        if fault.kind in _ANSWERED:
+            self._owed.append(volume)
         self._queue.put((volume, fault))
 
     def _make_writable(self, ref: Ref, fault: Fault) -> None:
@@ -99,6 +108,9 @@ class FaultKeeper:
             except Exception:
                 log.exception("A fault of %s could not be handled", fault.volume)
                 self._give_up(volume, errno.EIO, fault)
+            finally:
+                if fault.kind in _ANSWERED:
+                    self._owed.remove(volume)
 
     def _decide(self, ref: Ref, fault: Fault) -> None:
         with self._committer.lock:

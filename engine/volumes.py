@@ -61,6 +61,7 @@ class VolumeKeeper:
         self._fences_told: dict[Ref, str] = {}
         self.refresh: Callable[[Ref], None] = lambda task: None  # set by whoever conducts it
         self.take_up: Callable[[Task], None] = lambda task: None  # set by whoever works on file systems
+        self.is_undecided: Callable[[Ref], bool] = lambda volume: False  # set by whoever decides about faults
 
     def stop_in_order(self, group: Ref) -> None:
         """Flush every volume of a group and make its record say CLEAN."""
@@ -113,7 +114,8 @@ class VolumeKeeper:
         if io.fenced or volume in self._committer.unequal:
             return False
         held.enter_context(io.hold())
-        return io.settle_writes() and not self._is_pinned(volume, io)
+        undecided = io.parked or self.is_undecided(volume)
+        return io.settle_writes() and not undecided and not self._is_pinned(volume, io)
 
     def _is_pinned(self, volume: Ref, io: VolumeIo) -> bool:
         """Whether a write has failed on some mirror, of which nothing is on record yet."""

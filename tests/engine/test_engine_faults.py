@@ -15,6 +15,7 @@ from engine.commands import (
     MoveSubdisks,
     PauseTask,
     ReactivateDisk,
+    RemoveLog,
     Rescan,
     ResumeTask,
     ResyncVolume,
@@ -300,6 +301,19 @@ def test_no_space_names_a_source_and_resync_heals(lab: EngineLab) -> None:
     lab.do(ResyncVolume(volume=lab.volume().ref))
     assert lab.volume().source is None
     assert lab.equal()
+
+
+def test_mirrors_that_differ_by_an_answered_write_are_not_clean_before_it_is_decided(lab: EngineLab) -> None:
+    """The client has had its ENOSPC, the control thread has not come to it, and the volumes are stopped meanwhile."""
+    volume = lab.make_volume(mirrors=2)
+    lab.do(RemoveLog(volume=volume.ref))
+    assert lab.write(pattern(21, MIB), 0) == 0
+    lab.lun(disk_of(lab, 1)).fail("write", number=errno.ENOSPC)
+    with lab.engine.committer.lock:
+        assert lab.write(pattern(22, MIB), 0) == errno.ENOSPC
+        lab.engine._groups.volumes.stop_in_order(lab.group().ref)
+        assert states(lab) == [PlexState.ACTIVE] * 2
+    assert lab.engine.committer.wait_until(lambda config: config.volume(volume.ref).source is not None, 60)
 
 
 # --- stops ---
