@@ -13,7 +13,7 @@ FROM_WORDS = {
     Severity.INFORMATION: "All alerts",
 }
 SECURITY_WORDS = {
-    MailSecurity.NONE: "None",
+    MailSecurity.NONE: "No encryption",
     MailSecurity.STARTTLS: "STARTTLS",
     MailSecurity.TLS: "TLS",
 }
