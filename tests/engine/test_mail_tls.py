@@ -59,7 +59,9 @@ def at(stub: SmtpStub, security: MailSecurity, secret: Path | None = None) -> Ma
 
 
 @pytest.mark.parametrize("security", [MailSecurity.STARTTLS, MailSecurity.TLS])
-def test_a_mail_with_a_login_goes_under_tls(serve, own, secret, security, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_mail_with_a_login_goes_under_tls(  # type: ignore[no-untyped-def]
+    serve, own, secret, security, monkeypatch
+) -> None:
     context, trusted = own
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     stub = serve(context, at_once=security is MailSecurity.TLS, login=f"ann {PASSWORD}")
@@ -93,7 +95,9 @@ def test_whoever_does_not_prove_itself_gets_no_mail(  # type: ignore[no-untyped-
 
 
 @pytest.mark.parametrize(("login", "words"), [("ann other", "535 no such user"), ("", "takes no user name")])
-def test_a_login_that_fails_says_so_without_the_password(serve, own, secret, login, words, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_login_that_fails_says_so_without_the_password(  # type: ignore[no-untyped-def]
+    serve, own, secret, login, words, monkeypatch
+) -> None:
     context, trusted = own
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     stub = serve(context, login=login)
@@ -113,7 +117,9 @@ def test_a_login_that_fails_says_so_without_the_password(serve, own, secret, log
         (lambda path: (path.unlink(), path.mkdir()), "no regular file"),
     ],
 )
-def test_a_password_file_that_will_not_do_is_told_before_anybody_is_spoken_to(serve, secret, spoil, words) -> None:  # type: ignore[no-untyped-def]
+def test_a_password_file_that_will_not_do_is_told_before_anybody_is_spoken_to(  # type: ignore[no-untyped-def]
+    serve, secret, spoil, words
+) -> None:
     stub = serve()
     spoil(secret)
     with pytest.raises(EngineError, match=words):
@@ -155,7 +161,9 @@ def test_the_password_is_nowhere_but_in_its_file(  # type: ignore[no-untyped-def
     assert not any(PASSWORD in repr(record) for record in lab.config)
 
 
-def test_a_server_that_stops_in_the_middle_of_a_handshake_is_given_up_at_once(serve, own, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_server_that_stops_in_the_middle_of_a_handshake_is_given_up_at_once(  # type: ignore[no-untyped-def]
+    serve, own, monkeypatch
+) -> None:
     monkeypatch.setattr(mail, "MAIL_DEADLINE_S", 600.0)
     stub = serve(own[0])
     stub.deaf = True

@@ -158,18 +158,6 @@ def test_max_size_is_what_the_engine_grants_to_the_byte(qtbot: QtBot, console: C
     assert api.submitted[0].size == largest
 
 
-def test_a_unit_that_is_typed_goes_where_units_stand(qtbot: QtBot, console: Console) -> None:
-    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(2)
-    size = driver.dialog.control("size")
-    size.line.setFocus()
-    size.line.selectAll()
-    qtbot.keyClicks(size.line, "400 MiB")
-    qtbot.keyClick(size.line, Qt.Key.Key_Tab)
-    assert (size.line.text(), size.unit.currentText()) == ("400", "MiB")
-    driver.settle()
-    assert driver.dialog.inquiry.answers["size"] == 400 * MIB
-
-
 def test_the_largest_size_follows_the_layout(qtbot: QtBot, console: Console) -> None:
     driver = Driver(qtbot, console, "new_volume", [GROUP]).next(2)
     size = driver.dialog.control("size")

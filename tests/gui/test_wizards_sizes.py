@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from engine.commands import (
@@ -91,3 +92,15 @@ def test_verify_and_repair_asks_which_mirror_is_right(qtbot: QtBot, console: Con
     assert "Make what differs equal to ev-02" in driver.steps()
     driver.finish()
     assert api.submitted == [ScrubVolume(volume=EV, source=ref(Kind.PLEX, 2))]
+
+
+def test_a_unit_that_is_typed_goes_where_units_stand(qtbot: QtBot, console: Console) -> None:
+    driver = Driver(qtbot, console, "new_volume", [GROUP]).next(2)
+    size = driver.dialog.control("size")
+    size.line.setFocus()
+    size.line.selectAll()
+    qtbot.keyClicks(size.line, "400 MiB")
+    qtbot.keyClick(size.line, Qt.Key.Key_Tab)
+    assert (size.line.text(), size.unit.currentText()) == ("400", "MiB")
+    driver.settle()
+    assert driver.dialog.inquiry.answers["size"] == 400 * MIB
