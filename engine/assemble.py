@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.columns import parity_plex
 from engine.dataplane.fold import Piece, PlexLayout, fold
 from engine.dataplane.raid5_log_format import LogCopy
+from engine.edits.columns import parity_plex
 from engine.records import PieceState, PlexState
 from engine.states import COMPLETE
 

@@ -10,13 +10,14 @@ import msgspec
 
 from engine.assemble import assemble
 from engine.config import Config, Edit
-from engine.detach import fail_disk
-from engine.dirty_maps import DirtyMaps
+from engine.edits.detach import fail_disk
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
-from engine.log_renewal import LogRenewal, parity_volumes
-from engine.map_change import MapChange
+from engine.maps.dirty_maps import DirtyMaps
+from engine.maps.map_change import MapChange
+from engine.maps.unlogged import tell_unlogged
+from engine.parity.log_renewal import LogRenewal, parity_volumes
 from engine.records import (
     PERSISTED_KINDS,
     Alert,
@@ -34,7 +35,6 @@ from engine.records import (
     Volume,
 )
 from engine.store.rows import persistent
-from engine.unlogged import tell_unlogged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
     from engine.events import Event, Listener
-    from engine.host_state import HostState
     from engine.luns import HostDevice, LunTable
     from engine.runtime import Runtime
+    from engine.state_folder.host_state import HostState
     from engine.store.group_store import GroupStore
 
 log = logging.getLogger(__name__)

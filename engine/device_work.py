@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine import commands
-from engine.disks import nothing
+from engine.disk_groups.disks import nothing
+from engine.edits.snap_moves import new_links
 from engine.errors import DeviceError
 from engine.records import Settings, TaskType, Volume
 from engine.rules import closure
 from engine.serving import export_name
-from engine.snap_moves import new_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from engine.catch_up import CatchUp
+    from engine.alerts.notify import Notifier
     from engine.commands import Command
     from engine.commit import Committer
     from engine.config import Edit
+    from engine.disk_groups.groups import GroupKeeper
     from engine.export.server import NbdServer
-    from engine.groups import GroupKeeper
-    from engine.host_state import HostState
-    from engine.notify import Notifier
+    from engine.look.scanner import Scanner
     from engine.plans import Plan
     from engine.records import Ref
-    from engine.refresher import Refresher
-    from engine.scanner import Scanner
+    from engine.snapshots.refresher import Refresher
+    from engine.state_folder.host_state import HostState
     from engine.tasks.runner import TaskRunner
+    from engine.trouble.catch_up import CatchUp
 
 
 class DeviceWork:

@@ -13,46 +13,46 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine import commands
+from engine.alerts.notify import Notifier
 from engine.api import Snapshot
-from engine.backup_keeper import BackupKeeper
-from engine.catch_up import CatchUp
-from engine.changed import look_at_changes
 from engine.commit import Committer
-from engine.contents import look_at_content
 from engine.dataplane.flusher import Flusher
 from engine.dataplane.pool import Pool
 from engine.dataplane.pulse import Pulse
 from engine.dataplane.volume_io import VolumeIo
 from engine.device_work import DeviceWork
-from engine.dirty_sweep import DirtySweep
+from engine.disk_groups.backup_keeper import BackupKeeper
+from engine.disk_groups.groups import GroupKeeper
+from engine.disk_groups.takeover import TakeoverWatch
 from engine.drives.folders import folder_problem
 from engine.drives.keeper import DriveKeeper
 from engine.errors import CommandRejected, EngineError, Unsettled
 from engine.export.server import NbdServer
-from engine.faults import FaultKeeper
 from engine.filesystems import work as file_system_work
+from engine.filesystems.contents import look_at_content
 from engine.filesystems.programs import Programs
 from engine.filesystems.tools import makeable, no_files, no_mounts, resizable
 from engine.filesystems.work import FileSystemWork
-from engine.groups import GroupKeeper
-from engine.log_renewal import parity_known_to
+from engine.look.scanner import Scanner
 from engine.luns import LunTable
-from engine.notify import Notifier
+from engine.maps.dirty_sweep import DirtySweep
+from engine.parity.log_renewal import parity_known_to
 from engine.planners import plan as make_plan
 from engine.planners.backups import restore as restore_plan
 from engine.plans import Problem, refused
 from engine.quiesce.quiescer import Quiescer
 from engine.records import Host, Kind, PlexState, Ref, Remedy, Severity, Task, TaskState, TaskType, new_ref
-from engine.refresher import Refresher
-from engine.relocate import HotRelocation
 from engine.runtime import ThreadRuntime
-from engine.scanner import Scanner
 from engine.schedules.keeper import ScheduleKeeper
 from engine.serving import VolumeExports
-from engine.takeover import TakeoverWatch
+from engine.snapshots.changed import look_at_changes
+from engine.snapshots.refresher import Refresher
 from engine.task_host import EngineTaskHost
 from engine.tasks.runner import TaskRunner
 from engine.traffic import TrafficSampler
+from engine.trouble.catch_up import CatchUp
+from engine.trouble.faults import FaultKeeper
+from engine.trouble.relocate import HotRelocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,11 +63,11 @@ if TYPE_CHECKING:
     from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.table import Table
     from engine.events import Listener
-    from engine.host_state import HostState
     from engine.luns import HostDevice
     from engine.plans import Plan
     from engine.records import Volume
     from engine.runtime import Runtime
+    from engine.state_folder.host_state import HostState
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from engine.engine import Engine
 from engine.errors import ConnectionLost
-from engine.host_state import HostState
 from engine.lab import Lab, create_lab, mark_furnished, open_lab
 from engine.lab_content import furnish
 from engine.remote.client import RemoteEngine
 from engine.remote.place import control_socket, nbd_socket
 from engine.remote.server import ControlServer
+from engine.state_folder.host_state import HostState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,14 +15,14 @@ from engine.devices.file import FileDevice
 from engine.devices.locks import DeviceLock
 from engine.errors import DeviceError, EngineError
 from engine.geometry import LUN_MIN
-from engine.host_state import KnownLun
 from engine.records import Kind, Ref
+from engine.state_folder.host_state import KnownLun
 from engine.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from engine.host_state import HostState
+    from engine.state_folder.host_state import HostState
 
 HostDevice = FileDevice | KernelBlockDevice
 

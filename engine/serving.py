@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.export.source import ExportFacts
 from engine.records import Connection, Group, Kind, Ref, Volume
-from engine.told_changes import ToldChanges, told_link
+from engine.snapshots.told_changes import ToldChanges, told_link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

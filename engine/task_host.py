@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.detach import fail_disk
+from engine.edits.detach import fail_disk
 from engine.records import Remedy, Severity, Task, TaskState
 
 if TYPE_CHECKING:

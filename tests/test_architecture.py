@@ -33,6 +33,8 @@ PLANTED = [
     ("pure-planners", "engine/allocate", "import engine.planners"),
     ("pure-planners", "engine/rules", "import os"),
     ("pure-planners", "engine/rules", "from engine.store import planted"),
+    ("engine-floors", "engine/store", "from engine.tasks import planted"),
+    ("engine-floors", "engine/devices", "import engine.store.planted"),
     ("front-door", "vea_gui", "from engine.store import planted"),
     ("front-door", "vea_gui/views", "import engine.brand_new"),
     ("qt-free", "vea_gui", "from PySide6.QtCore import QObject"),

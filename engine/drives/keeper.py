@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from engine.contents import look_at_volume
 from engine.drives.drive import NO_ANSWER, PROBE_EACH_S, Busy, Drive, Spec
 from engine.drives.journal import Journal, owned_folder
 from engine.drives.leftovers import clean
 from engine.drives.users import users, users_of
 from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
+from engine.filesystems.contents import look_at_volume
 from engine.filesystems.tools import no_files, no_mounts
 from engine.plans import Problem
 from engine.records import Connection, Kind, Ref, Severity, Volume

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.contents import look_at_volume
 from engine.errors import EngineError
+from engine.filesystems.contents import look_at_volume
 from engine.filesystems.make import make
 from engine.filesystems.mounted import mounted
 from engine.filesystems.resize import resize

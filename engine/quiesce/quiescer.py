@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from engine.commands import Command
     from engine.commit import Committer
     from engine.config import Config, Edit
-    from engine.host_state import HostState
     from engine.records import Freezable, Ref
     from engine.runtime import Runtime, Thread
+    from engine.state_folder.host_state import HostState
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from engine.columns import leave_out_piece
 from engine.commands import (
     AbortTask,
     AddMirrors,
@@ -32,6 +31,7 @@ from engine.commands import (
     VerifyVolume,
     decode,
 )
+from engine.edits.columns import leave_out_piece
 from engine.records import PieceState, PlexLayout, PlexState, Ref, Subdisk, TaskState
 from engine.units import KIB, MIB
 from tests.engine.model_crowd import Crowd, break_under_writes

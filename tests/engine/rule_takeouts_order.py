@@ -13,12 +13,12 @@ from engine.dataplane import execute, perform, volume_io
 from engine.dataplane.regions import RegionLocks
 from engine.dataplane.request import Op
 from engine.dataplane.table import REGION_SHIFT
-from engine.faults import FaultKeeper
 from engine.freed import FreedSpace, given_and_freed
 from engine.luns import LunTable
 from engine.store import format as sealing
 from engine.store.copy_writer import CopyWriter
 from engine.tasks.ledger import Ledger
+from engine.trouble.faults import FaultKeeper
 
 if TYPE_CHECKING:
     from engine.store.format import Block

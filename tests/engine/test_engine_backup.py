@@ -26,9 +26,9 @@ from engine.commands import (
     StartVolumes,
     StopVolumes,
 )
-from engine.config_backup import BackupShelf
 from engine.errors import CommandRejected, MetadataError
 from engine.records import Alert, Backup, DiskUsage, Kind, Pattern, PlexState, Quiesce, Ref, Schedule, Volume
+from engine.state_folder.config_backup import BackupShelf
 from engine.states import COMPLETE
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture

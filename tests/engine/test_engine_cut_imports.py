@@ -7,8 +7,8 @@ import shutil
 import pytest
 
 from engine.commands import ResyncVolume
+from engine.disk_groups.group_moves import GroupMoves
 from engine.errors import EngineError
-from engine.group_moves import GroupMoves
 from engine.store.group_store import GroupStore
 from engine.store.scan import GroupFound
 from engine.units import MIB

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from engine import detach
 from engine.commands import (
     AbortTask,
     DeportGroup,
@@ -24,9 +23,10 @@ from engine.commands import (
 )
 from engine.dataplane.call import Call
 from engine.dataplane.request import Op, Request
-from engine.dirty_places import drop_place
+from engine.edits import detach
+from engine.edits.dirty_places import drop_place
+from engine.look.returned_disks import ReturnedDisks
 from engine.records import Group, Kind, PlexState, Volume
-from engine.returned_disks import ReturnedDisks
 from engine.store.areas import Area
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-import engine.heal as heal
+import engine.trouble.heal as heal
 from engine.commands import (
     AddMirrors,
     Command,

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from engine.commands import ClearTasks, Rename, decode
-from engine.host_log import TASKS_KEPT, HostLog
 from engine.records import Kind, Ref, Task, TaskState, TaskType
+from engine.state_folder.host_log import TASKS_KEPT, HostLog
 from tests.engine.engine_lab import EngineLab
 
 HOST = "a" * 32

@@ -30,9 +30,9 @@ from engine.commands import (
 )
 from engine.errors import CommandRejected, EngineBusy, EngineError, GroupFrozen
 from engine.host import start_host
-from engine.host_state import HostState
 from engine.lab import Lab, create_lab
 from engine.records import Alert, Disk, Group, GroupState, Kind, PlexState, Volume
+from engine.state_folder.host_state import HostState
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.nbd_peer import Client

@@ -11,7 +11,7 @@ from engine import commands as c
 from engine.config import Config
 from engine.errors import CommandRejected
 from engine.records import Kind, LinkSide, Ref, Task, TaskDelay, TaskState, TaskType
-from engine.refresher import BEHIND, READY
+from engine.snapshots.refresher import BEHIND, READY
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.nbd_peer import Client

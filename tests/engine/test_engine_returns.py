@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from engine import catch_up
 from engine.commands import (
     AbortTask,
     AttachPlex,
@@ -31,6 +30,7 @@ from engine.records import (
     TaskType,
     VolumeStatus,
 )
+from engine.trouble import catch_up
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_dirty import REGION, disk_of, resyncs, spread

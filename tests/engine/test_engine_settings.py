@@ -6,7 +6,6 @@ import pytest
 
 from engine import commands
 from engine.errors import CommandRejected, EngineError
-from engine.host_state import HostState
 from engine.records import (
     Kind,
     Notification,
@@ -17,6 +16,7 @@ from engine.records import (
     TaskDelay,
     TaskType,
 )
+from engine.state_folder.host_state import HostState
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 

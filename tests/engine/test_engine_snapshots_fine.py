@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from engine import commands as c
-from engine import map_change
 from engine.dataplane.dirty_map import DirtyMap
 from engine.dataplane.fine_map import FineMap
 from engine.dataplane.map_writers import MapWriters
 from engine.dataplane.needed import finest
-from engine.map_change import MapChange, Union
+from engine.maps import map_change
+from engine.maps.map_change import MapChange, Union
 from engine.records import Kind, PlexState, Task, TaskDelay, TaskType
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture

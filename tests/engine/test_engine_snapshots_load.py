@@ -11,10 +11,10 @@ from functools import partial
 import pytest
 
 from engine import commands as c
-from engine import map_change
 from engine.dataplane.volume_io import VolumeIo
 from engine.errors import DeviceError, EngineError
-from engine.map_change import MapChange, Union
+from engine.maps import map_change
+from engine.maps.map_change import MapChange, Union
 from engine.records import Kind, Task
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture

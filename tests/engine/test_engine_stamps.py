@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from engine import volumes
 from engine.commands import (
     DeportGroup,
     ImportGroup,
@@ -18,6 +17,7 @@ from engine.commands import (
     StartVolumes,
     StopVolumes,
 )
+from engine.disk_groups import volumes
 from engine.errors import EngineError
 from engine.records import Alert, Kind, PlexState, Ref, Remedy, Task
 from engine.store.areas import STAMP_OFFSETS, Area

@@ -12,10 +12,11 @@ from contextlib import suppress
 import pytest
 
 from engine import commands as c
-from engine import dirty_maps, dirty_places, kept_cells, map_change
 from engine.dataplane.fine_map import FineMap
 from engine.dataplane.packed_cells import pack, unpack
+from engine.edits import dirty_places, kept_cells
 from engine.errors import EngineError
+from engine.maps import dirty_maps, map_change
 from engine.records import PlexState
 from engine.units import GIB, KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture

@@ -20,7 +20,7 @@ from engine.dataplane.raid5_log import Raid5Log
 from engine.dataplane.raid5_log_format import BLOCK, RING_AT, ExtentKind, LogCopy, LogExtent
 from engine.dataplane.raid5_replay import Damaged, replay
 from engine.devices.memory import MemoryDevice
-from engine.dirty_maps import _union
+from engine.maps.dirty_maps import _union
 from engine.runtime import ThreadRuntime
 from engine.store.dirty_pages import BITMAP_BYTES, DirtyPages, PageOwner, newest_sequences, read_pages
 from tests import figures

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import commands, mail
+from engine import commands
+from engine.alerts import mail
+from engine.alerts.mail import MailServer
+from engine.alerts.notify_send import Notice, Sender
 from engine.errors import CommandRejected, EngineError
-from engine.mail import MailServer
-from engine.notify_send import Notice, Sender
 from engine.records import Alert, Kind, MailSecurity, Notification, Remedy, Settings, Severity
 from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.smtp_stub import SmtpStub, certificate, smtp_stub

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import commands, mail, notify_send
+from engine import commands
+from engine.alerts import mail, notify_send
 from engine.errors import CommandRejected, EngineError
 from engine.records import Alert, Kind, Notification, Remedy, Settings, Severity
 from tests.engine.engine_lab import EngineLab, lab_fixture

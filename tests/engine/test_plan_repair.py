@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine import commands
 from engine.config import Edit
-from engine.detach import fail_disk, without_disk
+from engine.edits.detach import fail_disk, without_disk
 from engine.plans import Plan
 from engine.records import Disk, DiskUsage, Kind, Origin, PlexState, Ref, TaskType, VolumeStatus
 from engine.states import COMPLETE

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from engine import assemble, detach, faults, groups
+from engine import assemble
 from engine.dataplane import perform, table
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.flusher import Flusher
@@ -25,12 +25,15 @@ from engine.dataplane.regions import RegionLocks
 from engine.dataplane.request import Op
 from engine.dataplane.table import Segment
 from engine.dataplane.volume_io import VolumeIo
+from engine.disk_groups import groups
+from engine.edits import detach
 from engine.store import format as sealing
 from engine.store import group_store
 from engine.store import scan as scanning
 from engine.store.copy_writer import CopyWriter
 from engine.store.group_store import GroupStore
 from engine.tasks import create
+from engine.trouble import faults
 from tests.engine import rule_scenes_engine as on_engine
 from tests.engine import rule_scenes_order as in_order
 from tests.engine import rule_scenes_plane as on_plane

@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from engine.config import Config, Edit
+from engine.disk_groups.group_moves import GroupMoves, copies_last
 from engine.errors import EngineError
 from engine.geometry import DIRTY_PAGE_REGIONS
-from engine.group_moves import GroupMoves, copies_last
 from engine.luns import LunTable
 from engine.records import Disk, Group, Kind, Plex, PlexLayout, Record, Ref, Subdisk, Volume
 from engine.store.areas import Area

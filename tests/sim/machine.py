@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.engine import Engine
 from engine.errors import DeviceError
-from engine.host_state import HostState
+from engine.state_folder.host_state import HostState
 from engine.units import MIB
 from tests.sim.folder import Files, FolderImage, HostFolder
 from tests.sim.journal import Journal

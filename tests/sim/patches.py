@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import engine.claims
 import engine.dataplane.dirty_map
 import engine.dataplane.gate
 import engine.dataplane.volume_io
+import engine.disk_groups.claims
 import engine.luns
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (engine.luns, "_same", lambda lun, device: lun.path == device.path),
     (os, "fsync", _sim_fsync),
     (os, "replace", _sim_replace),
-    (engine.claims, "user_of", lambda path, descriptor=-1: ""),
+    (engine.disk_groups.claims, "user_of", lambda path, descriptor=-1: ""),
 )
 
 

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from engine.config import Config
-from engine.config_backup import BackupShelf
 from engine.records import Group, Kind, Ref
+from engine.state_folder.config_backup import BackupShelf
 from tests.sim.folder import HostFolder
 from tests.sim.patches import Now
 

@@ -16,12 +16,12 @@ import engine.dataplane.flusher
 import engine.dataplane.gate
 import engine.dataplane.raid5_log
 import engine.dataplane.volume_io
-import engine.groups
-import engine.host_state
-import engine.map_change
+import engine.disk_groups.groups
 import engine.tasks.ledger
 from engine.config import Config, Edit
+from engine.maps.map_change import MapChange
 from engine.records import LinkSide, Volume
+from engine.state_folder.host_state import HostState
 from tests.sim.snap_operations import SNAP_OPERATIONS
 from tests.sim.world import Mix, play
 
@@ -69,7 +69,7 @@ def flush_soon(self: Any, sink: Any) -> None:
     sink.finish(mock.Mock(), 0)
 
 
-_write = engine.host_state.HostState._write
+_write = HostState._write
 
 
 def no_names_kept(self: Any, next_number: int) -> None:
@@ -86,7 +86,7 @@ def no_bytes_kept(self: Any, next_number: int) -> None:
         _write(self, next_number)
 
 
-_union = engine.map_change.MapChange._union
+_union = MapChange._union
 
 
 def forgets_a_run(self: Any, edit: Any, back: Any) -> Any:
@@ -115,7 +115,7 @@ def nothing(*args: Any, **kwargs: Any) -> None:
 PLANTED: dict[str, tuple[object, str, object, Mix]] = {
     "a FLUSH is answered at once": (engine.dataplane.flusher.Flusher, "_flush", answers_at_once, focus()),
     "tasks never flush": (engine.tasks.ledger.Ledger, "flush", nothing, focus(commands=6)),
-    "nothing is mistrusted after a crash": (engine.groups, "mistrust", nothing, focus()),
+    "nothing is mistrusted after a crash": (engine.disk_groups.groups, "mistrust", nothing, focus()),
     "a region is marked after its write": (engine.dataplane.dirty_map.DirtyMap, "note", no_mark, focus()),
     "regions are closed before a flush": (
         engine.dataplane.volume_io.VolumeIo,
@@ -129,9 +129,19 @@ PLANTED: dict[str, tuple[object, str, object, Mix]] = {
         nothing,
         focus(slow=300.0, commands=8, eager=0.5, crash=False, verbs=("add_mirror", "move", "remove_mirror")),
     ),
-    "the host's file has its name before its bytes": (engine.host_state.HostState, "_write", no_bytes_kept, focus()),
-    "the host's file may lose its name": (engine.host_state.HostState, "_write", no_names_kept, focus(commands=8)),
-    "a snap back skips one region": (engine.map_change.MapChange, "_union", forgets_a_run, snap_focus()),
+    "the host's file has its name before its bytes": (
+        HostState,
+        "_write",
+        no_bytes_kept,
+        focus(),
+    ),
+    "the host's file may lose its name": (
+        HostState,
+        "_write",
+        no_names_kept,
+        focus(commands=8),
+    ),
+    "a snap back skips one region": (MapChange, "_union", forgets_a_run, snap_focus()),
     "a write reaches the plex of a snapshot": (engine.commit, "assemble", keeps_the_plex, snap_focus()),
     "the log of RAID-5 is not durable": (
         engine.dataplane.raid5_log.Raid5Log,

@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 from msgspec.structs import replace
 
-import engine.group_moves
-from engine.group_moves import GroupMoves
+from engine.disk_groups import group_moves
+from engine.disk_groups.group_moves import GroupMoves
 from engine.store.group_store import GroupStore
 from engine.store.moves import MoveKind
 from engine.store.outcome import Outcome
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LAYOUT = "stripe"
 CUTS_MAX = 150
 
-_captured = engine.group_moves.captured
+_captured = group_moves.captured
 _carry_split = GroupMoves.carry_split
 _move = GroupStore.move
 
@@ -59,8 +59,13 @@ def leaves_it(*args: Any) -> bool:
 
 
 PLANTED: dict[str, tuple[object, str, object, str]] = {
-    "what has changed is forgotten on the way": (engine.group_moves, "captured", tells_of_no_change, "join groups"),
-    "what has changed stays behind": (engine.group_moves, "captured", takes_no_map, "join groups"),
+    "what has changed is forgotten on the way": (
+        group_moves,
+        "captured",
+        tells_of_no_change,
+        "join groups",
+    ),
+    "what has changed stays behind": (group_moves, "captured", takes_no_map, "join groups"),
     "a group is made before that is decided": (GroupMoves, "carry_split", settles_first, "split a group"),
     "a group is joined that was not asked": (GroupStore, "move", says_nothing, "join groups"),
     "a split is not finished": (GroupMoves, "_finish_split", leaves_it, "split and leave deported"),

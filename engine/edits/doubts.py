@@ -1,0 +1,64 @@
+"""What is not believed any more of volumes whose LUNs were away or exchanged. Edits only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from engine.edits.dirty_places import forget_changes
+from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
+from engine.states import COMPLETE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from engine.config import Edit
+    from engine.records import Ref, Volume
+
+
+def name_sources(edit: Edit, group: Ref, unequal: Collection[Ref]) -> None:
+    """The volumes in `unequal` have mirrors that came to differ, or rows that were torn, while nothing could be written
+    down."""
+    for volume in edit.config.volumes_of(group):
+        if volume.ref not in unequal:
+            continue
+        if volume.layout is VolumeLayout.RAID5:
+            reason = "A write failed while nothing could be written down. Starting it again puts it right."
+            edit.put(replace(volume, fenced=volume.fenced or reason))
+            continue
+        complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
+        if len(complete) > 1 and volume.source is None:
+            edit.put(replace(volume, source=complete[0].ref))
+
+
+def doubt(edit: Edit, disk: Disk) -> None:
+    """Volumes whose only bytes lie on a disk of which nobody knows how old it is: they serve no more, neither writes
+    nor reads, until the operator starts them."""
+    for subdisk in edit.config.subdisks_on(disk.ref):
+        plex = edit.config.plex(subdisk.plex)
+        good = subdisk.state is PieceState.GOOD and plex.layout is not PlexLayout.LOG
+        if plex.state in COMPLETE and subdisk.replaces is None and good:
+            reason = f"{disk.name} was overwritten, or another LUN has taken its place: its data may be older."
+            volume = edit.config.volume(plex.volume)
+            edit.put(replace(volume, fenced=volume.fenced or reason, started=False))
+            forget_changes(edit, volume.ref)
+
+
+def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
+    """As `doubt`, of several disks."""
+    for disk in edit.config.all(Kind.DISK, Disk):
+        if disk.ref in disks:
+            doubt(edit, disk)
+
+
+def doubt_only_copy(edit: Edit, volume: Volume, stale: Collection[str]) -> None:
+    """At an import: a volume of one mirror with a disk that has lost acknowledged changes of the configuration may have
+    lost data as well."""
+    plexes = edit.config.plexes_of(volume.ref)
+    if len(plexes) != 1 or volume.layout is VolumeLayout.RAID5:
+        return
+    for subdisk in edit.config.subdisks_of(plexes[0].ref):
+        if subdisk.disk.id in stale:
+            doubt(edit, edit.config.disk(subdisk.disk))
+            return

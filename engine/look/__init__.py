@@ -1,0 +1,1 @@
+"""What a look at the LUNs of this host finds, and how the configuration follows."""
