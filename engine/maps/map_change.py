@@ -115,7 +115,12 @@ class MapChange:
     def _hold_all(self, originals: Iterable[Ref]) -> None:
         """From here on nothing is written to the volumes of which snapshots are taken; what failed is on record."""
         for ref, io in self._shut_all(dict.fromkeys(originals)):
-            told = io.dirty is not None and (is_unequal(self._base, ref) or not io.dirty.pinned)
+            if io.dirty is None:
+                raise Unsettled(
+                    f"{io.name} has lost its dirty region log, which would tell whether its mirrors are the same. "
+                    "See to its disks, then try again."
+                )
+            told = is_unequal(self._base, ref) or not io.dirty.pinned
             if io.fenced or io.in_doubt or io.parked or not told or ref in self._unequal:
                 raise Unsettled(
                     f"A write to {io.name} has failed, and its mirrors may differ. Look at its alerts, then try again."

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 
 import pytest
+from msgspec.structs import replace
 
 from engine import commands as c
+from engine.config import Edit
 from engine.dataplane.volume_io import VolumeIo
-from engine.errors import DeviceError
-from engine.records import Alert, Disk, GroupState, Kind, Task, TaskDelay, TaskState, TaskType
+from engine.errors import DeviceError, Unsettled
+from engine.records import Alert, DirtyLog, Disk, GroupState, Kind, Task, TaskDelay, TaskState, TaskType
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_prepare import prepare, why_not
@@ -190,3 +192,18 @@ def test_while_a_restore_runs_a_new_snapshot_is_refused_with_what_is_in_the_way(
     said = why_not(lab, c.TakeSnapshots(choices=(c.SnapChoice(lab.volume().ref),)))
     assert "Snap Back SnapVolume01 to v" in said
     assert lab.engine.wait(ref, 60)
+
+
+def test_a_snap_shot_of_a_volume_that_has_lost_its_log_says_so(lab: EngineLab) -> None:
+    """Nothing tells whether its mirrors are the same; no write of anybody has failed."""
+    prepared(lab)
+    committer = lab.engine.committer
+
+    def wear_out(edit: Edit) -> None:
+        for disk in edit.config.disks_of(lab.group().ref):
+            edit.put(replace(disk, failing=True))
+        edit.put(replace(edit.config.volume(lab.volume().ref), dirty_log=DirtyLog(MIB, ())))
+
+    committer.commit(wear_out)
+    with pytest.raises(Unsettled, match="has lost its dirty region log"):
+        snap(lab)
