@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,12 +19,12 @@ from engine.commands import (
     StopVolumes,
     TakeSnapshots,
 )
-from engine.drives.mounts import mounts
 from engine.errors import CommandRejected
 from engine.filesystems.tools import makeable, no_mounts
 from engine.records import Consistency, Volume
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
+from tests.engine.test_engine_drives import lab_without_mounts
 
 DEADLINE_S = 120.0
 LEVELS = {"xfs": Consistency.FILE_SYSTEM, "ntfs": Consistency.CRASH}
@@ -34,17 +33,7 @@ SIZES = {"xfs": 304 * MIB, "ntfs": 24 * MIB}
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path, lun_size=512 * MIB).start()
-    made.make_group()
-    try:
-        yield made
-    finally:
-        if made.opened is not None:
-            made.stop()
-        left = [mount.point for mount in mounts() if mount.point.startswith(f"{tmp_path}/")]
-        for point in reversed(left):
-            subprocess.run(["umount", "-l", point], check=False)
-        assert not left
+    yield from lab_without_mounts(tmp_path, lun_size=512 * MIB)
 
 
 def until(lab: EngineLab, holds: Callable[[Volume], bool], name: str = "v") -> Volume:

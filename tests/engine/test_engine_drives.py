@@ -34,9 +34,9 @@ from tests.engine.engine_lab import EngineLab
 DEADLINE_S = 90.0
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
-    made = EngineLab(tmp_path).start()
+def lab_without_mounts(tmp_path: Path, **choices: int) -> Iterator[EngineLab]:
+    """A host with a group, after whose end nothing may be mounted any more."""
+    made = EngineLab(tmp_path, **choices).start()
     made.make_group()
     try:
         yield made
@@ -47,6 +47,11 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
         for point in reversed(left):
             subprocess.run(["umount", "-l", point], check=False)
         assert not left
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[EngineLab]:
+    yield from lab_without_mounts(tmp_path)
 
 
 def needs_files() -> None:
