@@ -12,7 +12,7 @@ from engine.records import AnyRecord, Disk, Group, GroupState, LeastStamp
 from engine.records.disks import AsFound
 from engine.store.image import Image
 from engine.store.moves import Move, MoveKind
-from engine.store.rows import encode_row, pack_ref
+from engine.store.rows import encode_row, is_disk, pack_ref
 from engine.store.transaction import NEVER, GroupPhase, Identity
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class GroupFound:
         return {disk.ref.id: disk.as_found for disk in self._disks() if disk.as_found is not None}
 
     def _disks(self) -> list[Disk]:
-        rows = {key: row for key, row in self.rows.items() if key[:1] == b"\x02"}
+        rows = {key: row for key, row in self.rows.items() if is_disk(key)}
         return [record for record in Image(rows).records("") if isinstance(record, Disk)]
 
 

@@ -27,7 +27,7 @@ from engine.store.moves import Move, MoveKind, adopt_moved, encoded, moves_of, w
 from engine.store.outcome import Outcome
 from engine.store.policy import import_needs
 from engine.store.roster import Roster
-from engine.store.rows import fields_of, modernise, unpack_ref
+from engine.store.rows import fields_of, is_disk, modernise, unpack_ref
 from engine.store.stamp import Stamp
 from engine.store.transaction import NEVER, GroupPhase, Identity, Transaction
 
@@ -40,7 +40,6 @@ __all__ = ["GroupStore", "Outcome"]
 
 _LINEAGE_MAX = 64  # imports that a checkpoint remembers
 _NOTHING = Delta({}, ())
-_DISK_KEY = 2  # first byte of a disk's packed Ref
 
 
 class GroupStore:
@@ -57,7 +56,7 @@ class GroupStore:
         self._importer = importer
         self._roster = Roster(members)
         self._image = Image(rows)
-        self._members = {self._ref(key) for key in rows if key[0] == _DISK_KEY}
+        self._members = {self._ref(key) for key in rows if is_disk(key)}
         self._copies: tuple[Ref, ...] = ()  # of the newest durable transaction
         self._enclosures: dict[Ref, str] = {}
         self._lineage: tuple[tuple[int, bytes], ...] = ()
@@ -224,8 +223,8 @@ class GroupStore:
 
     def _apply(self, delta: Delta) -> None:
         self._image.apply(delta)
-        self._members |= {self._ref(key) for key in delta.put if key[0] == _DISK_KEY}
-        self._members -= {self._ref(key) for key in delta.drop if key[0] == _DISK_KEY}
+        self._members |= {self._ref(key) for key in delta.put if is_disk(key)}
+        self._members -= {self._ref(key) for key in delta.drop if is_disk(key)}
 
     def _write(self, number: int, delta: Delta, phase: GroupPhase = GroupPhase.IMPORTED) -> Outcome:
         """Write transactions from `number` on until one counts, each without the disks that failed the one before."""

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from engine.config import Config
 from engine.records import PERSISTED_KINDS, AnyRecord, Disk, Kind, Record, Ref
 from engine.store.format import sealed_length
-from engine.store.rows import MOVE_KEY, decode_row, encode_row, fields_of, kept, pack_ref
+from engine.store.rows import MOVE_KEY, decode_row, encode_row, fields_of, is_disk, kept, pack_ref
 
 _ROW_OVERHEAD = 12  # bytes of msgpack around a key and its row
 AS_FOUND_ROOM = 40  # bytes that the row of a disk may grow by, when an import tells how it has found that
-_DISK_KEY = b"\x02"
 _BODY_OVERHEAD = 12288  # everything in a checkpoint that is no row: identities, lineage, field names
 
 
@@ -113,4 +112,4 @@ def enclosures_of(records: Iterable[Record]) -> dict[Ref, str]:
 
 def _cost(item: tuple[bytes, bytes]) -> int:
     key, row = item
-    return len(key) + len(row) + _ROW_OVERHEAD + (AS_FOUND_ROOM if key[:1] == _DISK_KEY else 0)
+    return len(key) + len(row) + _ROW_OVERHEAD + (AS_FOUND_ROOM if is_disk(key) else 0)

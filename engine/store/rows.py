@@ -45,6 +45,7 @@ _CODES = {
 _KINDS = {code: kind for kind, code in _CODES.items()}
 MOVE_KEY = b"\x7f"
 """Rows under keys that begin so are no records: engine.store.moves reads them."""
+_DISK_KEY = bytes((_CODES[Kind.DISK],))
 _TEXT_ID = 0x80  # set in the kind's byte when the id is text, not 16 bytes
 _KEPT_ELSEWHERE = {Kind.GROUP: ("transaction", "state")}  # in block headers and import stamps
 
@@ -77,6 +78,11 @@ def pack_ref(ref: Ref) -> bytes:
         if raw.hex() == ref.id:
             return bytes((code,)) + raw
     return bytes((code | _TEXT_ID,)) + ref.id.encode()
+
+
+def is_disk(key: bytes) -> bool:
+    """Whether a packed `Ref` is of a disk that has been initialized: by its label's id."""
+    return key[:1] == _DISK_KEY
 
 
 def unpack_ref(raw: bytes, host: str = "") -> Ref:
