@@ -214,8 +214,8 @@ class Raid5Log:
     # What keeps the ring from running full.
 
     @property
-    def half_full(self) -> bool:
-        """Whether trimming is due."""
+    def trim_due(self) -> bool:
+        """Whether so much of it is in use that space has to be made."""
         return self._tail - self._head.position > self.capacity * 5 // 8 and self._can_trim()
 
     def trim(self, flush: Callable[[], bool]) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Trimmer:
-    """One volume's. Its thread is started when a log is half full for the first time, and ends with the volume.
+    """One volume's. Its thread is started when trimming a log is due for the first time, and ends with the volume.
 
     `flush` brings everything that the volume has written to stable storage; False when any of that is in doubt.
     """
@@ -28,7 +28,7 @@ class Trimmer:
 
     def look_at(self, log: Raid5Log) -> None:
         """Something has been written to this log."""
-        if not log.half_full:
+        if not log.trim_due:
             return
         with self._changed:
             if self._closing:
