@@ -1,7 +1,9 @@
 """Restore Configuration: what has gone from a group since a backup comes back; nothing is taken away.
 
 Layout only. A backup knows nothing of the bytes: what is complete today is complete because of what has happened since,
-so mirrors that come back to a volume are out of date, and what stands on a volume that comes back is in doubt.
+so mirrors that come back to a volume are out of date, and what stands on a volume that comes back is in doubt. Whatever
+comes back is a new object under its old name: the one that it was may have left with another group, and be imported
+again.
 """
 
 from __future__ import annotations
@@ -83,13 +85,17 @@ class _Restoring:
         self.group = group
         self.left: list[str] = []
         self.changed = False
+        self._again: dict[Ref, Ref] = {}  # what a volume or plex that comes back is from now on
 
     def all(self) -> None:
         self._name(self.then.get(self.group.ref), None)
         for disk in self.then.disks_of(self.group.ref):
             self._disk(disk)
         for volume in self.then.volumes_of(self.group.ref):
-            if volume.ref in self.draft.config:
+            now = self.draft.config.get(volume.ref)
+            if isinstance(now, Volume) and now.group != self.group.ref:
+                self.left.append(f"{now.name} belongs to another disk group now.")
+            elif now is not None:
                 self._volume_here(volume)
             else:
                 self._volume_gone(volume)
@@ -132,8 +138,8 @@ class _Restoring:
             self.left.append(f"{now.name} had {had} and keeps its {has}.")
             return
         for plex in self.then.plexes_of(then.ref):
-            if plex.ref not in self.draft.config and plex.layout is not PlexLayout.RAID5 and self._fits(plex):
-                self._put_plex(plex, PlexState.STALE)
+            if plex.layout is not PlexLayout.RAID5 and self._fits(plex):
+                self._put_plex(plex, now.ref, PlexState.STALE)
                 self._step(f"Bring back {plex.name} of {now.name}", "out of date until it is resynchronized")
 
     # --- what has gone ---
@@ -143,17 +149,30 @@ class _Restoring:
         if chosen is None or not then.size:
             self.left.append(f"{then.name} can't come back: none of its mirrors that were complete can.")
             return
-        preferred = then.preferred if any(plex.ref == then.preferred for plex in plexes) else None
+        preferred = next((self._anew(plex.ref) for plex in plexes if plex.ref == then.preferred), None)
         parity = any(plex.layout is PlexLayout.RAID5 for plex in plexes)
-        self.draft.put(replace(_doubtful(then, self._free_name(then), preferred), parity_known=not parity))
+        back, name = self._anew(then.ref), self._free_name(then)
+        self.draft.put(replace(self._shown(_doubtful(then, name, preferred)), ref=back, parity_known=not parity))
         for plex in plexes:
             if self._fits(plex):  # two of them may have shared a disk, or another has just taken the space
-                self._put_plex(plex, PlexState.CLEAN if plex.ref == chosen.ref else PlexState.STALE)
-        others = [plex.name for plex in self.draft.config.plexes_of(then.ref) if plex.ref != chosen.ref]
-        name = self.draft.config.volume(then.ref).name
+                self._put_plex(plex, back, PlexState.CLEAN if plex.ref == chosen.ref else PlexState.STALE)
+        believed = self._anew(chosen.ref)
+        others = [plex.name for plex in self.draft.config.plexes_of(back) if plex.ref != believed]
         self._step(f"Bring back {name} ({format_size(then.size)}) with {chosen.name}", "stopped, for its data in doubt")
         if others:
             self._step(f"Bring back {listed(others)} of {name}", "out of date until resynchronized")
+
+    def _shown(self, volume: Volume) -> Volume:
+        """Without a drive letter or a folder that has another volume by now."""
+        config = self.draft.config
+        letter, path = volume.drive_letter, volume.drive_path
+        if taken := rules.letter_free(config, letter) if letter else None:
+            self._leave(taken.text)
+            letter = ""
+        if taken := rules.path_unused(config, path) if path else None:
+            self._leave(taken.text)
+            path = ""
+        return replace(volume, drive_letter=letter, drive_path=path)
 
     def _believed(self, then: Volume, plexes: Sequence[Plex]) -> Plex | None:
         """The mirror that may hold the volume's data: complete when it was saved, and on disks that are there."""
@@ -173,7 +192,9 @@ class _Restoring:
 
     def _schedule_gone(self, then: Schedule) -> None:
         """It comes back disabled: its volumes may be in doubt, and sets of theirs must not replace older ones."""
-        gone = [self.then.get(ref) for ref in then.volumes if ref not in self.draft.config]
+        volumes = tuple(self._again.get(ref, ref) for ref in then.volumes)
+        ours = {volume.ref for volume in self.draft.config.volumes_of(self.group.ref)}
+        gone = [self.then.get(old) for old, ref in zip(then.volumes, volumes, strict=True) if ref not in ours]
         if gone:
             names = listed([volume.name for volume in gone if volume is not None]) or "a volume"
             self._leave(f"The schedule {then.name} can't come back: {names} of it is not there.")
@@ -184,13 +205,16 @@ class _Restoring:
             return
         taken = {schedule.name for schedule in here}
         name = rules.next_name(f"{then.name}-restored", taken) if then.name in taken else then.name
-        back = replace(then, name=name, enabled=False, asked=False, dealt=0.0, run=None, next_run=0.0)
+        rested = replace(then, enabled=False, asked=False, dealt=0.0, run=None, next_run=0.0)
+        back = replace(rested, ref=self.draft.ids(Kind.SCHEDULE), name=name, volumes=volumes)
         self._step(f"Bring back the schedule {name}", "disabled: enable it once its volumes are as they should be")
         self.draft.put(back)
 
     # --- plexes ---
     def _fits(self, plex: Plex) -> bool:
-        """Whether all of its places are free, or why not."""
+        """Whether it is gone and all of its places are free, or why not."""
+        if plex.ref in self.draft.config:
+            return False  # it is where it is now: a mirror that was broken off has become another volume's
         for subdisk in self._pieces(plex):
             disk = self.draft.config.get(subdisk.disk)
             if not isinstance(disk, Disk) or disk.group != self.group.ref:
@@ -212,16 +236,24 @@ class _Restoring:
         start, end = subdisk.disk_offset, subdisk.disk_offset + subdisk.length
         return any(free.start <= start and end <= free.end for free in self.draft.config.free(subdisk.disk))
 
-    def _put_plex(self, plex: Plex, state: PlexState) -> None:
-        volume = self.draft.config.volume(plex.volume)
+    def _anew(self, ref: Ref) -> Ref:
+        """The identity of what comes back."""
+        if ref not in self._again:
+            self._again[ref] = self.draft.ids(ref.kind)
+        return self._again[ref]
+
+    def _put_plex(self, plex: Plex, to: Ref, state: PlexState) -> None:
+        volume = self.draft.config.volume(to)
         names = {other.name for other in self.draft.config.all(Kind.PLEX, Plex)}
         name = rules.next_name(f"{volume.name}-", names, digits=2) if plex.name in names else plex.name
-        self.draft.put(replace(plex, name=name, state=state, tracked=False, snap=None))
+        back = replace(plex, ref=self._anew(plex.ref), volume=to, name=name)
+        self.draft.put(replace(back, state=state, tracked=False, left_at=0, snap=None))
         for subdisk in self._pieces(plex):
             used = self.draft.config.find(Kind.SUBDISK, subdisk.name, self.group.ref) is not None
             name = self.draft.subdisk_name(subdisk.disk) if used else subdisk.name
             piece = PieceState.GOOD if subdisk.state is PieceState.GOOD else PieceState.STALE
-            self.draft.claim(replace(subdisk, name=name, state=piece, origin=None))
+            again = replace(subdisk, ref=self.draft.ids(Kind.SUBDISK), plex=back.ref, name=name)
+            self.draft.claim(replace(again, state=piece, origin=None))
 
     def _step(self, text: str, meanwhile: str = "") -> None:
         self.changed = True

@@ -14,6 +14,7 @@ from engine.commands import (
     CreateVolume,
     DeleteVolumes,
     GrowVolume,
+    ImportGroup,
     Move,
     MoveSubdisks,
     RemoveMirrors,
@@ -23,6 +24,7 @@ from engine.commands import (
     ResyncVolume,
     SetDiskUsage,
     ShrinkVolume,
+    SplitGroup,
     StartVolumes,
     StopVolumes,
 )
@@ -166,7 +168,8 @@ def test_a_deleted_volume_comes_back_stopped_where_it_lay(lab: EngineLab) -> Non
     assert any("Bring back v (24 MiB) with v-01" in step.text for step in plan.steps)
     lab.do(restore(lab))
     volume = lab.volume()
-    assert (volume.ref, volume.size, volume.started, volume.source) == (before.ref, before.size, False, None)
+    assert (volume.size, volume.started, volume.source) == (before.size, False, None)
+    assert volume.ref != before.ref
     assert [plex.state for plex in lab.plexes()] == [PlexState.CLEAN, PlexState.STALE]
     assert {
         (sd.name, sd.disk, sd.disk_offset, sd.length) for p in lab.plexes() for sd in lab.config.subdisks_of(p.ref)
@@ -176,7 +179,80 @@ def test_a_deleted_volume_comes_back_stopped_where_it_lay(lab: EngineLab) -> Non
     assert lab.equal()
     lab.kill()
     lab.start()
-    assert lab.volume().ref == before.ref
+    assert lab.volume().ref == volume.ref
+
+
+def test_what_left_with_a_split_stays_as_it_is_there(lab: EngineLab) -> None:
+    """No mirror of another group's volume comes to lie on the disks of this one."""
+    lab.make_volume(mirrors=2)
+    stays, goes = lab.plexes()
+    saved = lab.config.subdisks_of(stays.ref)[0]
+    lab.do(RemoveMirrors(plexes=(stays.ref,)))
+    backup = backups(lab)[-1]
+    (left,) = lab.config.subdisks_of(goes.ref)
+    lab.do(Rename(object=lab.volume().ref, name="theirs"))
+    lab.do(SplitGroup(group=lab.group().ref, name="off", objects=(left.disk,), imports=True, expand=True))
+    with pytest.raises(CommandRejected, match="theirs belongs to another disk group now"):
+        lab.engine.submit(restore(lab, backup))
+    assert lab.config.volume(goes.volume).name == "theirs"
+    assert lab.config.subdisks_on(saved.disk) == []
+
+
+def test_what_comes_back_is_none_of_what_another_group_may_have(lab: EngineLab) -> None:
+    """A volume that has left with a group, which this host does not know at the moment, comes again with that."""
+    lab.make_volume(mirrors=2)
+    data = pattern(4, 24 * MIB)
+    assert lab.write(data) == 0
+    stays, goes = lab.plexes()
+    lab.do(RemoveMirrors(plexes=(stays.ref,)))
+    backup = backups(lab)[-1]
+    (left,) = lab.config.subdisks_of(goes.ref)
+    lun = lab.path_of(left.disk)
+    lab.do(SplitGroup(group=lab.group().ref, name="off", objects=(left.disk,), expand=True))
+    away = lun.with_suffix(".away")
+    lun.rename(away)
+    lab.restart()
+    assert goes.volume not in lab.config
+    lab.do(restore(lab, backup))
+    again = lab.volume()
+    away.rename(lun)
+    lab.restart()
+    lab.do(ImportGroup(group=lab.group("off").ref))
+    assert lab.config.volume(goes.volume).group == lab.group("off").ref
+    assert lab.volume().ref == again.ref
+    assert [plex.volume for plex in lab.plexes()] == [again.ref]
+    assert [plex.ref for plex in lab.config.plexes_of(goes.volume)] == [goes.ref]
+
+
+def test_a_mirror_that_was_broken_off_stays_what_it_is_now(lab: EngineLab) -> None:
+    """Also when its old place is free again."""
+    lab.make_volume(mirrors=2)
+    data = pattern(5, 24 * MIB)
+    assert lab.write(data) == 0
+    lab.make_volume("gone", size=MIB)
+    lab.do(DeleteVolumes(volumes=(lab.volume("gone").ref,)))
+    backup = backups(lab)[-1]
+    broken = lab.plexes()[1]
+    lab.do(BreakMirror(plex=broken.ref, name="w"))
+    (piece,) = lab.config.subdisks_of(broken.ref)
+    lab.do(MoveSubdisks(moves=(Move(piece.ref),)))
+    lab.do(DeleteVolumes(volumes=(lab.volume().ref,)))
+    lab.do(restore(lab, backup))
+    assert lab.read(0, 24 * MIB, "w") == data
+    assert [plex.ref for plex in lab.plexes("w")] == [broken.ref]
+    lab.restart()
+    assert lab.read(0, 24 * MIB, "w") == data
+
+
+def test_a_drive_letter_that_has_been_given_away_is_not_taken_back(lab: EngineLab) -> None:
+    lab.make_volume(letter="F")
+    lab.do(DeleteVolumes(volumes=(lab.volume().ref,)))
+    backup = backups(lab)[-1]
+    lab.make_volume("other", size=MIB, letter="F", disks=(lab.config.disks_of(lab.group().ref)[-1].ref,))
+    plan = lab.engine.plan(restore(lab, backup))
+    assert any("The drive letter F is that of other" in warning for warning in plan.warnings)
+    lab.do(restore(lab, backup))
+    assert (lab.volume().drive_letter, lab.volume("other").drive_letter) == ("", "F")
 
 
 def test_a_removed_schedule_comes_back_disabled(lab: EngineLab) -> None:
@@ -193,7 +269,7 @@ def test_a_removed_schedule_comes_back_disabled(lab: EngineLab) -> None:
     lab.do(restore(lab, whole))
     after = lab.config.find(Kind.SCHEDULE, "nightly", lab.group().ref)
     assert isinstance(after, Schedule)
-    assert (after.ref, after.volumes, after.when) == (before.ref, before.volumes, before.when)
+    assert (after.volumes, after.when) == ((lab.volume().ref,), before.when)
     assert (after.quiesce, after.enabled, after.run) == (Quiesce.NONE, False, None)
     lab.restart()
     assert lab.config.find(Kind.SCHEDULE, "nightly", lab.group().ref) is not None
