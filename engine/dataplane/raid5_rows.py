@@ -51,6 +51,11 @@ class RowTrust:
         """Whether any row has a column that must not be believed for a reason that the table does not tell."""
         return bool(self._doubts)
 
+    def doubts(self) -> list[tuple[int, int]]:
+        """The rows that have such a column, and which: (row, column)."""
+        with self._lock:
+            return sorted((row, column) for row, columns in self._doubts.items() for column in columns)
+
     def doubt(self, rows: range, column: int) -> None:
         """A write to `column` has failed in `rows`, while the others have it."""
         with self._lock:

@@ -61,7 +61,12 @@ def _without_piece(edit: Edit, piece: Subdisk) -> list[Ref]:
     """A column does without this piece where parity can stand for it; what fills it, or moves it, ends."""
     if piece.state is PieceState.STALE or not leave_out_piece(edit, piece):
         return []
-    ended = _fillers(edit.config, piece.ref)
+    return _fillers(edit.config, piece.ref) + drop_targets(edit, piece)
+
+
+def drop_targets(edit: Edit, piece: Subdisk) -> list[Ref]:
+    """Where a piece that is out of date was moving to goes with it; answers the tasks that end by that."""
+    ended: list[Ref] = []
     for target in edit.config.replacements_of(piece.ref):
         ended += _fillers(edit.config, target.ref)
         edit.drop(target.ref)

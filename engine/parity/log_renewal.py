@@ -18,7 +18,7 @@ from engine.dataplane.raid5_log import LogFailed, Raid5Log
 from engine.devices.base import NO_SPACE
 from engine.devices.filled import fill
 from engine.edits.columns import leave_out_log, leave_out_piece, parity_plex, pieces_of
-from engine.edits.detach import fail_disk
+from engine.edits.detach import drop_targets, fail_disk
 from engine.records import PieceState, Plex, PlexState, Ref, Subdisk, Volume
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class LogRenewal:
         if volume.fenced:
             return False
         broken = io.raid5 is not None and bool(io.raid5.broken) and not self._restarts(ref)
-        broken = broken or not self._without_missed(edit, io)
+        broken = broken or not self._without_missed(edit, io) or not self._without_doubted(edit, ref, io)
         settled = io.settle_writes()
         if not broken and (settled or self._staying(edit.config, ref).isdisjoint(io.suspects)):
             return True
@@ -170,6 +170,21 @@ class LogRenewal:
                 here = (piece.disk_offset, piece.replaces) == (target.disk_offset, None)
                 if here and piece.state is PieceState.GOOD and not leave_out_piece(edit, piece):
                     return False
+        return True
+
+    def _without_doubted(self, edit: Edit, ref: Ref, io: VolumeIo) -> bool:
+        """Columns of which a write has just failed, and nobody has decided about it yet: the entry that tells of it
+        goes, so that parity stands for them from now on. False, and nothing changed, where it can't."""
+        if io.raid5 is None or not io.raid5.trust.doubtful or self._restarts(ref):
+            return True
+        doubted = _pieces_in(edit.config, ref, io.raid5.trust.doubts())
+        if not all([leave_out_piece(edit, piece) for piece in doubted]):
+            for piece in doubted:
+                edit.put(piece)
+            return False
+        for piece in doubted:
+            why = f"A write to {edit.config.disk(piece.disk).name} failed."
+            self.ended += [(task, why) for task in drop_targets(edit, piece)]
         return True
 
     def _restarts(self, ref: Ref) -> bool:
@@ -253,6 +268,20 @@ def _facts(config: Config, ref: Ref) -> _Facts | None:
     )
     targets = frozenset(sd.ref for sd in config.subdisks_of(plex.ref) if sd.replaces is not None)
     return _Facts(volume.size, plex.state, (bool(volume.fenced), volume.parity_known), pieces, logs, targets)
+
+
+def _pieces_in(config: Config, ref: Ref, places: Iterable[tuple[int, int]]) -> list[Subdisk]:
+    """The good pieces that hold these rows of these columns: (row, column)."""
+    plex = parity_plex(config, ref)
+    if plex is None:
+        return []
+    found: dict[Ref, Subdisk] = {}
+    good = [piece for piece in pieces_of(config, plex.ref) if piece.state is PieceState.GOOD]
+    for row, column in places:
+        at = row * plex.stripe_unit
+        here = (sd for sd in good if sd.column == column and sd.plex_offset <= at < sd.plex_offset + sd.length)
+        found.update((piece.ref, piece) for piece in here)
+    return list(found.values())
 
 
 def _log_places(config: Config, ref: Ref, log: object = None) -> set[_Place]:

@@ -15,8 +15,8 @@ from engine.dataplane.fault import FaultKind
 from engine.dataplane.request import Op
 from engine.devices.base import NO_SPACE
 from engine.edits.columns import leave_out_log, leave_out_piece, parity_plex
-from engine.edits.detach import fail_disk
-from engine.records import PieceState, Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
+from engine.edits.detach import drop_targets, fail_disk
+from engine.records import Disk, PieceState, Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,10 +70,10 @@ class ColumnFaults:
         config = self._committer.config
         piece = config.get(fault.piece) if isinstance(fault.piece, Ref) else None
         disk = self._luns.disk_of(fault.device)
-        if not isinstance(piece, Subdisk) or piece.state is PieceState.STALE:
-            self._committer.ios[volume.ref].release()  # decided already: it runs again without the piece
-        elif disk is not None and disk != piece.disk:
+        if not isinstance(piece, Subdisk) or (disk is not None and disk != piece.disk):
             self._committer.ios[volume.ref].release()  # of a place that the piece has left meanwhile
+        elif piece.state is PieceState.STALE:
+            self._decided_already(volume, fault, disk)
         elif piece.replaces is not None or piece.state is PieceState.FILLING:
             self._target_failed(volume, fault, piece, disk)
         elif fault.number in NO_SPACE:
@@ -84,6 +84,16 @@ class ColumnFaults:
                 self._disk_failed(disk, fault)
             self._leave_out(volume, fault, piece)
 
+    def _decided_already(self, volume: Volume, fault: Fault, disk: Ref | None) -> None:
+        """It runs again without the piece. Where a commit for another reason has left that out, nobody knows why."""
+        record = self._committer.config.get(disk)
+        if isinstance(record, Disk) and record.present and fault.op is not Op.READ:
+            if fault.number in NO_SPACE:
+                self._full(volume, disk)
+            elif not record.failing:
+                self._disk_failed(record.ref, fault)
+        self._committer.ios[volume.ref].release()
+
     def _leave_out(self, volume: Volume, fault: Fault, piece: Subdisk) -> None:
         """Parity stands for the piece from now on; the swap runs the parked requests again."""
         tasks: list[Ref] = []
@@ -91,7 +101,7 @@ class ColumnFaults:
         def change(edit: Edit) -> None:
             record = edit.config.get(piece.ref)
             if isinstance(record, Subdisk) and record.state is PieceState.GOOD and leave_out_piece(edit, record):
-                tasks.extend(_drop_targets(edit, record))
+                tasks.extend(drop_targets(edit, record))
 
         self._committer.commit(change)
         self._end(tasks, f"{self._name(piece.disk)} failed: {os.strerror(fault.number)}.")
@@ -235,15 +245,6 @@ class ColumnFaults:
     def _name(self, disk: Ref | None) -> str:
         record = self._committer.config.get(disk)
         return record.name if record is not None else "A disk"
-
-
-def _drop_targets(edit: Edit, piece: Subdisk) -> list[Ref]:
-    """Where a piece that is out of date was moving to goes with it; answers the tasks that end by that."""
-    tasks: list[Ref] = []
-    for target in edit.config.replacements_of(piece.ref):
-        tasks += _fillers(edit.config, target.ref)
-        edit.drop(target.ref)
-    return tasks
 
 
 def _fillers(config: Config, piece: Ref) -> list[Ref]:
