@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from engine.edits.detach import fail_disk
-from engine.records import Remedy, Severity, Task, TaskState
+from engine.errors import DeviceError
+from engine.records import Disk, Remedy, Severity, Task, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from engine.dataplane.pulse import Pulse
     from engine.dataplane.volume_io import VolumeIo
     from engine.devices.base import BlockDevice
-    from engine.errors import DeviceError
     from engine.luns import LunTable
     from engine.records import Ref
     from engine.runtime import Runtime
@@ -44,14 +45,24 @@ class EngineTaskHost:
         return self._committer.ios[ref]
 
     def device(self, disk: Ref) -> BlockDevice:
-        return self._luns.device(disk)
+        """Not what stands at its path since its LUN has gone, before anybody knows what that is."""
+        device = self._luns.device(disk)
+        record = self._committer.config.get(disk)  # after: that it has gone is told before another one is opened
+        if not isinstance(record, Disk) or not record.present:
+            raise DeviceError(errno.ENXIO, device.name, "Opening")
+        return device
 
     def fault(self, disk: Ref | None, error: DeviceError, *, writing: bool) -> None:
         """A LUN failed under a task: mark its disk and spare the volumes that can do without it."""
+        with self._committer.lock:
+            self._fail(disk, error)
+
+    def _fail(self, disk: Ref | None, error: DeviceError) -> None:
         config = self._committer.config
         if disk is None or disk not in config or config.disk(disk).failing:
             return
-
+        if error.errno == errno.ENXIO and not config.disk(disk).present:
+            return  # it has gone, and need not be any worse
         ended: list[Ref] = []
         self._committer.commit(lambda edit: ended.extend(fail_disk(edit, disk)))
         for task in ended:

@@ -74,7 +74,7 @@ def _take_place(draft: Draft, old: Disk, fresh: Disk, shift: int) -> None:
         parity = rules.is_parity(draft.config.plex(subdisk.plex))
         state = PieceState.STALE if parity else subdisk.state
         place = subdisk.disk_offset + shift
-        draft.put(replace(subdisk, disk=fresh.ref, disk_offset=place, origin=None, state=state))
+        draft.put(replace(subdisk, disk=fresh.ref, disk_offset=place, state=state))
     for subdisk in rules.relocated(draft.config, old.ref):
         assert subdisk.origin is not None
         draft.put(replace(subdisk, origin=Origin(fresh.ref, subdisk.origin.disk_offset + shift)))

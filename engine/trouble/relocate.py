@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from engine import rules
 from engine.alerts.settled_alerts import SettledAlerts
+from engine.alerts.trouble_teller import TroubleTeller
 from engine.commands import RepairVolumes
 from engine.errors import CommandRejected, EngineError
 from engine.events import Remove, Upsert
 from engine.lookout import Lookout
-from engine.records import Disk, Group, Kind, RelocationMode, Remedy, Severity, Task
+from engine.records import Alert, Disk, Group, Kind, RelocationMode, Remedy, Severity, Task
 from engine.rules import listed
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class HotRelocation:
         self._submit = submit
         self._catch_up = catch_up
         self._runtime = runtime
+        self._troubles = TroubleTeller(committer)
         self._settled = SettledAlerts(committer, too_much_away)
         self._missing: dict[Ref, float] = {}  # since when, by our clock
         self._begun: set[Ref] = set()  # tasks
@@ -61,6 +63,9 @@ class HotRelocation:
 
     def _hear(self, batch: Batch) -> None:
         """A listener: called under the control lock, and done at once."""
+        for event in batch.events:
+            if isinstance(event, Upsert) and isinstance(event.record, Alert):
+                self._settled.note(event.record)
         if any(_matters(event) for event in batch.events):
             self._lookout.wake()
 
@@ -69,6 +74,7 @@ class HotRelocation:
         """Begin what is due; answers the seconds until more of it is."""
         with self._committer.lock:
             self._catch_up.go_on()
+            self._troubles.look()
             self._settled.look()
             config = self._committer.config
             settings = config.settings
@@ -89,12 +95,13 @@ class HotRelocation:
         for volume in config.volumes_of(group.ref):
             if volume not in affected:
                 self._tried.pop(volume.ref, None)
+                self._told.pop(volume.ref, None)
         if not affected:
             self._told.pop(group.ref, None)
             return None
         why = too_much_away(config, group)
         if why:
-            self._tell_held(group, why)
+            self._tell_held(group, why, affected[0])
             return None
         self._told.pop(group.ref, None)
         waits = []
@@ -122,12 +129,15 @@ class HotRelocation:
     def _relocate(self, volume: Volume) -> None:
         """Under the control lock: what is planned is what is true."""
         config = self._committer.config
-        if rules.no_running_task(config, volume.ref) is not None:
-            return
         pieces = _lost(config, volume)
+        disks = sorted({piece.disk for piece in pieces})
+        if busy := rules.task_of(config, volume.ref):
+            if busy.paused:  # and may rest for ever
+                text = f"The task “{busy.name}” rests on {volume.name}."
+                self._tell_impossible(volume, disks, text, "Resume or abort it: then this goes on by itself.")
+            return
         if self._tried.get(volume.ref) == pieces:
             return  # it has changed nothing
-        disks = sorted({piece.disk for piece in pieces})
         try:
             task = self._submit(RepairVolumes(volumes=(volume.ref,)))
         except CommandRejected as refusal:
@@ -157,10 +167,10 @@ class HotRelocation:
         )
 
     def _tell_impossible(self, volume: Volume, disks: list[Ref], text: str, help_: str) -> None:
-        if self._told.get(volume.ref) == text:
-            return
-        self._told[volume.ref] = text
         names = listed([self._committer.config.disk(ref).name for ref in disks])
+        if self._told.get(volume.ref) == f"{names}: {text}":
+            return
+        self._told[volume.ref] = f"{names}: {text}"
         self._committer.alert(
             Severity.ERROR,
             f"{volume.name} could not be relocated from {names}.",
@@ -171,17 +181,21 @@ class HotRelocation:
             action_on=disks[0],
         )
 
-    def _tell_held(self, group: Group, why: str) -> None:
+    def _tell_held(self, group: Group, why: str, volume: Volume) -> None:
         if self._told.get(group.ref) == why:
             return
         self._told[group.ref] = why
+        away = any(not disk.present for disk in self._committer.config.disks_of(group.ref))
         self._committer.alert(
             Severity.WARNING,
             f"Hot relocation in {group.name} waits.",
             about=group.ref,
             cause=why,
-            remedy="Bring the disks back and rescan. If they are lost, choose Repair Volume on what lay there.",
-            action=Remedy.RESCAN,
+            remedy="Bring the disks back and rescan. If they are lost, choose Repair Volume on what lay there."
+            if away
+            else "Replace the disks; or choose Repair Volume on what lies there, where other disks have room.",
+            action=Remedy.RESCAN if away else Remedy.REPAIR_VOLUME,
+            action_on=None if away else volume.ref,
         )
 
 
@@ -211,5 +225,5 @@ def _state(disk: Disk) -> str:
 def _matters(event: Event) -> bool:
     if isinstance(event, Upsert):
         record = event.record
-        return record.ended if isinstance(record, Task) else record.ref.kind in _MATTERS
+        return record.ended or record.paused if isinstance(record, Task) else record.ref.kind in _MATTERS
     return isinstance(event, Remove) and event.ref.kind in _MATTERS

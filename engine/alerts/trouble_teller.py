@@ -1,0 +1,64 @@
+"""Tells of disks that fail and of disk groups that are frozen, whoever has found it out: once, for as long as it lasts.
+
+Who finds it out may be a commit, a start or an import, which say nothing themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.records import Alert, Kind, Remedy, Severity
+
+if TYPE_CHECKING:
+    from engine.commit import Committer
+    from engine.config import Config
+    from engine.records import Disk, Group, Ref
+
+
+class TroubleTeller:
+    """Looks under the control lock, as those do who tell of a failing disk at once: then an alert stands already."""
+
+    def __init__(self, committer: Committer) -> None:
+        self._committer = committer
+        self._failing: frozenset[Ref] = frozenset()
+        self._frozen: frozenset[Ref] = frozenset()
+
+    def look(self) -> None:
+        """Tell what is new since the last look; the first one tells everything."""
+        config, stores = self._committer.config, self._committer.stores
+        groups = [config.group(ref) for ref in sorted(stores) if ref in config]
+        failing = [disk for group in groups for disk in config.disks_of(group.ref) if disk.failing and disk.present]
+        for disk in failing:
+            if disk.ref not in self._failing and not _is_told(config, disk.ref):
+                self._tell_failing(disk)
+        self._failing = frozenset(disk.ref for disk in failing)
+        frozen = [group for group in groups if group.frozen and not stores[group.ref].taken]
+        for group in frozen:
+            if group.ref not in self._frozen:
+                self._tell_frozen(group)
+        self._frozen = frozenset(group.ref for group in frozen)
+
+    def _tell_failing(self, disk: Disk) -> None:
+        self._committer.alert(
+            Severity.ERROR,
+            f"{disk.name} is failing.",
+            about=disk.ref,
+            cause="An operation on it failed, and it has not been reactivated since.",
+            remedy="Replace the disk, or see to the cause and reactivate it.",
+            action=Remedy.REPLACE_DISK,
+        )
+
+    def _tell_frozen(self, group: Group) -> None:
+        self._committer.alert(
+            Severity.ERROR,
+            f"No change is possible in {group.name}.",
+            about=group.ref,
+            cause=group.frozen,
+            remedy="Bring its disks back and rescan. Until then nothing in it can be changed, and writes may fail.",
+            action=Remedy.RESCAN,
+        )
+
+
+def _is_told(config: Config, disk: Ref) -> bool:
+    alerts = (alert for alert in config.all(Kind.ALERT, Alert) if alert.open and alert.object == disk)
+    return any(alert.action is Remedy.REPLACE_DISK for alert in alerts)
