@@ -154,7 +154,7 @@ class Committer:
 
     def _carry_through(self, edit: Edit, owed: Iterable[Ref]) -> Config:
         with (
-            LogRenewal(self.config, self.ios, self._device, self.runtime) as renewal,
+            LogRenewal(self.config, self.ios, self._device, self.runtime, self.unequal) as renewal,
             MapChange(self.maps, self.config, self.ios, self.stores, self.unequal) as maps,
         ):
             logs = _Logs(renewal, maps)

@@ -283,6 +283,18 @@ class Raid5Log:
             self._frozen = False
             self._changed.notify_all()
 
+    def withdraw(self) -> bool:
+        """The transaction that names this generation was given up, and may come true all the same: disks that have it
+        tell it at the next start. Nobody shall take this for a log without entries then. False when that is in doubt.
+        """
+        gone = True
+        for copy, slot in zip(self.copies, self._slots, strict=True):
+            try:
+                self._write(copy, copy.offset + (1 - slot) * BLOCK, bytes(BLOCK))
+            except LogFailed:
+                gone = False
+        return gone
+
     def retire(self) -> None:
         """Another log has taken over, or none: nothing waits here any more."""
         with self._changed:

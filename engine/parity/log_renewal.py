@@ -70,15 +70,18 @@ class LogRenewal:
         ios: Mapping[Ref, VolumeIo],
         device_of: Callable[[Config, Ref], BlockDevice | None],
         runtime: Runtime,
+        torn: set[Ref],
     ) -> None:
         self._base = base
         self._ios = ios
         self._device_of = device_of
         self._runtime = runtime
+        self._torn = torn  # gets the volumes that must take no more writes, without any record of it
         self._held = contextlib.ExitStack()
         self._covered: dict[Ref, _Facts] = {}
         self._generations: dict[Ref, str] = {}  # that stand on disk
         self._fresh: dict[Ref, Raid5Log | None] = {}
+        self._begun: list[tuple[Ref, Raid5Log]] = []
         self._filled: set[_Place] = set()
         self.ended: list[tuple[Ref, str]] = []  # tasks that end because a disk failed under a log
         self.fenced: list[Ref] = []  # volumes that take no more writes from this transaction on
@@ -91,9 +94,17 @@ class LogRenewal:
             for ref in self._fresh:  # what has not taken over never will: the log in use goes on
                 io = self._ios.get(ref)
                 if io is not None and io.raid5 is not None:
+                    self._withdraw(ref, io)
                     io.raid5.use_log(io.raid5.log)
         finally:
             self._held.close()
+
+    def _withdraw(self, ref: Ref, io: VolumeIo) -> None:
+        """A disk may have the transaction that was given up, with which the group begins next time: what the volume
+        writes from now on is not in the log that it names."""
+        if not all([log.withdraw() for owner, log in self._begun if owner == ref]):
+            io.fence()
+            self._torn.add(ref)
 
     def cover(self, edit: Edit, volumes: Iterable[Ref]) -> None:
         """Before a transaction is written: every log whose meaning `edit` changes is of a new generation in it."""
@@ -134,7 +145,10 @@ class LogRenewal:
         volume = edit.config.volume(ref)
         if volume.fenced:
             return  # its log is what puts it right at its next start
+        self._fresh.setdefault(ref, None)  # the log in use is frozen from now on
         self._fresh[ref] = log = self._begin(edit, ref)
+        if log is not None:
+            self._begun.append((ref, log))
         generation = log.owner.generation.hex() if log is not None else ""
         edit.put(replace(edit.config.volume(ref), log_generation=generation))
 

@@ -32,8 +32,8 @@ NEW = pattern(2, 4 * KIB)
 """What is written to the second unit of the first row, and does not reach its column."""
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[EngineLab]:
+def made(tmp_path: Path) -> Iterator[EngineLab]:
+    """A volume of four columns that is all on stable storage, in a folder of its own."""
     folder = tmp_path / "here"
     folder.mkdir()
     lab = EngineLab(folder).start(frail=True)
@@ -44,6 +44,11 @@ def lab(tmp_path: Path) -> Iterator[EngineLab]:
     yield lab
     if lab.opened is not None:
         lab.stop()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[EngineLab]:
+    yield from made(tmp_path)
 
 
 def may_be(found: bytes) -> None:
