@@ -8,7 +8,7 @@ import msgspec
 
 from engine.edits.columns import leave_out_log, leave_out_piece
 from engine.edits.dirty_places import drop_places, is_logged
-from engine.records import Disk, Kind, PieceState, PlexLayout, PlexState, Subdisk
+from engine.records import Disk, Kind, PieceState, PlexLayout, PlexState, Subdisk, TaskType
 from engine.states import COMPLETE, is_whole, reaches
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from engine.config import Config, Edit
     from engine.records import Plex, Ref
+
+ZEROING = frozenset({TaskType.CREATE_VOLUME, TaskType.GROW_VOLUME})
+"""Tasks that fill space with zeros before anybody can reach it."""
 
 
 def fail_disk(edit: Edit, disk: Ref) -> list[Ref]:
@@ -41,6 +44,7 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
     for subdisk in edit.config.subdisks_on(disk):
         if state is PlexState.STALE and reaches(edit.config, subdisk):
             continue
+        ended += _zeroed_by(edit.config, subdisk)
         plex = edit.config.plex(subdisk.plex)
         if subdisk.replaces is not None:
             ended += _fillers(edit.config, subdisk.ref)
@@ -55,6 +59,16 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
         elif plex.state in COMPLETE:
             leave_out(edit, plex, state)
     return list(dict.fromkeys(ended))
+
+
+def _zeroed_by(config: Config, subdisk: Subdisk) -> list[Ref]:
+    """The tasks that fill a subdisk which can't be reached with zeros: what comes back under its disk's name need not
+    have those that were written before."""
+    if reaches(config, subdisk):
+        return []
+    volume = config.volume_of(subdisk)
+    tasks = (task for task in config.tasks_of(volume.group) if task.type in ZEROING and not task.ended)
+    return [task.ref for task in tasks if task.params.volume == volume.ref]
 
 
 def _without_piece(edit: Edit, piece: Subdisk) -> list[Ref]:

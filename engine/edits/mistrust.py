@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.edits.detach import believe_what_is_left
+from engine.edits.detach import ZEROING, believe_what_is_left
 from engine.edits.dirty_places import is_logged
 from engine.records import PlexState, TaskType
 from engine.states import COMPLETE, is_whole, reaches
@@ -64,9 +64,10 @@ def _on_stale(config: Config, task: Task, stale: frozenset[str]) -> bool:
 
 
 def lost_target(config: Config, task: Task) -> str:
-    """The name of a missing disk that a task moves something to; what it missed would never be copied."""
+    """The name of a missing disk that a task moves something to, or fills with zeros; what it missed would never be
+    copied."""
     targets = [config.subdisk(ref) for ref in task.params.subdisks if ref in config]
-    lost = (sd.disk for sd in targets if sd.replaces is not None and not reaches(config, sd))
+    lost = (sd.disk for sd in targets if not reaches(config, sd) and (sd.replaces is not None or task.type in ZEROING))
     return next((config.disk(disk).name for disk in lost), "")
 
 
