@@ -44,6 +44,7 @@ DIRTY = ""
 
 _STEPPED = (Op.ZERO, Op.DISCARD)
 _CHANGES = (Op.WRITE, Op.ZERO, Op.DISCARD)
+_TORN = (FaultKind.LEG, FaultKind.BROKEN)
 
 
 class Totals(NamedTuple):
@@ -398,8 +399,10 @@ class VolumeIo:
         elif not self._parking.park(request, sink, fault, lambda: self.gate.latest is table):
             if self._parking.closed:
                 sink.finish(request, errno.ESHUTDOWN)
-            else:
-                self.hand_to_pool(request, sink)
+                return
+            if fault.kind in _TORN and fault.op is not Op.READ and table.raid5 is not None:
+                self._parking.tell(fault)  # also when it goes well now: the log keeps its entry until it is decided
+            self.hand_to_pool(request, sink)
 
     def _run_steps(self, request: Request, slot: Slot) -> tuple[Verdict, Table]:
         """Run a request with waiting, a long ZERO or DISCARD step by step so that a swap comes in between."""

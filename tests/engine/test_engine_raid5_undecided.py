@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.commands import AddLog, ReactivateDisk, ResyncVolume, StartVolumes
 from engine.config import Edit
@@ -135,3 +136,24 @@ def test_a_copy_of_the_log_that_is_given_up_meanwhile_leaves_no_torn_row_behind(
     may_be(lab.read(0, SIZE))
     assert pieces(lab)[1].state is PieceState.STALE or parity_is_right(lab)
     healed(lab)
+
+
+def test_a_write_that_runs_again_at_once_leaves_nobody_in_the_dark(lab: EngineLab) -> None:
+    """The volume has a new table when its failure is to be told of. The log would keep its entry for good."""
+    io, piece = lab.engine.committer.ios[lab.volume().ref], pieces(lab)[1]
+    table, touched = io.table, replace(lab.volume(), content="ext4")
+    toucher = threading.Thread(target=lambda: lab.engine.committer.commit(lambda edit: edit.put(touched)))
+
+    def while_it_is_touched(offset: int) -> bool:
+        if offset < piece.disk_offset or toucher.ident is not None:
+            return False
+        toucher.start()
+        eventually(lambda: io.table is not table, "the table that follows")
+        return True
+
+    lab.lun(piece.disk).fail("write", at=while_it_is_touched)
+    assert lab.write(NEW, UNIT) == 0
+    toucher.join(60)
+    assert lab.engine.committer.wait_until(lambda config: config.disk(piece.disk).failing, 60)
+    healed(lab)
+    assert lab.read(UNIT, len(NEW)) == NEW
