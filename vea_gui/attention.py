@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.config import Config, natural
 from engine.records import Disk, DiskStatus, Group, Kind, Record, Ref, Remedy, Volume, VolumeLayout, VolumeStatus
-from engine.rules import clients_of, listed
+from engine.rules import can_do_without, clients_of, listed
 from engine.units import format_size
 from vea_gui.mirror import Mirror
 from vea_gui.words import Tone, status_text, tone_of
@@ -26,7 +26,10 @@ DISK_ACTIONS = {
     DiskStatus.MISSING: (Remedy.REPLACE_DISK, Remedy.RESCAN),
     DiskStatus.FAILING: (Remedy.REACTIVATE_DISK, Remedy.REPLACE_DISK, Remedy.EVACUATE_DISK),
 }
-AT_RISK_HELP = "Once the cause is gone choose Reactivate Disk on {disks}; else choose Replace Disk there."
+SHORT = ": the last {size} of its LUN are gone"
+SHORT_HELP = "Make its LUN as large as it was and choose Rescan. Gone for good: {first}choose Replace Disk."
+ONLY_HELP = "Once the cause is gone choose Reactivate Disk. {why} Else choose Evacuate Disk while it can be read."
+AT_RISK_HELP = "Once the cause is gone choose Reactivate Disk on {disks}; else choose {other} there."
 REPAIR_HELP = "Choose Repair Volume: what is out of date is made anew."
 RISKY_REPAIR_HELP = "Choose Repair Volume, then Reactivate Disk or Replace Disk on {disks}."
 VOLUME_HELP = {
@@ -122,13 +125,26 @@ def _of_disk(config: Config, disk: Disk, state: str) -> tuple[str, str]:
     volumes = {volume.ref: volume for volume in map(config.volume_of, config.subdisks_on(disk.ref))}
     names = sorted((volume.name for volume in volumes.values()), key=natural)
     touched = f"It holds pieces of {listed(names)}." if names else "No volume lies on it."
-    helps = DISK_HELP.get(disk.status, "")
+    only = _only_there(config, disk)
+    helps = ONLY_HELP.format(why=only) if only else DISK_HELP.get(disk.status, "")
     if not names and not disk.present:
         helps = UNUSED_HELP if disk.group is None else EMPTY_HELP
     lost = sorted((volume.name for volume in volumes.values() if not volume.copies), key=natural)
     if lost and not disk.present:
         helps = LOST_HELP.format(volumes=listed(lost))
+    if disk.short_by:
+        state += SHORT.format(size=format_size(disk.short_by))
+        first = f"delete {listed(lost)}, then " if lost else "choose Evacuate Disk, then " if only else ""
+        helps = SHORT_HELP.format(first=first)
     return f"{state}. {touched}", helps
+
+
+def _only_there(config: Config, disk: Disk) -> str:
+    """What a failing disk that is there has and no other, in a sentence; such a one is not to be replaced yet."""
+    if disk.status is not DiskStatus.FAILING or not disk.present:
+        return ""
+    problem = can_do_without(config, disk.ref)
+    return problem.text if problem is not None and problem.field == "disk" else ""
 
 
 def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:
@@ -140,7 +156,10 @@ def _of_volume(config: Config, volume: Volume, state: str) -> tuple[str, str]:
     clients = clients_of(config, volume.ref)
     used = f" In use by {listed(clients)}." if clients else ""
     if not away:
-        helps = VOLUME_HELP.get(volume.status, "").format(disks=listed(failing) if failing else "its failing disk")
+        alone = any(disk.failing and _only_there(config, disk) for disk in disks)
+        helps = VOLUME_HELP.get(volume.status, "").format(
+            disks=listed(failing) if failing else "its failing disk", other="Evacuate Disk" if alone else "Replace Disk"
+        )
         return f"{state}{_failing_words(failing)}.{used}", helps
     helps = BRING_BACK if volume.status in REPAIRABLE else BRING_ONLY_BACK
     return f"{state}: {listed(away)} missing{_failing_words(failing, ', ')}.{used}", helps.format(disks=listed(away))

@@ -31,7 +31,7 @@ from vea_gui.column import NAME, Column, moment, number, size, status
 from vea_gui.drive_words import drive_tip, file_system
 from vea_gui.log_words import dirty_text, dirty_tip, log_text, region_text, unlogged_text
 from vea_gui.mirror import Mirror
-from vea_gui.remedies import first_words
+from vea_gui.remedies import best_words
 from vea_gui.risk import risk_of, summary
 from vea_gui.schedule_columns import kept_text, last_text, last_tip, last_tone, next_text, when_words
 from vea_gui.snap_columns import SNAP_COLUMNS
@@ -386,11 +386,13 @@ CONNECTION = (
     Column("volume", "Volume", lambda m, c: _name_of(m.config, c.volume), shown=False),
 )
 ALERT = (
-    Column("severity", "Severity", status_text, lambda _, a: -tone_of(a), tone=lambda _, a: tone_of(a), width=13),
+    Column(
+        "severity", "Severity", status_text, lambda _, a: (-tone_of(a), -a.time), tone=lambda _, a: tone_of(a), width=13
+    ),
     moment("time", "Date/Time", lambda a: a.time),
     Column("name", "Message", lambda _, a: a.name, tip=_alert_tip, width=34, wraps=True),
     Column("object", "Object", lambda m, a: _name_of(m.config, a.object), width=12, go="go-to-object"),
-    Column("action", "Action", first_words, width=18, go="begin-remedy"),
+    Column("action", "Action", best_words, width=18, go="begin-remedy"),
     Column("remedy", "What to do", lambda _, a: a.remedy, tip=_alert_tip, width=40, wraps=True),
     Column("cause", "Cause", lambda _, a: a.cause, tip=lambda _, a: a.cause, shown=False, width=40),
 )

@@ -57,6 +57,28 @@ def test_names_all_that_is_wrong_and_a_way_out(seed: int) -> None:
             assert several or "Resynchronize" not in trouble.help
 
 
+@pytest.mark.parametrize(
+    ("number", "fields", "what", "way"),
+    [
+        (2, {"failing": True}, "Failing. It holds", "only complete copy of st. Else choose Evacuate Disk"),
+        (0, {"failing": True}, "Failing. It holds", "else choose Replace Disk"),
+        (0, {"size": 1 << 26}, "Failing: the last 1.9 GiB of its LUN are gone.", "Gone for good: choose Replace Disk"),
+        (2, {"size": 1 << 26}, "the last 1.9 GiB of its LUN are gone.", "delete st, then choose Replace Disk"),
+        (2, {"size": 1 << 30}, "the last 1.0 GiB of its LUN are gone.", "choose Evacuate Disk, then choose Replace"),
+    ],
+)
+def test_of_a_failing_disk_it_says_what_is_nowhere_else(
+    number: int, fields: dict[str, object], what: str, way: str
+) -> None:
+    away = sample_lab.ref(Kind.DISK, number)
+    mirror = Mirror()
+    records = [changed(one, **fields) if one.ref == away else one for one in sample_lab.records()]
+    mirror.reset(sample_lab.HOST, Config.of(records))
+    [told] = [trouble for trouble in troubles(mirror) if trouble.ref == away]
+    assert what in told.what
+    assert way in told.help
+
+
 def test_a_frozen_group_says_why() -> None:
     mirror = Mirror()
     frozen = [changed(one, frozen="Its copies are away.") if isinstance(one, Group) else one

@@ -7,13 +7,15 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from engine.config import Config
 from engine.events import Upsert
 from engine.records import Alert, Kind, Record, Ref, Remedy, Severity
 from tests.gui import sample_lab
 from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import HOST_ID, ref
 from vea_gui.actions.book import book
-from vea_gui.remedies import WORDS
+from vea_gui.mirror import Mirror
+from vea_gui.remedies import WORDS, best
 from vea_gui.views.main_window import MainWindow
 from vea_gui.views.overview import ACTION, OverviewPage
 from vea_gui.views.properties import PropertiesWindow
@@ -140,6 +142,58 @@ def test_what_cannot_be_begun_says_why(window: MainWindow, api: PlannedEngine, q
     click(qtbot, window, "action")
     assert window.findChildren(FormDialog) == []
     assert "neither missing nor failing" in window.status.reason.text()
+
+
+def test_where_a_disk_may_not_be_replaced_what_helps_instead_is_offered(
+    window: MainWindow, api: PlannedEngine, qtbot: QtBot
+) -> None:
+    """Harddisk2 has a column of `st`, which is nowhere else."""
+    only = ref(Kind.DISK, 2)
+    alert = msgspec.structs.replace(window.console.config[ALERT], object=only)  # type: ignore[type-var]
+    api.change([msgspec.structs.replace(sample_lab.disk(2), failing=True), alert])
+    qtbot.waitUntil(lambda: window.console.config.disk(only).failing)
+    assert cell(window, "action").data() == "Evacuate Disk..."
+    click(qtbot, window, "name")
+    bar = window.alerts.bar
+    assert (bar.remedy.text(), bar.remedy.isEnabled()) == ("Evacuate Disk...", True)
+    assert bar.reason.text().startswith("Harddisk2 holds the only complete copy of st.")
+    click(qtbot, window, "action")
+    [dialog] = window.findChildren(FormDialog)
+    qtbot.waitUntil(dialog.isVisible)
+    assert dialog.windowTitle() == "Evacuate Disk"
+    dialog.reject()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"present": False, "lun": ""}, "Rescan"),  # what is nowhere else is not given up while it may come back
+        ({"failing": True}, "Evacuate Disk..."),
+        ({"size": sample_lab.LUN_SIZE // 2}, "Evacuate Disk..."),
+        ({"errors": 3}, "Reactivate Disk"),
+        ({}, "Replace Disk..."),  # nothing helps, nothing is wrong: what was proposed says why not
+    ],
+)
+def test_each_state_of_a_disk_that_may_not_be_replaced_has_its_way(change: dict[str, object], words: str) -> None:
+    only = msgspec.structs.replace(sample_lab.disk(2), **change)
+    alert = Alert(
+        ref=ALERT, name="It fails.", severity=Severity.ERROR, time=0.0, object=only.ref, action=Remedy.REPLACE_DISK
+    )
+    kept = [only if record.ref == only.ref else record for record in sample_lab.records()]
+    mirror = Mirror.of(Config.of([*kept, alert]))
+    found = best(mirror, mirror.config[ALERT])
+    assert found is not None
+    assert found.words == words
+
+
+def test_of_equal_alerts_the_newest_comes_first(window: MainWindow, api: PlannedEngine, qtbot: QtBot) -> None:
+    first = window.console.config[ALERT]
+    assert isinstance(first, Alert)
+    newer = Ref(Kind.ALERT, "8", HOST_ID)
+    api.change([msgspec.structs.replace(first, ref=newer, name="Zebra.", time=first.time + 60)])
+    model = window.alerts.page.model
+    qtbot.waitUntil(lambda: model.rowCount() == 2)
+    assert [model.ref(row) for row in range(2)] == [newer, ALERT]
 
 
 def test_an_alert_whose_object_has_gone_leads_nowhere(window: MainWindow, api: PlannedEngine, qtbot: QtBot) -> None:

@@ -8,7 +8,7 @@ from engine.records import Alert, Host, Kind, Ref
 from vea_gui.action_rows import Action, Reason
 from vea_gui.console import Console
 from vea_gui.mirror import Mirror
-from vea_gui.remedies import TABS, Way, ways
+from vea_gui.remedies import TABS, Way, best
 from vea_gui.selection import Selection
 from vea_gui.tree_shape import path_to
 
@@ -51,8 +51,7 @@ def _go(console: Console, selection: Selection) -> None:
 def _way(selection: Selection) -> Way | None:
     """What the alert names as its remedy, or what helps its object as it is now."""
     alert = selection.one(Alert)
-    found = ways(Mirror.of(selection.config), alert) if alert is not None else []
-    return found[0] if found else None
+    return best(Mirror.of(selection.config), alert) if alert is not None else None
 
 
 def _on(selection: Selection, way: Way) -> Selection:

@@ -32,6 +32,12 @@ def why_not(console: Console, way: Way) -> str:
     return console.actions.row(way.action).reason(on)
 
 
+def _refused(console: Console, record: Record | None, way: Way | None) -> str:
+    """Why what an alert proposes is not what is offered."""
+    first = next(iter(ways(console.mirror, record)), None) if isinstance(record, Alert) else None
+    return why_not(console, first) if first is not None and way is not None and first != way else ""
+
+
 def _told(record: Record | None) -> str:
     """What an alert says, in full: a table may have to cut it."""
     return " ".join(filter(None, (record.name, record.cause, record.remedy))) if isinstance(record, Alert) else ""
@@ -97,6 +103,7 @@ class RemedyBar(QWidget):
         self.go.setVisible(isinstance(record, Alert) and self.console.config.get(record.object) is not None)
         words = self._way.words if self._way is not None else ""
         reason = why_not(self.console, self._way) if self._way is not None else ""
+        refused = _refused(self.console, record, self._way)
         if self._pick_first:
             none = self._pick_first if record is None else ""
             self._say(self.go, "" if not self.go.isHidden() else none or NO_OBJECT)
@@ -107,7 +114,7 @@ class RemedyBar(QWidget):
             self.remedy.setText(words)
             self.remedy.setAccessibleName(words)
         self._say(self.remedy, reason)
-        self.reason.setText("\n".join(filter(None, (reason, _told(record) if self._pick_first else ""))))
+        self.reason.setText("\n".join(filter(None, (reason or refused, _told(record) if self._pick_first else ""))))
         offers = bool(self._pick_first) or not self.go.isHidden() or not self.remedy.isHidden()
         self.setVisible(offers and self._any_row())
 
