@@ -18,7 +18,7 @@ from engine.records import (
     Severity,
     Volume,
 )
-from engine.rules import lost_of, relocated
+from engine.rules import found_different, lost_of, relocated
 from engine.states import COMPLETE, pieces_out
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class SettledAlerts:
             return True
         if alert.action is Remedy.RESYNC_VOLUME and isinstance(on, Volume):
             return _is_incomplete(config, on)
+        if alert.action is Remedy.REPAIR_MIRRORS and isinstance(on, Volume):
+            return bool(found_different(config, on.ref)) and len(config.plexes_of(on.ref)) > 1
         if isinstance(about, Disk):
             return _of_disk(config, about, alert)
         if isinstance(about, Volume) and alert.action in _OF_RELOCATION:

@@ -1,6 +1,6 @@
-"""Tells of disks that fail and of disk groups that are frozen, whoever has found it out: once, for as long as it lasts.
+"""Tells of disks that fail, of groups that are frozen and of mirrors that differ: once, for as long as it lasts.
 
-Who finds it out may be a commit, a start or an import, which say nothing themselves.
+Who finds it out may be a commit, a start or an import, which say nothing themselves, or an earlier run.
 """
 
 from __future__ import annotations
@@ -8,11 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.records import Alert, Kind, Remedy, Severity
+from engine.rules import differing
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from engine.commit import Committer
     from engine.config import Config
-    from engine.records import Disk, Group, Ref
+    from engine.records import Disk, Group, Ref, Task
 
 
 class TroubleTeller:
@@ -22,6 +25,7 @@ class TroubleTeller:
         self._committer = committer
         self._failing: frozenset[Ref] = frozenset()
         self._frozen: frozenset[Ref] = frozenset()
+        self._differing: frozenset[Ref] = frozenset()
 
     def look(self) -> None:
         """Tell what is new since the last look; the first one tells everything."""
@@ -29,7 +33,7 @@ class TroubleTeller:
         groups = [config.group(ref) for ref in sorted(stores) if ref in config]
         failing = [disk for group in groups for disk in config.disks_of(group.ref) if disk.failing and disk.present]
         for disk in failing:
-            if disk.ref not in self._failing and not _is_told(config, disk.ref):
+            if disk.ref not in self._failing and not _is_told(config, disk.ref, Remedy.REPLACE_DISK):
                 self._tell_failing(disk)
         self._failing = frozenset(disk.ref for disk in failing)
         frozen = [group for group in groups if group.frozen and not stores[group.ref].taken]
@@ -37,6 +41,11 @@ class TroubleTeller:
             if group.ref not in self._frozen:
                 self._tell_frozen(group)
         self._frozen = frozenset(group.ref for group in frozen)
+        differ = {ref: task for ref, task in differing(config).items() if _has_mirrors(config, ref, stores)}
+        for ref, task in differ.items():
+            if ref not in self._differing and not _is_told(config, ref, Remedy.REPAIR_MIRRORS):
+                self._tell_differing(ref, task)
+        self._differing = frozenset(differ)
 
     def _tell_failing(self, disk: Disk) -> None:
         self._committer.alert(
@@ -58,7 +67,22 @@ class TroubleTeller:
             action=Remedy.RESCAN,
         )
 
+    def _tell_differing(self, volume: Ref, task: Task) -> None:
+        """In the words of the commit that has the verification end."""
+        self._committer.alert(
+            Severity.ERROR,
+            f"{task.name}: its mirrors differ.",
+            about=volume,
+            cause=task.result,
+            remedy="Decide which mirror is right, and repair the others.",
+            action=Remedy.REPAIR_MIRRORS,
+        )
 
-def _is_told(config: Config, disk: Ref) -> bool:
-    alerts = (alert for alert in config.all(Kind.ALERT, Alert) if alert.open and alert.object == disk)
-    return any(alert.action is Remedy.REPLACE_DISK for alert in alerts)
+
+def _is_told(config: Config, about: Ref, action: Remedy) -> bool:
+    alerts = (alert for alert in config.all(Kind.ALERT, Alert) if alert.open and alert.action is action)
+    return any(about in (alert.object, alert.action_on) for alert in alerts)
+
+
+def _has_mirrors(config: Config, volume: Ref, groups: Container[Ref]) -> bool:
+    return config.volume(volume).group in groups and len(config.plexes_of(volume)) > 1

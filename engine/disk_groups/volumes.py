@@ -233,7 +233,7 @@ class VolumeKeeper:
         size = volume.size if io is None or io.dirty is None else io.dirty.dirty_bytes
         task = Task(
             ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
-            name=f"Resynchronize {volume.name}: {format_size(size)} that may differ",
+            name=f"Resynchronize {volume.name}" + (f": {format_size(size)} that may differ" if size else ""),
             type=TaskType.RESYNC,
             object=volume.ref,
             group=volume.group,

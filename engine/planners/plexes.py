@@ -109,7 +109,7 @@ def _fill(config: Config, volume: Volume, plexes: list[Plex], title: str, ids: I
         if origin
         else f"reads come from the {'other' if len(plexes) == 1 else 'complete'} mirrors"
     )
-    draft.step(f"Copy {format_size(total)}{origin} to {names}", f"{reads}, writes go to every copy")
+    draft.step(rules.copied(total, f"{origin} to {names}".strip()), f"{reads}, writes go to every copy")
     good = 1 if volume.source else len(rules.trusted(config, volume.ref))
     return draft.plan(
         title,

@@ -14,7 +14,6 @@ from engine.planners.volumes import warn_clients
 from engine.plans import Plan
 from engine.records import LinkSide, Ref, TaskParams, TaskType, Volume
 from engine.rules import listed
-from engine.units import format_size
 
 
 def refresh(config: Config, command: RefreshSnapshots, ids: Ids) -> Plan:
@@ -34,7 +33,7 @@ def refresh(config: Config, command: RefreshSnapshots, ids: Ids) -> Plan:
     copies = [give_back(draft, volume, title, False, []) for volume in snapshots]
     total = sum(task.bytes_total for task in copies)
     to = listed([volume.name for volume in originals])
-    draft.step(f"Copy {format_size(total)} from {to}", f"{names} is not there meanwhile")
+    draft.step(rules.copied(total, f"from {to}"), f"{names} is not there meanwhile")
     level = warn_crash(draft, originals, command.quiesce)
     draft.step(f"Take {names} again", f"all at one instant, {level}")
     params = TaskParams(plexes=tuple(ref for task in copies for ref in task.params.plexes), then=encode(then))

@@ -14,7 +14,7 @@ from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.moves import move
 from engine.planners.repair import filled
 from engine.plans import Plan, Problem
-from engine.records import Disk, DiskUsage, Origin, PieceState, Plex, Subdisk, Volume
+from engine.records import Disk, DiskUsage, Origin, PieceState, Plex, Ref, Subdisk, Volume
 from engine.rules import counted
 from engine.states import COMPLETE
 from engine.units import format_size
@@ -99,9 +99,28 @@ def undo(config: Config, command: UndoRelocation, ids: Ids) -> Plan:
     subdisks = rules.relocated(config, disk.ref)
     if blocked := refuse(title, _undo_problem(config, disk, subdisks)):
         return blocked
-    plan = move(config, MoveSubdisks(moves=tuple(_homeward(config, disk, subdisk) for subdisk in subdisks)), ids)
+    moves = [_homeward(config, disk, subdisk) for subdisk in subdisks]
+    plan = move(config, MoveSubdisks(moves=tuple(moves)), ids)
+    if plan.problems:
+        plan = _what_can(config, moves, ids) or plan
     task = msgspec.structs.replace(plan.task, name=title, object=disk.ref) if plan.task is not None else None
     return msgspec.structs.replace(plan, title=title, task=task)
+
+
+def _what_can(config: Config, moves: list[Move], ids: Ids) -> Plan | None:
+    """What keeps one volume from going home keeps no other from it."""
+    by_volume: dict[Ref, list[Move]] = {}
+    for one in moves:
+        by_volume.setdefault(config.volume_of(config.subdisk(one.subdisk)).ref, []).append(one)
+    alone = {ref: move(config, MoveSubdisks(moves=tuple(some)), ids) for ref, some in by_volume.items()}
+    free = [one for ref, some in by_volume.items() if not alone[ref].problems for one in some]
+    if not free:
+        return None
+    plan = move(config, MoveSubdisks(moves=tuple(free)), ids)
+    stay = [
+        f"{config.volume(ref).name} stays where it is: {p.problems[0].text}" for ref, p in alone.items() if p.problems
+    ]
+    return msgspec.structs.replace(plan, warnings=(*plan.warnings, *stay))
 
 
 def _undo_problem(config: Config, disk: Disk, subdisks: list[Subdisk]) -> Problem | None:

@@ -8,27 +8,9 @@ from engine.config import Config
 from engine.planners.draft import Draft, Ids, refuse
 from engine.planners.parity import repair_parity
 from engine.plans import Plan, Problem
-from engine.records import Kind, Plex, Ref, Task, TaskParams, TaskState, TaskType, Volume, VolumeLayout
+from engine.records import Plex, TaskParams, TaskType, Volume, VolumeLayout
 from engine.rules import counted, listed
 from engine.units import format_size
-
-Ranges = tuple[tuple[int, int], ...]
-
-
-def found_different(config: Config, volume: Ref) -> Ranges:
-    """Where the last verification of a volume has found its mirrors to differ; nothing once that was repaired."""
-    looked = [task for task in config.all(Kind.TASK, Task) if _looked(task) and task.params.volume == volume]
-    last = max(looked, key=lambda task: int(task.ref.id), default=None)
-    if last is None or last.type is not TaskType.VERIFY:
-        return ()
-    size = config.volume(volume).size
-    return tuple((start, min(length, size - start)) for start, length in last.params.ranges if start < size)
-
-
-def _looked(task: Task) -> bool:
-    if task.type is TaskType.VERIFY:
-        return task.ended and (task.state is TaskState.COMPLETED or bool(task.params.ranges))
-    return task.type is TaskType.SCRUB and task.state is TaskState.COMPLETED
 
 
 def scrub(config: Config, command: ScrubVolume, ids: Ids) -> Plan:
@@ -41,7 +23,7 @@ def scrub(config: Config, command: ScrubVolume, ids: Ids) -> Plan:
         return blocked
     draft = Draft(config, ids, volume.group)
     others = [plex.name for plex in config.plexes_of(volume.ref) if plex.complete and plex.ref != source.ref]
-    ranges = found_different(config, volume.ref)
+    ranges = rules.found_different(config, volume.ref)
     total = sum(length for _, length in ranges) or volume.size
     where = f"{counted(len(ranges), 'range')} of {format_size(total)}" if ranges else f"all {format_size(total)}"
     draft.step(f"Read {where} on {source.name} and on {listed(others)}", f"{volume.name} stays online")

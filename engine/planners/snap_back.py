@@ -26,7 +26,6 @@ from engine.records import (
 )
 from engine.rules import listed, other_end
 from engine.states import COMPLETE
-from engine.units import format_size
 
 
 def back(config: Config, command: SnapBack, ids: Ids) -> Plan:
@@ -45,10 +44,10 @@ def back(config: Config, command: SnapBack, ids: Ids) -> Plan:
     total = sum(task.bytes_total for task in tasks)
     to = listed([volume.name for volume in originals])
     if restores:
-        draft.step(f"Copy {format_size(total)} to {to}", f"{to} reads as {names} from the first instant")
+        draft.step(rules.copied(total, f"to {to}"), f"{to} reads as {names} from the first instant")
     else:
-        draft.step(f"Copy {format_size(total)} from {to}", f"{to} {'stay' if len(tasks) > 1 else 'stays'} online")
-    lost = _lost(names, to, restores, kept)
+        draft.step(rules.copied(total, f"from {to}"), f"{to} {'stay' if len(tasks) > 1 else 'stays'} online")
+    lost = _lost(names, to, restores, kept, several=len(snapshots) > 1)
     plan = draft.plan(
         title,
         task=tasks[0],
@@ -177,17 +176,18 @@ def _problem(config: Config, command: SnapBack, snapshot: Volume) -> Problem | N
     )
 
 
-def _lost(names: str, to: str, restores: bool, kept: list[Volume]) -> str:
+def _lost(names: str, to: str, restores: bool, kept: list[Volume], *, several: bool) -> str:
     if restores:
         saved = f" What it is now is kept as {listed([volume.name for volume in kept])}." if kept else ""
         return f"The existing data of {to} will be overwritten with that of {names}.{saved}"
-    return f"{names} {'ends' if ',' not in names else 'end'}, and what was written to it is lost."
+    return f"{names} {'end' if several else 'ends'}, and what was written to {'them' if several else 'it'} is lost."
 
 
 def _redundancy(originals: list[Volume], restores: bool) -> str:
     names = listed([volume.name for volume in originals])
     if not restores:
-        return f"{names} keeps its copies; the snap plex is ready again at the end."
+        keep, ready = ("keep their", "plexes are") if len(originals) > 1 else ("keeps its", "plex is")
+        return f"{names} {keep} copies; the snap {ready} ready again at the end."
     return f"Until the copy has completed, the snapshot's plex is the only one that has the bytes of {names}."
 
 

@@ -99,6 +99,7 @@ from engine.rules.schedules import (
     unprepared,
     volume_missing,
 )
+from engine.rules.scrub import differing, found_different
 from engine.rules.shapes import (
     COLUMNS_MAX,
     MIRRORS_MAX,
@@ -145,7 +146,7 @@ from engine.rules.tasks import (
     volumes_of,
 )
 from engine.rules.volumes import clients_of, in_use_by_clients, not_initializing, volume_ready
-from engine.rules.words import counted, listed, needed_free
+from engine.rules.words import copied, counted, listed, needed_free
 
 __all__ = [
     "COLUMNS_MAX",
@@ -186,9 +187,11 @@ __all__ = [
     "clock_text",
     "closure",
     "consistency_of",
+    "copied",
     "counted",
     "days_as_typed",
     "days_text",
+    "differing",
     "disk_can_join",
     "disk_can_return",
     "disk_empty",
@@ -197,6 +200,7 @@ __all__ = [
     "drive_name",
     "expected_consistency",
     "format_problem",
+    "found_different",
     "free_letter",
     "group_quiet",
     "group_without_volumes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.units import format_apart
+from engine.units import format_apart, format_size
 
 
 def counted(number: int, noun: str) -> str:
@@ -20,6 +20,11 @@ def listed(names: Iterable[str], most: int = 4) -> str:
     if len(shown) > most + 1:
         shown[most:] = [f"{len(shown) - most} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def copied(size: int, where: str) -> str:
+    """`Copy 3 MiB to v-02`; `Nothing has to be copied to v-02`."""
+    return f"Copy {format_size(size)} {where}" if size else f"Nothing has to be copied {where}"
 
 
 def needed_free(needed: int, free: int) -> str:

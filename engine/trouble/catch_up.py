@@ -148,7 +148,8 @@ class CatchUp:
             Severity.INFORMATION,
             f"{disk.name} {how} brought up to date.",
             about=disk.ref,
-            cause=f"{self._used(volumes)} without it; {format_size(size)} may differ and are copied.",
+            cause=f"{self._used(volumes)} without it; "
+            + (f"{format_size(size)} may differ and are copied." if size else "nothing has to be copied."),
             remedy="Nothing to do: what is out of date is not read.",
         )
 

@@ -7,6 +7,7 @@ import contextlib
 from msgspec.structs import replace
 
 from engine.commands import (
+    AddMirrors,
     ChangeSettings,
     CreateVolume,
     DeleteVolumes,
@@ -37,6 +38,7 @@ from tests.engine.test_engine_faults import disk_of
 from tests.engine.test_engine_life import pattern
 from tests.engine.test_engine_relocate import fails, looked, wait_for_status
 from tests.engine.test_engine_replace import free_disk
+from tests.engine.test_engine_scrub import repair, spoil, verify
 
 lab = lab_fixture(5, luns=4, frail=True, relocates=True)
 
@@ -235,3 +237,41 @@ def test_what_is_over_before_anybody_has_looked_is_settled_all_the_same(lab: Eng
         committer.alert(Severity.ERROR, "It fails.", about=disk.ref, action=Remedy.REPLACE_DISK)
         committer.commit(lambda edit: edit.put(replace(edit.config.disk(disk.ref), failing=False)))
     assert is_over(lab, "It fails.")
+
+
+def test_a_restart_tells_again_that_mirrors_differ_until_they_are_repaired(lab: EngineLab) -> None:
+    lab.make_volume(mirrors=2, size=4 * MIB)
+    assert lab.write(pattern(1, 4 * MIB)) == 0
+    assert lab.flush() == 0
+    spoil(lab, lab.plexes()[1], MIB, b"something else")
+    found = verify(lab)
+    text = "Verify v: its mirrors differ."
+    looked(lab)
+    assert len(open_now(lab.config, text)) == 1
+    lab.restart_frail()
+    alert = told(lab, text)
+    assert (alert.object, alert.action, alert.cause) == (lab.volume().ref, Remedy.REPAIR_MIRRORS, found.result)
+    repair(lab)
+    assert is_over(lab, text)
+    lab.restart_frail()
+    looked(lab)
+    assert not open_now(lab.config, text)
+
+
+def test_what_keeps_one_volume_from_going_home_keeps_no_other(lab: EngineLab) -> None:
+    lab.make_volume(mirrors=2, size=4 * MIB)
+    home, other = disk_of(lab, 0), disk_of(lab, 1)
+    lab.make_volume("w", mirrors=2, size=4 * MIB, disks=(home, other))
+    loses_a_mirror(lab)
+    for name in ("v", "w"):
+        wait_for_status(lab, VolumeStatus.HEALTHY, name)
+        assert disk_of(lab, 0, name) != home
+    by_hand(lab)
+    mended(lab, home)
+    lab.do(AddMirrors(volume=lab.volume().ref, disks=(home,)))
+    plan = lab.engine.plan(UndoRelocation(disk=home))
+    assert [text for text in plan.warnings if text.startswith("v stays where it is: ")]
+    lab.do(UndoRelocation(disk=home))
+    assert disk_of(lab, 0, "w") == home
+    assert disk_of(lab, 0) != home
+    assert "holds another mirror of v" in lab.engine.plan(UndoRelocation(disk=home)).problems[0].text

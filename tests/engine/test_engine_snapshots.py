@@ -259,3 +259,15 @@ def test_a_failed_write_that_waits_for_its_decision_keeps_nothing_from_being_rig
     back(lab, "SnapVolume01")
     good = [plex.ref for plex in lab.plexes() if plex.complete]
     assert len({lab.plex_digest(ref) for ref in good}) == 1
+
+
+@pytest.mark.parametrize("master", list(c.Master))
+def test_where_nothing_differs_the_plan_says_that_nothing_has_to_be_copied(lab: EngineLab, master: c.Master) -> None:
+    lab.make_volume(size=4 * MIB, mirrors=2)
+    prepare(lab)
+    snap(lab)
+    given = c.SnapBack(snapshots=(lab.volume("SnapVolume01").ref,), master=master)
+    way = "from" if master is c.Master.ORIGINAL else "to"
+    assert f"Nothing has to be copied {way} v" in [step.text for step in lab.engine.plan(given).steps]
+    assert lab.write(b"x" * 4096, 0) == 0
+    assert [step.text for step in lab.engine.plan(given).steps if step.text.startswith("Copy ")]
