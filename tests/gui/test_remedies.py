@@ -19,6 +19,7 @@ from vea_gui.remedies import WORDS, best
 from vea_gui.views.main_window import MainWindow
 from vea_gui.views.overview import ACTION, OverviewPage
 from vea_gui.views.properties import PropertiesWindow
+from vea_gui.views.table_page import TablePage
 from vea_gui.wizards.dialog import FormDialog
 
 LEFT = Qt.MouseButton.LeftButton
@@ -76,6 +77,14 @@ def test_one_click_on_the_action_opens_its_dialog(window: MainWindow, qtbot: QtB
     qtbot.waitUntil(dialog.isVisible)
     assert dialog.windowTitle() == "Replace Disk"
     dialog.reject()
+
+
+def test_a_disk_without_volumes_says_so_and_offers_no_new_one(window: MainWindow) -> None:
+    window.console.frame.show_tab(ref(Kind.DISK, 5), "", "Volumes")
+    page = window.right.page()
+    assert isinstance(page, TablePage)
+    assert page.empty.text.text() == "No volume lies on this disk."
+    assert page.empty.button.isHidden()
 
 
 def test_a_click_elsewhere_only_picks(window: MainWindow, qtbot: QtBot) -> None:

@@ -107,7 +107,6 @@ class EventNotification(QDialog):
     def _button(self, text: str, run) -> QPushButton:  # type: ignore[no-untyped-def]
         button = QPushButton(text, self)
         button.setAccessibleName(text)
-        button.setAutoDefault(False)
         button.clicked.connect(lambda _=False: run())
         return button
 

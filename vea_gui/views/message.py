@@ -23,11 +23,12 @@ def message(parent: QWidget | None, icon: QMessageBox.Icon, title: str, text: st
 
 def confirm(parent: QWidget | None, plans: Sequence[Plan], then: Callable[[], None]) -> QMessageBox:
     """Ask the question of one plan, or of several at once. Its button is the verb; Cancel is the default."""
-    more = [line for plan in plans for line in plan.warnings]
-    more += [f"Cannot be undone: {plan.irreversible}" for plan in plans if plan.irreversible]
-    steps = [step.text for plan in plans for step in plan.steps]
     first = next(plan for plan in plans if plan.confirm)
     text = "\n".join(plan.confirm for plan in plans if plan.confirm)
+    more = [line for plan in plans for line in plan.warnings]
+    lost = [plan.irreversible for plan in plans if plan.irreversible.rstrip(".") not in text]  # not said twice
+    more += [f"Cannot be undone: {each}" for each in lost]
+    steps = [step.text for plan in plans for step in plan.steps]
     details = "\n".join(f"{number}  {step}" for number, step in enumerate(steps, 1))
     return ask(parent, first.title, text, first.confirm_button or first.title, then, "\n".join(more), details)
 

@@ -37,7 +37,8 @@ def table(title: str, key: str, source: Callable[[Any], Source]) -> TabSpec:
 
 def _volumes_at_risk(console: Console, ref: Ref | None) -> QWidget:
     assert ref is not None
-    return TablePage(console, "Volumes", _volumes_on_disk(ref), "disk-volumes", volumes_on(ref))
+    none = ("No volume lies on this disk.", "")
+    return TablePage(console, "Volumes", _volumes_on_disk(ref), "disk-volumes", volumes_on(ref), empty=none)
 
 
 def _of_host(kind: Kind) -> Callable[[Any], Source]:

@@ -71,6 +71,7 @@ class PropertiesWindow(QDialog):
         copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.as_text()))
         close = QPushButton("Close", self)
         close.clicked.connect(self.close)
+        close.setDefault(True)
         buttons.addButton(copy, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(close, QDialogButtonBox.ButtonRole.RejectRole)
         layout = QVBoxLayout(self)

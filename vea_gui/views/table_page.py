@@ -6,10 +6,11 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QLabel, QPushButton, QStackedLayout, QVBoxLayout, QWidget
 
-from engine.records import Disk, Kind, Record, Subdisk, Volume
+from engine.records import Disk, Kind, Record, Ref, Subdisk, Volume
 from engine.units import format_size
 from vea_gui.column import Column
 from vea_gui.console import Console
+from vea_gui.mirror import Change
 from vea_gui.models.table import RecordTable, Source
 from vea_gui.selection import Selection
 from vea_gui.views.table_view import RecordTableView
@@ -90,6 +91,7 @@ class TablePage(QWidget):
         super().__init__()
         self.console = console
         self.source = source
+        self._picked: frozenset[Ref] = frozenset()
         self.noun = noun if noun is not None else KIND_NAMES[source.kind]
         self.empty_words = empty if empty is not None else EMPTY[source.kind]
         self.model = RecordTable(console.mirror, source, columns)
@@ -105,6 +107,7 @@ class TablePage(QWidget):
         self._build()
         self.model.count_changed.connect(self._show_empty_or_rows)
         self.view.selectionModel().selectionChanged.connect(self._summarise)
+        console.changed.connect(self._changed)
         self._show_empty_or_rows()
         self._summarise()
 
@@ -141,8 +144,14 @@ class TablePage(QWidget):
         self.stack.setCurrentIndex(0 if rows else 1)
         self._summarise()
 
+    def _changed(self, change: Change) -> None:
+        """What is picked has become another size, say."""
+        if not self._picked.isdisjoint(change.records):
+            self._summarise()
+
     def _summarise(self) -> None:
         picked = Selection(self.console.config, tuple(self.view.selected_refs()))
+        self._picked = frozenset(picked.refs)
         self.summary.setText(summary(picked, self.model.rowCount(), self.noun))
 
 

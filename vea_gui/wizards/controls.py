@@ -24,6 +24,7 @@ from engine.config import Config
 from engine.units import GIB, KIB, MIB, TIB, parse_size
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.form import Answers, Field, Option
+from vea_gui.wizards.wheel import pass_wheel
 
 UNITS = {"KiB": KIB, "MiB": MIB, "GiB": GIB, "TiB": TIB, "sectors": 512, "bytes": 1}
 NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
@@ -61,6 +62,7 @@ class SizeControl(Control):
         self.most: QPushButton | None = None
         self.unit = QComboBox(self)
         self.unit.addItems(list(UNITS))
+        pass_wheel(self.unit)
         self.named(self.line)
         self.named(self.unit, f"{field.label} unit")
         self.unit.setAccessibleDescription(f"{field.label} unit")  # a combo box is read out by what it shows
@@ -71,7 +73,6 @@ class SizeControl(Control):
             self.most = QPushButton("Ma&x Size", self)
             self.named(self.most, "Max Size")
             self.most.clicked.connect(self.asked_maximum)
-            self.most.setAutoDefault(False)
             row.addWidget(self.most)
         self.maximum = QLabel(self)
         self.maximum.hide()
@@ -120,6 +121,7 @@ class NumberControl(Control):
         super().__init__(field, parent)
         self.spin = QSpinBox(self)
         self.spin.setRange(field.lowest, field.highest)
+        pass_wheel(self.spin)
         self.named(self.spin)
         self.spin.valueChanged.connect(lambda _: self.changed.emit())
         row = QHBoxLayout()
@@ -214,6 +216,7 @@ class ComboControl(Control):
     def __init__(self, field: Field, parent: QWidget | None = None) -> None:
         super().__init__(field, parent)
         self.combo = QComboBox(self)
+        pass_wheel(self.combo)
         self.named(self.combo)
         self.combo.activated.connect(lambda _: self.changed.emit())
         self.box.addWidget(self.combo)

@@ -325,18 +325,23 @@ class FormDialog(QDialog):
         self.finish.setEnabled(ready and self._on_plan() and not found.gone)
         if self.form.is_named_by_plan:  # what destroys something is called by its name
             self.finish.setText((found.plan.confirm_button if ready and found.plan else "") or PLAIN_VERB)
+            self.finish.setAccessibleName(self.finish.text())
+        last = self.cancel if self._destroys() else self.finish
         if self.form.wizard:
             self.back.setEnabled(self.stack.currentIndex() > 0 and not self.busy)
             self.next.setEnabled(not self._on_plan() and not found.gone and not self._in_the_way())
-            default = self.finish if self._on_plan() else self.next
+            default = last if self._on_plan() else self.next
         else:
-            default = self.finish
-        for button in (self.finish, self.cancel, self.help, *((self.back, self.next) if self.form.wizard else ())):
-            button.setAutoDefault(button is default)
+            default = last
         default.setDefault(True)
         self._explain()
         if not self._fields_to_answer() and self.finish.isEnabled() and self.focusWidget() is not self.cancel:
-            self.finish.setFocus()
+            last.setFocus()
+
+    def _destroys(self) -> bool:
+        """Whether data can't be had back after it: Enter in a field does not do that."""
+        plan = self.inquiry.plan
+        return self._on_plan() and plan is not None and bool(plan.destroys)
 
     def _explain(self) -> None:
         """A button that cannot be pressed says why."""

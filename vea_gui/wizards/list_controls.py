@@ -145,7 +145,6 @@ class ListsControl(Control):
         for text, act in work.items():
             button = QPushButton(text, self)
             button.setAccessibleName(text.replace("&", ""))
-            button.setAutoDefault(False)
             button.clicked.connect(lambda _=False, act=act: act())
             column.addWidget(button)
         column.addStretch(1)
@@ -210,7 +209,6 @@ class PathsControl(Control):
         self.lines.textChanged.connect(self.changed)
         browse = QPushButton("&Browse...", self)
         browse.setAccessibleName("Browse...")
-        browse.setAutoDefault(False)
         browse.clicked.connect(self._browse)
         row = QHBoxLayout()
         row.addWidget(self.lines, 1)

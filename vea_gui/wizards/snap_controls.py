@@ -23,6 +23,7 @@ from engine.config import Config
 from vea_gui.wizards.control import Control
 from vea_gui.wizards.form import Answers, Cell, Field, Line
 from vea_gui.wizards.list_controls import ListsControl
+from vea_gui.wizards.wheel import pass_wheel
 
 PICK_FIRST = "Pick a volume on the left that is not prepared."
 
@@ -39,7 +40,6 @@ class MendedControl(ListsControl):
         self._mending = field.mending
         self.mend = QPushButton(field.mending.label, self)
         self.mend.setAccessibleName(field.mending.label.replace("&", ""))
-        self.mend.setAutoDefault(False)
         self.mend.clicked.connect(self._ask)
         self.why = QLabel(self)
         self.why.setWordWrap(True)
@@ -157,6 +157,7 @@ class LinesControl(Control):
         if len(cell.options) < 2:
             return QLabel(cell.options[0].text if cell.options else "", self)
         combo = QComboBox(self)
+        pass_wheel(combo)
         combo.addItems([option.text for option in cell.options])
         values = [option.value for option in cell.options]
         combo.activated.connect(lambda row: self._change(number, at, values[row]))
@@ -199,7 +200,6 @@ class FileControl(Control):
         self.line.textEdited.connect(self.changed)
         browse = QPushButton("&Browse...", self)
         browse.setAccessibleName("Browse...")
-        browse.setAutoDefault(False)
         browse.clicked.connect(self._browse)
         row = QHBoxLayout()
         row.addWidget(self.line, 1)
