@@ -36,8 +36,8 @@ def assemble(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDev
     pieces = {plex.ref: _pieces(config, plex, device_of) for plex in plexes}
     whole = [plex for plex in plexes if _is_whole(config, plex, pieces[plex.ref])]
     taking_part = plexes if len(plexes) == 1 and plexes[0].columns == 1 else whole
-    if volume.fenced and not volume.started and len(plexes) == 1:
-        taking_part = []  # held back: nobody knows how old it is, so that nobody who is still connected may read it
+    if is_held_back(volume):
+        taking_part = []
     layouts = [
         PlexLayout(
             plex.ref,
@@ -75,12 +75,19 @@ def _assemble_columns(
     logs = [subdisk for log in config.logs_of(volume.ref) if log.state in COMPLETE for subdisk in _parts(config, log)]
     reached = reached and all(_piece(subdisk, device_of) is not None for subdisk in logs)
     known = tuple(pieces) if plex.state in WRITTEN else ()
-    return fold(
+    table = fold(
         [PlexLayout(plex.ref, plex.columns, plex.stripe_unit, known, raid5=True)],
         volume.size,
         transaction=config.group(volume.group).transaction,
         writable=plex.state is not PlexState.CLEAN and reached,
     )
+    table.held = is_held_back(volume)  # its columns are where they are: what the log stands for is not given up
+    return table
+
+
+def is_held_back(volume: Volume) -> bool:
+    """Nobody knows how old it is: nobody who is still connected may read it, until the operator starts it."""
+    return bool(volume.fenced) and not volume.started
 
 
 def log_copies(config: Config, volume: Volume, device_of: Callable[[Ref], BlockDevice | None]) -> list[LogCopy]:

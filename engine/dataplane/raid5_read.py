@@ -20,6 +20,8 @@ _WAITS = -1
 
 def read(volume: VolumeIo, table: Table, request: Request, into: memoryview, may_wait: bool) -> int | Fault:
     """Run a READ; answers as `perform` does. Without `may_wait` nothing is read that would have to wait for others."""
+    if table.held:
+        return errno.EIO
     for segment, at, size in table.parts(request.offset, request.length):
         parity = segment.parity
         if parity is None:

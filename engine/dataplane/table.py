@@ -152,10 +152,10 @@ class Table:
 
     `transaction` is the configuration's number that made it. While `writable` is False the record on disk still says
     that all plexes are equal and clean: writes are parked until that has been changed. `raid5` is the geometry of a
-    RAID-5 volume.
+    RAID-5 volume. Of a volume that is `held` back no client reads anything.
     """
 
-    __slots__ = ("raid5", "segments", "size", "starts", "transaction", "writable")
+    __slots__ = ("held", "raid5", "segments", "size", "starts", "transaction", "writable")
 
     def __init__(
         self, segments: tuple[Segment, ...], size: int, transaction: int = 0, *, writable: bool = True
@@ -165,6 +165,7 @@ class Table:
         self.size = size
         self.transaction = transaction
         self.writable = writable
+        self.held = False
         parity = segments[0].parity if segments else None
         self.raid5: Geometry | None = parity.geometry if parity is not None else None
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.assemble import is_held_back
 from engine.disk_groups.column_keeper import ColumnKeeper
 from engine.disk_groups.renewed_stamps import note, renew_stamps
 from engine.edits.dirty_places import is_unequal
+from engine.edits.doubts import doubt_parity
 from engine.edits.kept_cells import gathered, put
 from engine.edits.mistrust import lost_target
 from engine.errors import CommandRejected, EngineError
@@ -208,6 +210,8 @@ class VolumeKeeper:
                 volume = edit.config.volume(ref)
                 edit.put(msgspec.structs.replace(volume, fenced=""))
                 held_back = self.columns.restart_fenced(edit, volume.ref, force=command.force) if volume.fenced else ""
+                if is_held_back(edit.base.volume(ref)):
+                    doubt_parity(edit, ref)
                 if held_back:
                     help_ = "Bring its disks back and rescan; or be ready to check its data, and start it by force."
                     raise CommandRejected((Problem(held_back, help_, ref, typed="-f"),))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from engine.edits.columns import parity_plex
 from engine.edits.dirty_places import forget_changes
-from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
-from engine.states import COMPLETE
+from engine.records import Disk, Kind, PieceState, PlexLayout, TaskType, VolumeLayout
+from engine.states import COMPLETE, pieces_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,6 +46,19 @@ def doubt(edit: Edit, disk: Disk) -> None:
             forget_changes(edit, volume.ref)
 
 
+def doubt_parity(edit: Edit, ref: Ref) -> None:
+    """The operator believes columns of which nobody knows how old they are: where all are there, parity is made to
+    follow from them, from the first row on, whatever had been made right before."""
+    plex = parity_plex(edit.config, ref)
+    if plex is None or pieces_out(edit.config, plex):
+        return  # nothing but parity stands for what is out
+    volume = edit.config.volume(ref)
+    edit.put(replace(volume, parity_known=False))
+    for task in edit.config.tasks_of(volume.group):
+        if task.type is TaskType.PARITY and task.params.volume == ref and not task.ended:
+            edit.put(replace(task, checkpoint=0))
+
+
 def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
     """As `doubt`, of several disks."""
     for disk in edit.config.all(Kind.DISK, Disk):
@@ -56,7 +70,7 @@ def doubt_only_copy(edit: Edit, volume: Volume, stale: Collection[str]) -> None:
     """At an import: a volume of one mirror with a disk that has lost acknowledged changes of the configuration may have
     lost data as well."""
     plexes = edit.config.plexes_of(volume.ref)
-    if len(plexes) != 1 or volume.layout is VolumeLayout.RAID5:
+    if len(plexes) != 1:
         return
     for subdisk in edit.config.subdisks_of(plexes[0].ref):
         if subdisk.disk.id in stale:

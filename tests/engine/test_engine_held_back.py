@@ -1,0 +1,125 @@
+"""Volumes that are held back, as nobody knows how old what they have is: who is still connected reads nothing of it,
+and what is believed in the end is believed as a whole."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.commands import (
+    ChangeSettings,
+    PauseTask,
+    Rescan,
+    ResumeTask,
+    StartVolumes,
+    ThrottleTask,
+    VerifyVolume,
+)
+from engine.commands.volumes import LogType
+from engine.records import Kind, Ref, Subdisk, Task, TaskDelay, TaskState, TaskType
+from engine.units import KIB, MIB
+from tests.engine.engine_lab import EngineLab, lab_fixture
+from tests.engine.test_engine_life import pattern
+
+lab = lab_fixture()
+
+STEP = 16 * KIB
+
+
+def filled(lab: EngineLab, run: int) -> bytes:
+    data = pattern(run, lab.volume().size)
+    assert lab.write(data) == 0
+    assert lab.flush() == 0
+    return data
+
+
+def pieces(lab: EngineLab) -> list[Subdisk]:
+    return [piece for plex in lab.plexes() for piece in lab.config.subdisks_of(plex.ref)]
+
+
+def image_of(lab: EngineLab, piece: Subdisk) -> Path:
+    lun = lab.path_of(piece.disk)
+    return Path(shutil.copyfile(lun, lun.with_suffix(".image")))
+
+
+def put_back(*images: Path) -> None:
+    for image in images:
+        image.replace(image.with_suffix(".img"))
+
+
+def nothing_old(lab: EngineLab, new: bytes) -> None:
+    """What a client gets that is still connected."""
+    for at in range(0, len(new), STEP):
+        with contextlib.suppress(OSError):
+            assert lab.read(at, STEP) == new[at : at + STEP]
+
+
+def test_a_column_that_was_exchanged_while_another_is_away(lab: EngineLab) -> None:
+    lab.make_volume(size=8 * MIB, raid5=True, columns=3)
+    filled(lab, 1)
+    away, old, _ = pieces(lab)
+    image = image_of(lab, old)
+    lab.path_of(away.disk).rename(lab.path_of(away.disk).with_suffix(".away"))
+    lab.do(Rescan())
+    new = filled(lab, 2)
+    put_back(image)
+    lab.do(Rescan())
+    assert lab.volume().fenced
+    nothing_old(lab, new)
+
+
+def test_both_mirrors_that_were_exchanged_at_once(lab: EngineLab) -> None:
+    lab.make_volume(size=8 * MIB, mirrors=2)
+    filled(lab, 1)
+    images = [image_of(lab, piece) for piece in pieces(lab)]
+    new = filled(lab, 2)
+    put_back(*images)
+    lab.do(Rescan())
+    assert lab.volume().fenced
+    nothing_old(lab, new)
+    lab.do(StartVolumes(volumes=(lab.volume().ref,)))
+    assert len(lab.read(0, len(new))) == len(new)
+    assert lab.write(new) == 0
+
+
+def begun(lab: EngineLab) -> Ref:
+    """A parity resynchronization that rests behind its first rows."""
+    delay = TaskDelay(type=TaskType.PARITY, iodelay_ms=60_000)
+    lab.do(ChangeSettings(iodelay_ms=(delay,)))
+    lab.kill()
+    lab.start()
+    (task,) = (one.ref for one in lab.config.all(Kind.TASK, Task) if one.type is TaskType.PARITY)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).bytes_done > 0, 60)
+    lab.engine.submit(PauseTask(task=task))
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 60)
+    assert lab.config.task(task).checkpoint
+    return task
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_parity_follows_from_a_column_that_the_operator_believes_from_the_first_row_on(
+    lab: EngineLab, stopped: bool
+) -> None:
+    lab.make_volume(size=12 * MIB, raid5=True, columns=3, log=LogType.NONE)
+    filled(lab, 1)
+    image = image_of(lab, pieces(lab)[1])
+    new = filled(lab, 2)
+    task = begun(lab)
+    if stopped:
+        lab.stop()
+        put_back(image)
+        lab.start()
+    else:
+        put_back(image)
+        lab.do(Rescan())
+    assert lab.volume().fenced
+    nothing_old(lab, new)
+    lab.do(StartVolumes(volumes=(lab.volume().ref,)))
+    lab.engine.submit(ThrottleTask(task=task, iodelay_ms=0))
+    lab.engine.submit(ResumeTask(task=task))
+    assert lab.engine.wait(task, 60)
+    assert lab.volume().parity_known
+    assert lab.do(VerifyVolume(volume=lab.volume().ref)).result == "All parity of v is right."
