@@ -50,7 +50,8 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
             ended += _fillers(edit.config, subdisk.ref)
             edit.drop(subdisk.ref)
         elif plex.layout is PlexLayout.LOG:
-            leave_out_log(edit, plex, state)
+            if not edit.config.volume(plex.volume).fenced:  # else it is what puts the rows right
+                leave_out_log(edit, plex, state)
         elif plex.layout is PlexLayout.RAID5:
             ended += _without_piece(edit, subdisk)
         elif plex.state is PlexState.FILLING:

@@ -168,9 +168,17 @@ class LogRenewal:
         settled = io.settle_writes()
         if not broken and (settled or self._staying(edit.config, ref).isdisjoint(io.suspects)):
             return True
-        edit.put(replace(volume, fenced=IN_DOUBT))
-        self.fenced.append(ref)
+        self._fence(edit, ref)
         return False
+
+    def _fence(self, edit: Edit, ref: Ref) -> None:
+        """No more writes. A copy of the log that takes none may still be read, and what it has is needed."""
+        edit.put(replace(edit.config.volume(ref), fenced=IN_DOUBT))
+        self.fenced.append(ref)
+        for before in self._base.logs_of(ref):
+            log = edit.config.get(before.ref)
+            if isinstance(log, Plex) and log.state is PlexState.IOFAIL and before.complete:
+                edit.put(replace(log, state=before.state))
 
     def _without_missed(self, edit: Edit, io: VolumeIo) -> bool:
         """A place that has just missed a write, while it was being filled, and takes over by this very commit: parity

@@ -47,16 +47,24 @@ def restart(
     plex = parity_plex(edit.config, ref)
     if plex is None or plex.state not in COMPLETE or not edit.config.volume(ref).size:
         return Outcome()
-    before = pieces_of(edit.config, plex.ref)
+    before: list[Subdisk | Plex] = [*pieces_of(edit.config, plex.ref)]
+    logs = _logs_but(edit.config, ref, stale)
     mistrust_columns(edit, ref, stale)
+    if not log_copies(edit.config, edit.config.volume(ref), lambda disk: device_of(edit.config, disk)):
+        before += logs  # nothing can be replayed now: they tell what was being written when they are back
     if plex.state is PlexState.CLEAN:
         return Outcome()
     outcome = _put_right(edit, ref, plex, device_of, force=force)
     if outcome.held_back:
-        for piece in before:  # as it was recorded: when all is there again, nothing of it has missed a write
-            edit.put(piece)
+        for record in before:  # as it was recorded: when all is there again, nothing of it has missed a write
+            edit.put(record)
         edit.put(replace(edit.config.volume(ref), fenced=outcome.held_back))
     return outcome
+
+
+def _logs_but(config: Config, ref: Ref, stale: frozenset[str]) -> list[Plex]:
+    """The copies of a log, but for those on disks that have come back older than the group knows."""
+    return [log for log in config.logs_of(ref) if all(sd.disk.id not in stale for sd in config.subdisks_of(log.ref))]
 
 
 def _put_right(edit: Edit, ref: Ref, plex: Plex, device_of: DeviceOf, *, force: bool) -> Outcome:

@@ -77,6 +77,7 @@ def _problem(config: Config, command: GrowVolume, volume: Volume) -> Problem | N
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
         or rules.size_is_free(config, volume.ref)
+        or rules.takes_writes(config, volume.ref)
         or rules.all_complete(config, volume.ref)
         or (None if command.size == MAX_SIZE else rules.size_ok(command.size))
         or named_disks(config, volume.group, command.disks)

@@ -77,6 +77,7 @@ def _add_problem(config: Config, command: AddLog, volume: Volume) -> Problem | N
     return (
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
+        or rules.takes_writes(config, volume.ref)
         or rules.parity_known(config, volume.ref)
         or named_disks(config, volume.group, command.disks)
     )
@@ -87,7 +88,8 @@ def _remove_parity_log(config: Config, command: RemoveLog, ids: Ids) -> Plan:
     title = _removing(volume)
     logs = config.logs_of(volume.ref)
     none = None if logs else Problem(f"{volume.name} has no log.", "There is nothing to remove.", volume.ref)
-    if blocked := refuse(title, rules.volume_ready(config, volume.ref) or none):
+    problem = rules.volume_ready(config, volume.ref) or none or rules.takes_writes(config, volume.ref)
+    if blocked := refuse(title, problem):
         return blocked
     draft = Draft(config, ids, volume.group)
     for log in logs:

@@ -78,7 +78,11 @@ def reactivate(config: Config, command: ReactivateDisk, ids: Ids) -> Plan:
 
 
 def _problem(config: Config, volume: Volume) -> Problem | None:
-    if blocked := rules.volume_ready(config, volume.ref) or rules.not_initializing(config, volume.ref):
+    if blocked := (
+        rules.volume_ready(config, volume.ref)
+        or rules.not_initializing(config, volume.ref)
+        or rules.takes_writes(config, volume.ref)
+    ):
         return blocked
     if not rules.needs_repair(config, volume.ref):
         lost = [piece for plex in config.plexes_of(volume.ref) for piece in rules.lost_pieces(config, plex.ref)]

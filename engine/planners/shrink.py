@@ -76,6 +76,7 @@ def _problem(config: Config, command: ShrinkVolume, volume: Volume) -> Problem |
         rules.volume_ready(config, volume.ref)
         or rules.not_initializing(config, volume.ref)
         or rules.size_is_free(config, volume.ref)
+        or rules.takes_writes(config, volume.ref)
         or rules.no_column_out(config, volume.ref)
         or rules.parity_known(config, volume.ref)
         or rules.size_ok(command.size)

@@ -9,7 +9,7 @@ from engine.config import Config
 from engine.plans import Problem
 from engine.records import Disk, PieceState, Plex, PlexLayout, PlexState, Ref, Subdisk
 from engine.rules.disks import disk_present
-from engine.rules.parity import not_log
+from engine.rules.parity import not_log, takes_writes
 from engine.rules.plexes import plex_complete
 from engine.rules.volumes import not_initializing, volume_ready
 from engine.rules.words import needed_free
@@ -29,7 +29,7 @@ def can_move(config: Config, subdisk: Subdisk) -> Problem | None:
         return Problem(f"{subdisk.name} is the target of a move.", "Move the subdisk that it replaces.", subdisk.ref)
     plex = config.plex(subdisk.plex)
     if not holds_bytes(plex, subdisk):
-        return None
+        return takes_writes(config, volume.ref) if plex.layout is PlexLayout.LOG else None
     if plex.state in (PlexState.EMPTY, PlexState.FILLING):
         return Problem(f"{plex.name} was never filled to its end.", "Resynchronize the volume first.", plex.ref)
     if plex.state not in COMPLETE:

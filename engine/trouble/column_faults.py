@@ -152,7 +152,8 @@ class ColumnFaults:
 
         self._committer.commit(change)
         self._end(ended, f"{self._name(disk)} failed: {os.strerror(fault.number)}.")
-        if isinstance(before, Plex) and before.state is not PlexState.IOFAIL:
+        kept = self._committer.config.volume(volume.ref).fenced
+        if isinstance(before, Plex) and before.state is not PlexState.IOFAIL and not kept:
             self._tell_log(volume, disk, fault)
         self._committer.ios[volume.ref].release()
 

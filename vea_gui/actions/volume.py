@@ -167,7 +167,14 @@ ROWS = (
         asks("repair_volume"),
         VOLUME,
         reasons.one_group(
-            reasons.each(Volume, rules.volume_ready, rules.not_initializing, reasons.something_lost, rules.has_source)
+            reasons.each(
+                Volume,
+                rules.volume_ready,
+                rules.not_initializing,
+                rules.takes_writes,
+                reasons.something_lost,
+                rules.has_source,
+            )
         ),
         icon="repair",
         section=45,
@@ -178,7 +185,9 @@ ROWS = (
         "Add",
         _add_log,
         VOLUME,
-        reasons.each(Volume, rules.volume_ready, rules.not_initializing, rules.may_have_log, rules.log_wanted),
+        reasons.each(
+            Volume, rules.volume_ready, rules.not_initializing, rules.may_have_log, rules.log_wanted, rules.takes_writes
+        ),
         submenu="Log",
         section=30,
     ),
@@ -187,7 +196,7 @@ ROWS = (
         "Remove...",
         _remove_log,
         VOLUME,
-        reasons.each(Volume, rules.volume_ready, rules.may_have_log, rules.has_log),
+        reasons.each(Volume, rules.volume_ready, rules.may_have_log, rules.has_log, rules.takes_writes),
         submenu="Log",
         section=30,
     ),
