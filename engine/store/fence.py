@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import DeviceError, MetadataError, RangeError
 from engine.store.stamp import Stamp, read_stamp
+from engine.store.transaction import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,21 +78,32 @@ def look_for_fence(roster: Roster, copies: Iterable[Ref], serial: bytes) -> Fenc
 
 
 def refuse_strange(
-    device: BlockDevice, label: Label, content: CopyContent, lineage: Sequence[tuple[int, bytes]]
+    device: BlockDevice, label: Label, content: CopyContent, lineage: Sequence[tuple[int, bytes]], host: str
 ) -> None:
-    """A disk that was away may come back with another host's import on it: that is not ours to overwrite."""
+    """A disk that was away may come back with another import on it than those of `lineage`: that is not ours to
+    overwrite, unless it is one of this `host` that was cut short before anything on the disk was used, as its copy of
+    the configuration proves."""
     past, oldest = {serial for _, serial in lineage}, lineage[0][0]
     try:
         stamp = read_stamp(device, label)
     except MetadataError:
         stamp = None
     if stamp is not None and stamp.host and stamp.serial not in past and stamp.transaction > oldest:
-        raise MetadataError(_taken(stamp, device.name))
+        if stamp.host != host:
+            raise MetadataError(_taken(stamp, device.name))
+        if content.newest == Identity(stamp.transaction, stamp.serial):
+            return  # its first transaction: the one that follows before any volume is served is not there
+        if stamp.transaction != content.newest.number + 1:
+            raise MetadataError(_went_apart(device.name))  # else that one would be there, as on all that keep a copy
     if content.newest.serial not in past and content.newest.number > oldest:
-        raise MetadataError(
-            f"The disk group was changed on {device.name} by another import while the disk was away. "
-            "Deport the group and import it again to decide which side holds."
-        )
+        raise MetadataError(_went_apart(device.name))
+
+
+def _went_apart(device: str) -> str:
+    return (
+        f"The disk group was changed on {device} by another import while the disk was away. "
+        "Deport the group and import it again to decide which side holds."
+    )
 
 
 def _taken(stamp: Stamp | None, device: str) -> str:

@@ -115,13 +115,11 @@ class GroupStore:
             ref for disk in elected.state.copies if (ref := Ref(Kind.DISK, disk.hex(), importer.host)) in members
         )
         store._lineage = elected.lineage
-        store._last = elected.state.identity
-        # What not every copy has yet has been acknowledged to nobody: those that lack it have lost nothing.
+        store._last = elected.state.identity  # what not every copy has was acknowledged to nobody: none has lost it
         store._durable = Identity(*elected.state.durable) if elected.behind else elected.state.identity
         # That it was about to be joined is taken back: the other group has not decided it, or nobody can tell.
         undecided = tuple(key for key, move in store._moves.items() if move.kind is MoveKind.JOINING)
-        for key in undecided:
-            del store._moves[key]
+        store._moves = {key: move for key, move in store._moves.items() if key not in undecided}
         told = store._image.with_room(found.as_found(force=force), [one.label.slot_length for one in members.values()])
         store._unjudged = tuple(sorted(map(store._ref, told)))
         older = {Ref(Kind.DISK, disk, importer.host) for disk in found.stale}
@@ -394,7 +392,8 @@ class GroupStore:
         self._refuse_closed()
         member = reopened(device, ref.id, self.group.id)
         content = read_copy(device, member.label)
-        refuse_strange(device, member.label, content, self._lineage)
+        refuse_strange(device, member.label, content, self._lineage, self._importer.host)
+        self._highest = max(self._highest, content.newest.number)
         member.stamp(self._stamp(self._highest))
         self._join(ref, member, CopyWriter.of(device, member.label, content, self._durable))
 
