@@ -51,16 +51,21 @@ class ColumnFit(QObject):
         super().__init__(view)
         self.chosen = False
         self._view = view
-        self._wanted = [view.columnWidth(section) for section in range(view.table.columnCount())]
+        self._wanted = view.usual_widths()
         self._fitting = False
         self._measured = False  # whether there were rows to measure
+        view.installEventFilter(self)
         view.viewport().installEventFilter(self)
         view.horizontalHeader().sectionResized.connect(self._resized)
         view.table.modelReset.connect(self._rows_came)
         view.table.count_changed.connect(self._rows_came)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:
+        if event.type() == QEvent.Type.Resize and watched is self._view.viewport():
+            self.fit()
+        elif event.type() == QEvent.Type.FontChange and watched is self._view:
+            self._wanted = self._view.usual_widths()
+            self._view.restyle()
             self.fit()
         return super().eventFilter(watched, event)
 

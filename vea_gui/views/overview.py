@@ -92,11 +92,20 @@ class Sheet(QTableWidget):
         item.setForeground(theme.current().color("accent") if leads else theme.current().color("text"))
 
     def fit(self) -> None:
-        """Columns as wide as their words, but none wider than its share; the last has the rest."""
-        widest = self.viewport().width() * 2 // 5
-        for column in range(self.columnCount() - 1):
-            head = self.horizontalHeader().sectionSizeHint(column)
-            self.setColumnWidth(column, min(widest, max(self.sizeHintForColumn(column), head) + 8))
+        """Columns as wide as their words, but none wider than its share; the last has the rest, and where that is less
+        than the widest has, the two get as much."""
+        room, heads = self.viewport().width(), self.horizontalHeader()
+        needed = [
+            max(self.sizeHintForColumn(column), heads.sectionSizeHint(column)) + 8
+            for column in range(self.columnCount() - 1)
+        ]
+        widths = [min(room * 2 // 5, each) for each in needed]
+        widest = widths.index(max(widths))
+        rest = room - sum(widths)
+        if rest < widths[widest]:
+            widths[widest] = max((rest + widths[widest]) // 2, heads.sectionSizeHint(widest))
+        for column, width in enumerate(widths):
+            self.setColumnWidth(column, width)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

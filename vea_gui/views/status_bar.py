@@ -57,6 +57,7 @@ class ConsoleStatusBar(QStatusBar):
     def _restyle(self) -> None:
         """Reasons have two sentences: room for two lines, so that nothing jumps when one is told."""
         self.reason.setMinimumHeight(2 * self.fontMetrics().lineSpacing() + 2)
+        self._make_room()
 
     def _tell(self, text: str) -> None:
         self.reason.setText(text)
@@ -72,10 +73,11 @@ class ConsoleStatusBar(QStatusBar):
         self._make_room()
 
     def _make_room(self) -> None:
-        """In a narrow window host and engine stand back for a reason: it must be read whole."""
+        """In a narrow window host and engine stand back: a reason must be read whole, and the alert be in sight."""
         text = self.reason.text()
         taken = sum(part.sizeHint().width() for part in (self.host, self.engine, self.running, self.alert))
-        narrow = bool(text) and self.fontMetrics().horizontalAdvance(text) > 1.6 * (self.width() - taken)
+        room = self.width() - taken
+        narrow = room < 0 or (bool(text) and self.fontMetrics().horizontalAdvance(text) > 1.6 * room)
         for part in (self.host, self.engine):
             part.setHidden(narrow)
 
@@ -100,6 +102,7 @@ class ConsoleStatusBar(QStatusBar):
             self.alert.setText(short)
             self.alert.setToolTip(text)
             self.alert.setIcon(icons.icon(f"state-{TONE_NAMES[tone_of(worst)]}" if worst is not None else "state-good"))
+        self._make_room()
 
     def _lost(self, error: Exception) -> None:
         self._silent(time.time(), str(error))

@@ -50,7 +50,7 @@ class RecordTableView(QTableView):
         self.selectionModel().selectionChanged.connect(self._picked)
         console.changed.connect(self._changed)
         console.selection_changed.connect(self._follow_selection)
-        theme.signals().changed.connect(self._restyle)
+        theme.signals().changed.connect(self.restyle)
         self.doubleClicked.connect(self._double_clicked)
         self.clicked.connect(self._clicked)
 
@@ -155,7 +155,7 @@ class RecordTableView(QTableView):
         self.setCornerButtonEnabled(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.verticalHeader().hide()
-        self._restyle()
+        self.restyle()
         header = self.horizontalHeader()
         header.setSectionsMovable(True)
         header.setHighlightSections(False)
@@ -164,13 +164,19 @@ class RecordTableView(QTableView):
         header.customContextMenuRequested.connect(self._header_menu)
         header.setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
-        letter = self.fontMetrics().averageCharWidth()
-        for section, column in enumerate(self.table.columns):
-            title = self.fontMetrics().horizontalAdvance(column.title) + 32
-            self.setColumnWidth(section, max(letter * column.width + 24, title))
+        for section, (column, width) in enumerate(zip(self.table.columns, self.usual_widths(), strict=True)):
+            self.setColumnWidth(section, width)
             self.setColumnHidden(section, not column.shown)
 
-    def _restyle(self) -> None:
+    def usual_widths(self) -> list[int]:
+        """Of all columns, in pixels of today's font."""
+        metrics = self.fontMetrics()
+        letter = metrics.averageCharWidth()
+        titles = [metrics.horizontalAdvance(column.title) + 32 for column in self.table.columns]
+        return [max(letter * each.width + 24, title) for each, title in zip(self.table.columns, titles, strict=True)]
+
+    def restyle(self) -> None:
+        """Rows as high as today's font."""
         self.verticalHeader().setDefaultSectionSize(self._lines() * self.fontMetrics().height() + 10)
         self.viewport().update()
 
