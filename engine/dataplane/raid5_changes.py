@@ -17,7 +17,7 @@ from engine.dataplane.raid5_rows import LegError, Lost, load, map_of
 from engine.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from engine.dataplane.raid5_map import Raid5Map
     from engine.dataplane.table import Table
@@ -101,6 +101,20 @@ class Changes:
                         self._apply_sum(entry, index, kept)
         self._done.bytes += start
 
+    def examine_unlogged(self, rows: Iterable[int]) -> None:
+        """Damage when a column is out of rows of which the log has only marks: nobody can tell which of them stand."""
+        for row in rows:
+            if map_of(self._table, row).out not in ((), (self._geometry.parity(row),)):
+                raise Damage("has rows that were being written as a whole when a column was lost.")
+
+    def apply_unlogged(self, rows: Iterable[int]) -> None:
+        """Make the parity of these rows follow from their data."""
+        for row in rows:
+            parity = map_of(self._table, row)
+            self._done.missed.update(parity.out)
+            if parity.whole:
+                self._follow(parity, row)
+
     def flush(self) -> None:
         """Bring everything written to stable storage."""
         for device in sorted(self._written, key=lambda device: device.name):
@@ -112,7 +126,8 @@ class Changes:
 
     @staticmethod
     def _last(extent: LogExtent) -> int:
-        return extent.first + extent.length - 1 if extent.kind is ExtentKind.ZERO else extent.first
+        many = extent.kind in (ExtentKind.ZERO, ExtentKind.MARK)
+        return extent.first + extent.length - 1 if many else extent.first
 
     def _counts(self, entry: Entry, index: int, row: int) -> bool:
         """Whether no later change has all of the row."""
@@ -164,13 +179,16 @@ class Changes:
             return
         parity = map_of(self._table, row)
         self._done.missed.update(parity.out)
-        if not parity.whole:
-            return
+        if parity.whole:
+            self._follow(parity, row)
+
+    def _follow(self, parity: Raid5Map, row: int) -> None:
+        unit = self._geometry.unit
         try:
-            units = [load(parity, row, column, 0, self._geometry.unit) for column in self._data_columns(row)]
+            units = [load(parity, row, column, 0, unit) for column in self._data_columns(row)]
         except LegError as error:
             raise Damage("has rows that were being written, and cannot read what is left of them.") from error
-        self._write(parity, self._geometry.parity(row), row * self._geometry.unit, xor_of(units))
+        self._write(parity, self._geometry.parity(row), row * unit, xor_of(units))
 
     def _data_columns(self, row: int) -> list[int]:
         return [self._geometry.data(row, number) for number in range(self._geometry.columns - 1)]

@@ -19,6 +19,7 @@ from engine.dataplane.raid5_log_format import (
     Entry,
     ExtentKind,
     LogCopy,
+    LogExtent,
     LogOwner,
     Superblock,
     entry_head,
@@ -30,13 +31,13 @@ from engine.dataplane.raid5_log_format import (
     seal_of,
     superblock_bytes,
 )
+from engine.dataplane.raid5_marks import Mark, Marks
 from engine.devices.gathered import write_parts
 from engine.units import MIB, align_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.dataplane.raid5_log_format import LogExtent
     from engine.devices.base import Data
     from engine.runtime import Runtime
 
@@ -95,6 +96,7 @@ class Raid5Log:
         self._rooms = [RING_AT + self.capacity + number * self.room for number in range(_ROOMS)]
         self._in_room: dict[int, int] = {}
         self._summed: dict[int, int] = {}
+        self._marks = Marks()
         self._stable = 0
         self._changed = runtime.condition()
         self._trimming = self._retired = self._frozen = False
@@ -144,11 +146,13 @@ class Raid5Log:
         sums: Sequence[int] = (),
         rows: Sequence[memoryview] = (),
         room: int = 0,
+        tells: Sequence[range] = (),
     ) -> int:
         """Bring one entry to every copy, with all before it, and answer its sequence. LogFailed when that fails.
 
-        The caller has set aside at least `entry_size` of it, and holds the locks of the rows that it changes. `rows`
-        are the data of SUM rows, which go to the `room` that `take_room` gave; only their `sums` become durable.
+        The caller has set aside at least `entry_size` of it, and holds the locks of the rows that it changes, which it
+        `tells` of. `rows` are the data of SUM rows, which go to the `room` that `take_room` gave; only their `sums`
+        become durable.
         """
         checksum = payload_checksum(parts)
         length = sum(map(len, parts))
@@ -157,6 +161,7 @@ class Raid5Log:
                 raise self.failed
             entry, at = self._place(tuple(extents), length, checksum, tuple(sums), room)
             self._note_sums(entry)
+            self._marks.tell(tells, entry.sequence)
         try:
             for copy in self.copies:
                 self._keep_rows(copy, room, rows)
@@ -186,6 +191,34 @@ class Raid5Log:
         part of it without logging all of it."""
         return self._summed.get(row, -1) >= self._stable
 
+    @property
+    def summed_rows(self) -> int:
+        """Of how many rows, which may not be stable yet, it has no more than checksums, or less."""
+        return len(self._summed)
+
+    def hold_marks(self, rows: Sequence[range], ranges: Sequence[range], size: int) -> list[Mark]:
+        """The marks of these `ranges`, durable, under which whole `rows` may be written without an entry; `drop_marks`
+        when all legs have returned, well. None when the log has something of these rows, or new marks would take more
+        than `size` bytes of it. LogFailed as in `append`."""
+        with self._changed:
+            if self.failed is not None:
+                raise self.failed
+            if not self._marks.may_go(rows) or self._marks.lacking(ranges) * BLOCK > size:
+                return []
+            held, lacking = self._marks.hold(ranges)
+        try:
+            for each in lacking:
+                held.append(self._mark(each))
+        except BaseException:
+            self.drop_marks(held)
+            raise
+        return held
+
+    def drop_marks(self, marks: Sequence[Mark]) -> None:
+        """All legs that were written under them have returned, well, and count as written."""
+        with self._changed:
+            self._all_done(self._marks.drop(marks))
+
     def done(self, sequence: int) -> None:
         """All legs of that entry have returned, well, and count as written."""
         with self._changed:
@@ -202,6 +235,7 @@ class Raid5Log:
     def mark(self) -> int:
         """Before a flush: the first entry whose legs have not all returned."""
         with self._changed:
+            self._all_done(self._marks.end())
             return self._pending[0].sequence if self._pending else self._next
 
     def flushed(self, mark: int) -> None:
@@ -210,13 +244,23 @@ class Raid5Log:
             if not self._pinned and mark > self._stable:
                 self._stable = mark
                 self._summed = {row: sequence for row, sequence in self._summed.items() if sequence >= mark}
+                self._marks.flushed(mark)
+                self._all_done(self._marks.end())  # what a mark says of stable entries must hold for all under it
 
     # What keeps the ring from running full.
 
     @property
     def trim_due(self) -> bool:
         """Whether so much of it is in use that space has to be made."""
-        return self._tail - self._head.position > self.capacity * 5 // 8 and self._can_trim()
+        if self._tail - self._head.position <= self.capacity * 5 // 8 and not self._marks.many:
+            return False
+        with self._changed:
+            return self._can_trim()
+
+    @property
+    def marked(self) -> bool:
+        """Whether rows are being written without an entry, or were since the last flush."""
+        return self._marks.unstable
 
     def trim(self, flush: Callable[[], bool]) -> bool:
         """Make the space of entries free that nobody needs any more. False when there are none, or it is not certain.
@@ -229,6 +273,7 @@ class Raid5Log:
                 return True
             if not self._can_trim():
                 return False
+            self._all_done(self._marks.end())
             self._trimming = True
             head = self._first_needed()
         try:
@@ -318,7 +363,8 @@ class Raid5Log:
     def _can_trim(self) -> bool:
         if self._trimming or self._frozen or self._pinned or self._useless():
             return False
-        first = self._pending[0].sequence if self._pending else self._next
+        idle = self._marks.idle
+        first = next((entry.sequence for entry in self._pending if entry.sequence not in idle), self._next)
         return first > self._head.head
 
     def _first_needed(self) -> Superblock:
@@ -343,6 +389,21 @@ class Raid5Log:
         self._tail = position + size
         self._next += 1
         return entry, at
+
+    def _mark(self, rows: range) -> Mark:
+        """A new one, held by the caller."""
+        stable = self._stable
+        extent = LogExtent(ExtentKind.MARK, 0, 0, rows.start, len(rows))
+        mark = Mark(self.append([extent], []), rows)
+        with self._changed:
+            known = self._summed
+            known.update((row, mark.sequence) for row in rows if known.get(row, -1) < mark.sequence)
+            self._all_done(self._marks.add(mark, live=self._stable == stable))
+        return mark
+
+    def _all_done(self, sequences: Sequence[int]) -> None:
+        for sequence in sequences:
+            self.done(sequence)
 
     def _note_sums(self, entry: Entry) -> None:
         for extent in entry.extents if self._summed else ():

@@ -46,12 +46,14 @@ class ExtentKind(enum.IntEnum):
     """COLUMN: `length` bytes from `first` on of `column` become the payload. ROW: the data units of row `first` have
     the payload between `low` and `low + length` of the unit, one after the other, and the parity follows from it. ZERO:
     `length` rows from `first` on become zero. SUM: row `first` is written as a whole; the entry has the checksum of
-    each column's unit, and its data are with the rows that are on their way."""
+    each column's unit, and its data are with the rows that are on their way. MARK: any of
+    `length` rows from `first` on may be written as a whole without an entry."""
 
     COLUMN = 1
     ROW = 2
     ZERO = 3
     SUM = 4
+    MARK = 5
 
 
 class LogExtent(NamedTuple):

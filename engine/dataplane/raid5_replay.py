@@ -60,11 +60,14 @@ def replay(copies: Sequence[LogCopy], volume: bytes, generation: bytes, table: T
         changes = Changes(table, done, _covers(entry for entry, _ in todo))
         for entry, _ in todo:
             changes.examine(entry, reader.rows(entry))
+        unlogged = _unlogged(table, [entry for entry, _ in todo])
+        changes.examine_unlogged(unlogged)
         for entry, at in todo:
             loaded = reader.load(entry.sequence, at, entry.chain)
             if loaded is None:
                 raise Damage("could not be read twice alike.")
             changes.apply(entry, loaded.payload, reader.rows(entry))
+        changes.apply_unlogged(unlogged)
     except Damage as damage:
         return Damaged(str(damage))
     done.entries = len(todo)
@@ -78,10 +81,28 @@ def _covers(entries: Iterable[Entry]) -> dict[int, Cover]:
     found: dict[int, Cover] = {}
     for entry in entries:
         for index, extent in enumerate(entry.extents):
-            if extent.kind is not ExtentKind.COLUMN:
+            if extent.kind not in (ExtentKind.COLUMN, ExtentKind.MARK):
                 count = extent.length if extent.kind is ExtentKind.ZERO else 1
                 found.update(dict.fromkeys(range(extent.first, extent.first + count), Cover(entry.sequence, index)))
     return found
+
+
+def _unlogged(table: Table, entries: Sequence[Entry]) -> list[int]:
+    """The rows that have a mark, and nothing else: of those that have, the log has all that was written since."""
+    unit = table.raid5.unit if table.raid5 is not None else 1
+    marked: set[int] = set()
+    told: set[int] = set()
+    for extent in (extent for entry in entries for extent in entry.extents):
+        match extent.kind:
+            case ExtentKind.MARK:
+                marked.update(range(extent.first, extent.first + extent.length))
+            case ExtentKind.ZERO:
+                told.update(range(extent.first, extent.first + extent.length))
+            case ExtentKind.COLUMN:
+                told.update(range(extent.first // unit, (extent.first + extent.length - 1) // unit + 1))
+            case _:
+                told.add(extent.first)
+    return sorted(marked - told)
 
 
 class _Reader:

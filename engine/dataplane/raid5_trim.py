@@ -10,9 +10,13 @@ if TYPE_CHECKING:
     from engine.dataplane.raid5_log import Raid5Log
     from engine.runtime import Runtime, Thread
 
+IDLE_S = 5.0
+"""Seconds without a write after which what was written without being logged is flushed, too: until then a crash that
+costs a column as well would have the volume held back."""
+
 
 class Trimmer:
-    """One volume's. Its thread is started when trimming a log is due for the first time, and ends with the volume.
+    """One volume's. Its thread is started when there is something to do for the first time, and ends with the volume.
 
     `flush` brings everything that the volume has written to stable storage; False when any of that is in doubt.
     """
@@ -23,20 +27,26 @@ class Trimmer:
         self._runtime = runtime
         self._changed = runtime.condition()
         self._log: Raid5Log | None = None
+        self._idle: Raid5Log | None = None
+        self._looks = 0
         self._thread: Thread | None = None
         self._closing = False
 
     def look_at(self, log: Raid5Log) -> None:
-        """Something has been written to this log."""
-        if not log.trim_due:
+        """Something has been written to this log, or under its marks."""
+        due, marked = log.trim_due, log.marked
+        if not due and not marked:
             return
         with self._changed:
             if self._closing:
                 return
-            self._log = log
+            self._looks += 1
+            self._log = log if due else self._log
             if self._thread is None:
                 self._thread = self._runtime.thread(f"vea-trim-{self._name}", self._work)
-            self._changed.notify()
+            if due or self._idle is not log:
+                self._idle = log
+                self._changed.notify()
 
     def stop(self) -> None:
         """No log is looked at any more."""
@@ -54,7 +64,14 @@ class Trimmer:
             log.trim(self._flush)
 
     def _next(self) -> Raid5Log | None:
+        """The log that is to be trimmed now; None when all is over."""
         with self._changed:
-            self._changed.wait_for(lambda: self._log is not None or self._closing)
-            log, self._log = self._log, None
+            while self._log is None and not self._closing:
+                if self._idle is None:
+                    self._changed.wait()
+                    continue
+                looks = self._looks
+                if not self._changed.wait(IDLE_S) and looks == self._looks:
+                    self._log = self._idle
+            log, self._log, self._idle = self._log, None, None
             return None if self._closing else log

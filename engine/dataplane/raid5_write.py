@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.dataplane import raid5_marks
 from engine.dataplane.fault import LEG_ERRORS, Fault, FaultKind, errno_of
 from engine.dataplane.raid5_log import LogFailed, entry_size
 from engine.dataplane.raid5_log_format import ExtentKind, LogExtent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from engine.dataplane.raid5_log import Raid5Log
     from engine.dataplane.raid5_map import Raid5Map, Target
+    from engine.dataplane.raid5_marks import Mark
     from engine.dataplane.raid5_plan import RowPlan
     from engine.dataplane.raid5_rows import RowTrust
     from engine.dataplane.request import Request
@@ -183,9 +185,12 @@ class Batch:
         zeros = [zero for zero in self._zeros if not self._refuse_zero(zero)]
         if not plans and not zeros:
             return
-        log = self._log
+        log, sequence = self._log, -1
+        marks: list[Mark] = []
         try:
-            sequence = self._append(log, plans, zeros) if log is not None else -1
+            if log is not None:
+                marks = self._hold_marks(log, plans, zeros)
+                sequence = -1 if marks else self._append(log, plans, zeros)
         except LogFailed as failure:
             self._log_failed(failure)
             return
@@ -196,7 +201,11 @@ class Batch:
             self._write_legs(plan)
         for zero in zeros:
             self._zero_legs(zero)
-        if log is not None and not self._failed:
+        if log is None or self._failed:
+            return
+        if marks:
+            log.drop_marks(marks)
+        else:
             log.done(sequence)
 
     def _plan(self) -> list[RowPlan]:
@@ -253,6 +262,17 @@ class Batch:
         self._verdicts[self._parts.index(zero.part)] = errno.EIO
         return True
 
+    def _hold_marks(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> list[Mark]:
+        """What whole rows of a stream are written under; none where the log is to have an entry of them."""
+        geometry = self._table.raid5
+        if zeros or geometry is None or log.summed_rows * geometry.row_bytes < raid5_marks.STREAM:
+            return []
+        if not all(self._needs_no_bytes(plan) for plan in plans):
+            return []
+        rows = [plan.rows for plan in plans]
+        ranges = raid5_marks.ranges_of(rows, geometry.row_bytes, geometry.rows_for(self._table.size))
+        return log.hold_marks(rows, ranges, self._reserved)
+
     def _append(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
         """The sequence of the entry; TOO_LARGE, and nothing logged, when it takes more than was set aside."""
         summed = self._only_summed(log, plans)
@@ -271,21 +291,24 @@ class Batch:
         if entry_size(len(extents), sum(map(len, parts)), len(sums)) > self._reserved:
             log.give_back(room)
             return TOO_LARGE
-        return log.append(extents, parts, sums, rows, room)
+        tells = [plan.rows for plan in plans] + [zero.rows for zero in zeros]
+        return log.append(extents, parts, sums, rows, room, tells)
 
     def _only_summed(self, log: Raid5Log, plans: Sequence[RowPlan]) -> list[RowPlan]:
         """The whole rows of which checksums suffice, as all columns are there: as many as there is room for."""
         found, left = [], log.room
         for plan in plans:
-            if plan.whole and plan.parity.simple and self._all_in(plan):
+            if self._needs_no_bytes(plan):
                 left -= len(plan.rows) * plan.parity.geometry.row_bytes
                 if left < 0:
                     break
                 found.append(plan)
         return found
 
-    def _all_in(self, plan: RowPlan) -> bool:
-        """Whether no column of its rows is in doubt."""
+    def _needs_no_bytes(self, plan: RowPlan) -> bool:
+        """Whether it has whole rows only, and all columns are there, none of them in doubt."""
+        if not plan.whole or not plan.parity.simple:
+            return False
         return not self._trust.doubtful or not any(self._trust.out(plan.parity, row) for row in plan.rows)
 
     def _log_failed(self, failure: LogFailed) -> None:

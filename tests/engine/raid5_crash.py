@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from engine.dataplane import raid5_marks
 from engine.dataplane.fold import fold
 from engine.dataplane.raid5_log import LogFailed, Raid5Log
 from engine.dataplane.raid5_replay import Damaged, Replayed, replay
@@ -205,10 +206,14 @@ class Run:
             requests.append(self._request(offset, length))
         if not requests or not self._execute(volume, requests):
             return not requests
-        for request in requests:
-            if request.durable:
-                self.oracle.settle(request.offset, request.length)
+        self.settle(requests)
         return True
+
+    def settle(self, requests: list[Request]) -> None:
+        """They are acknowledged: what is durable stays, and a kill takes nothing of what the kernel has."""
+        for request in requests:
+            if request.durable or self.shape.kill:
+                self.oracle.settle(request.offset, request.length)
 
     def _request(self, offset: int, length: int) -> Request:
         durable = self._random.random() < 0.1
@@ -259,11 +264,12 @@ class Run:
 
     def _may_be_held_back(self, found: Damaged) -> bool:
         """Before its first superblock there is no log. And what was being written as whole rows, and lost a column
-        together with the power, may be held back: it is never garbage."""
+        together with the power, may be held back: it is never garbage. What goes unlogged, also by a kill."""
         if self.power.operations <= self.shape.copies:
             return True
         self.held_back = 1
-        return self.shape.lost is not None and not self.shape.kill and "as a whole" in found.reason
+        logged = self.size < raid5_marks.STREAM
+        return self.shape.lost is not None and not (self.shape.kill and logged) and "as a whole" in found.reason
 
     def _judge(self, found: Replayed | Damaged, columns: list[VolatileDevice]) -> str:
         if isinstance(found, Damaged):
