@@ -64,6 +64,13 @@ class _WholeRows(NamedTuple):
     sources: list[Source]
 
 
+class _Told(NamedTuple):
+    """What the log knows of a batch: the marks that some of it is written under, and the entry of the rest."""
+
+    marks: list[Mark]
+    sequence: int | None
+
+
 class _ZeroRows(NamedTuple):
     """Whole rows of one segment that become zero for one part."""
 
@@ -185,28 +192,22 @@ class Batch:
         zeros = [zero for zero in self._zeros if not self._refuse_zero(zero)]
         if not plans and not zeros:
             return
-        log, sequence = self._log, -1
-        marks: list[Mark] = []
         try:
-            if log is not None:
-                marks = self._hold_marks(log, plans, zeros)
-                sequence = -1 if marks else self._append(log, plans, zeros)
+            told = self._tell(plans, zeros)
         except LogFailed as failure:
             self._log_failed(failure)
             return
-        if sequence == TOO_LARGE:
+        if told is None:
             self._verdicts = [TOO_LARGE] * len(self._parts)
             return
         for plan in plans:
             self._write_legs(plan)
         for zero in zeros:
             self._zero_legs(zero)
-        if log is None or self._failed:
-            return
-        if marks:
-            log.drop_marks(marks)
-        else:
-            log.done(sequence)
+        if self._log is not None and not self._failed:
+            self._log.drop_marks(told.marks)
+            if told.sequence is not None:
+                self._log.done(told.sequence)
 
     def _plan(self) -> list[RowPlan]:
         plans = [plan for whole in self._wholes if (plan := self._plan_whole(whole))]
@@ -262,16 +263,39 @@ class Batch:
         self._verdicts[self._parts.index(zero.part)] = errno.EIO
         return True
 
-    def _hold_marks(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> list[Mark]:
-        """What whole rows of a stream are written under; none where the log is to have an entry of them."""
+    def _tell(self, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> _Told | None:
+        """Bring to the log what has to be there before the legs; None when that is more than was set aside."""
+        log = self._log
+        if log is None:
+            return _Told([], None)
+        unlogged = self._unlogged(log, plans)
+        logged = [plan for plan in plans if plan not in unlogged]
+        marks = self._hold_marks(log, unlogged, self._reserved - _entry_bytes(logged, zeros)) if unlogged else []
+        logged = logged if marks else [*plans]
+        if not logged and not zeros:
+            return _Told(marks, None)
+        try:
+            sequence = self._append(log, logged, zeros)
+        except LogFailed:
+            log.drop_marks(marks)
+            raise
+        if sequence == TOO_LARGE:
+            log.drop_marks(marks)
+            return None
+        return _Told(marks, sequence)
+
+    def _unlogged(self, log: Raid5Log, plans: Sequence[RowPlan]) -> list[RowPlan]:
+        """The whole rows of a stream, which need no entry."""
         geometry = self._table.raid5
-        if zeros or geometry is None or log.summed_rows * geometry.row_bytes < raid5_marks.STREAM:
+        if geometry is None or log.summed_rows * geometry.row_bytes < raid5_marks.STREAM:
             return []
-        if not all(self._needs_no_bytes(plan) for plan in plans):
-            return []
-        rows = [plan.rows for plan in plans]
+        return [plan for plan in plans if self._needs_no_bytes(plan)]
+
+    def _hold_marks(self, log: Raid5Log, plans: Sequence[RowPlan], size: int) -> list[Mark]:
+        """What these are written under; none when they are to have an entry all the same."""
+        geometry, rows = plans[0].parity.geometry, [plan.rows for plan in plans]
         ranges = raid5_marks.ranges_of(rows, geometry.row_bytes, geometry.rows_for(self._table.size))
-        return log.hold_marks(rows, ranges, self._reserved)
+        return log.hold_marks(rows, ranges, size)
 
     def _append(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
         """The sequence of the entry; TOO_LARGE, and nothing logged, when it takes more than was set aside."""
@@ -387,6 +411,14 @@ class Batch:
     def _fault(self, parity: Raid5Map, target: Target, number: int, index: int, broken: bool) -> Fault:
         fault = raid5_fault(self._volume, self._parts[index].request, parity, target, number)
         return fault if not broken else replace(fault, kind=FaultKind.BROKEN)
+
+
+def _entry_bytes(plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
+    """What an entry of these takes in the log."""
+    if not plans and not zeros:
+        return 0
+    extents = sum(len(plan.extents) for plan in plans) + len(zeros)
+    return entry_size(extents, sum(len(part) for plan in plans for part in plan.parts))
 
 
 def _follows(before: RowWrite, write: RowWrite) -> bool:

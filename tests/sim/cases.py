@@ -22,7 +22,7 @@ from tests.sim.acts import (
     volume,
     write_some,
 )
-from tests.sim.operations import LAYOUTS
+from tests.sim.operations import EVERY_LAYOUT, SMALL_ROWS
 from tests.sim.site import PATIENCE_S
 from tests.sim.volume import Connection
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from engine.records import Ref
     from tests.sim.site import Site
 
-NO_MIRROR = ("concat", "stripe", "raid5")
+NO_MIRROR = ("concat", "stripe", "raid5", SMALL_ROWS)
 NO_SPARE = ("concat", "stripe")
-PARITY = ("raid5",)
-NOT_STRIPED = ("concat", "mirror", "mirror of 3", "raid5")
+PARITY = ("raid5", SMALL_ROWS)
+NOT_STRIPED = ("concat", "mirror", "mirror of 3", "raid5", SMALL_ROWS)
 
 
 class Case(NamedTuple):
@@ -265,6 +265,6 @@ def _new(site: Site, **choices: object) -> Command:
 def set_up(site: Site, layout: str) -> None:
     """A group on six of eight LUNs, a volume of this layout with bytes in it."""
     do(site, commands.CreateGroup(name="dg", disks=tuple(disk.ref for disk in disks(site)[:6])))
-    shape = LAYOUTS[layout]
+    shape = EVERY_LAYOUT[layout]
     do(site, commands.CreateVolume(group=site.group.ref, name=NAME, size=SIZE, **shape))  # type: ignore[arg-type]
     write_some(site, 16)

@@ -28,6 +28,10 @@ LAYOUTS: dict[str, dict[str, object]] = {
     "raid5": {"raid5": True, "columns": 3, "stripe_unit": 64 << 10},
 }
 
+SMALL_ROWS = "raid5 of small rows"
+EVERY_LAYOUT = {**LAYOUTS, SMALL_ROWS: {"raid5": True, "columns": 3, "stripe_unit": 4 << 10}}
+"""With one more, of which clients write whole rows; seeds that were drawn before it came are to mean the same."""
+
 
 def create(config: Config, group: Ref, dice: Random) -> Command | None:
     layout = dice.choice(list(LAYOUTS))

@@ -10,6 +10,7 @@ from unittest import mock
 
 import engine.dataplane.dirty_map
 import engine.dataplane.gate
+import engine.dataplane.raid5_marks
 import engine.dataplane.volume_io
 import engine.disk_groups.claims
 import engine.luns
@@ -107,6 +108,8 @@ PATCHES: tuple[tuple[Any, str, Any], ...] = (
     (engine.dataplane.gate, "Slot", SimSlot),
     (engine.dataplane.volume_io.VolumeIo, "__init__", _volume_io_init),
     (engine.dataplane.dirty_map.DirtyMap, "__init__", _dirty_map_init),
+    (engine.dataplane.raid5_marks, "STREAM", 0),  # what clients write here is little
+    (engine.dataplane.raid5_marks, "RANGE", 64 << 10),
     (engine.luns, "DeviceLock", SimLunLock),
     (engine.luns, "_same", lambda lun, device: lun.path == device.path),
     (os, "fsync", _sim_fsync),

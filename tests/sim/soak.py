@@ -23,7 +23,7 @@ from tests.sim import crashes, failures, sequences
 from tests.sim.cases import CASES
 from tests.sim.crashes import Result
 from tests.sim.ledger import Job, Ledger
-from tests.sim.operations import LAYOUTS
+from tests.sim.operations import EVERY_LAYOUT, LAYOUTS
 from tests.sim.patches import simulated
 from tests.sim.world import play, replay_command
 
@@ -83,7 +83,7 @@ def _round(turn: int, chosen: argparse.Namespace, seed: int) -> list[Job]:
         drawn = random.Random(f"{seed} {kind} {what} {layout}").getrandbits(40)
         return Job(kind, what, layout, drawn * rounds + turn, rounds)
 
-    pairs = [(name, layout) for name in CASES for layout in LAYOUTS if applies(name, layout)]
+    pairs = [(name, layout) for name in CASES for layout in EVERY_LAYOUT if applies(name, layout)]
     layouts = sorted(LAYOUTS)
     found = [job(kind, name, layout) for kind in ("crash", "failure") for name, layout in pairs]
     for number, names in list(enumerate(sequences.sequences()))[turn::rounds]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim import crashes, failures, sequences
 from tests.sim.cases import CASES
-from tests.sim.operations import LAYOUTS
+from tests.sim.operations import EVERY_LAYOUT, LAYOUTS
 from tests.sim.soak import applies
 from tests.sim.world import play, replay_command
 
@@ -48,7 +48,7 @@ def test_seeds_with_snapshots(seed: int) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_power_cuts(name: str, seed: int) -> None:
     """At some of the moments of each operation, on one layout."""
-    layouts = [layout for layout in LAYOUTS if applies(name, layout)]
+    layouts = [layout for layout in EVERY_LAYOUT if applies(name, layout)]
     share = SHARE * (LONG if CASES[name].then is not None else 1) // BUDGET or 1
     result = crashes.enumerate_case(name, random.Random(seed).choice(layouts), seed, share)
     assert result.states, "nothing was cut"
@@ -58,7 +58,7 @@ def test_power_cuts(name: str, seed: int) -> None:
 @pytest.mark.parametrize("name", sorted(CASES)[::5])
 def test_nth_operation_fails(name: str, seed: int) -> None:
     dice = random.Random(seed)
-    layouts = [layout for layout in LAYOUTS if applies(name, layout)]
+    layouts = [layout for layout in EVERY_LAYOUT if applies(name, layout)]
     result = failures.enumerate_failures(name, dice.choice(layouts), seed, NTH, dice.randint(1, NTH))
     assert not result.failures, "\n".join(result.failures)
 
