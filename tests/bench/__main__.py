@@ -19,6 +19,7 @@ STAGES: tuple[tuple[list[str], Stage], ...] = (
     (traffic.ROWS, traffic.traffic),
     (dirty.ROWS, dirty.dirty),
     (raid5.ROWS, raid5.raid5),
+    (raid5.SYNCED, raid5.synced),
     (raid5.REBUILD, raid5.rebuild),
     (copies.ROWS, copies.copies),
     (snapshots.PAUSES, snapshots.pauses),

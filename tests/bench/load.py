@@ -58,6 +58,14 @@ def fill(uri: str, size: int) -> None:
     subprocess.run(words, capture_output=True, timeout=600, check=True)
 
 
+def synced_rate(uri: str, size: int) -> float:
+    """MiB/s of writing every byte once in order, until the FLUSH behind the last one is answered."""
+    words = [*_words(uri, "write", "1m", 4, size), "--end_fsync=1", "--output-format=json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=True)
+    found = json.loads(done.stdout[done.stdout.index("{") :])["jobs"][0]
+    return size / MIB / (found["job_runtime"] / 1000)
+
+
 def changes(uri: str, size: int, count: int) -> None:
     """Write 4 KiB in so many places, drawn at random, none of them twice."""
     words = [*_words(uri, "randwrite", "4k", 32, size), f"--number_ios={count}", "--randrepeat=0", "--end_fsync=1"]

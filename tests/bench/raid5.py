@@ -12,13 +12,14 @@ from engine.commands import CreateVolume, ReactivateDisk, Rescan
 from engine.records import Disk, Subdisk
 from engine.units import GIB, MIB
 from tests.bench import peers
-from tests.bench.load import SEQUENTIAL_WRITE, bring_in, fill, rate, spots
+from tests.bench.load import SEQUENTIAL_WRITE, bring_in, fill, rate, spots, synced_rate
 from tests.bench.options import Options
 from tests.bench.place import Place
 from tests.bench.product import LUN_OVERHEAD, Product
 from tests.bench.rows import Pair
 
 ROWS = ["raid5-write"]
+SYNCED = ["raid5-synced"]
 REBUILD = ["rebuild"]
 COLUMNS = 5
 """So a request of 1 MiB is made of whole rows, and a sixth disk has the log."""
@@ -29,23 +30,37 @@ def raid5(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
     """A RAID-5 volume with its log, and a stripe on the disks of its columns. A log that has to make space flushes
     these disks: what the stripe has left in the page cache is written before, and not in the turn of the other."""
     size = min(512 * MIB, options.size)
-    product = Product(place, "raid5", size + LUN_OVERHEAD, COLUMNS + 1)
+    with _both(place, "raid5", size, lambda uri: rate(uri, SEQUENTIAL_WRITE, size, options.seconds)) as pair:
+        yield {ROWS[0]: pair}
+
+
+@contextmanager
+def synced(place: Place, options: Options) -> Iterator[dict[str, Pair]]:
+    """The same for what has reached the disks."""
+    size = min(2 * GIB, options.size)
+    with _both(place, "synced", size, lambda uri: synced_rate(uri, size)) as pair:
+        yield {SYNCED[0]: pair}
+
+
+@contextmanager
+def _both(place: Place, name: str, size: int, measure: Callable[[str], float]) -> Iterator[Pair]:
+    product = Product(place, name, size + LUN_OVERHEAD, COLUMNS + 1)
     disks = tuple(disk.ref for disk in product.disks)
     product.do(CreateVolume(group=product.group, name="parity", size=size, raid5=True, columns=COLUMNS, disks=disks))
     stripe = disks[:COLUMNS]
     product.do(CreateVolume(group=product.group, name="plain", size=size, striped=True, columns=COLUMNS, disks=stripe))
-    for name in ("parity", "plain"):
-        fill(product.uri(name), size)
+    for volume in ("parity", "plain"):
+        fill(product.uri(volume), size)
 
-    def turn(name: str) -> Callable[[], float]:
+    def turn(volume: str) -> Callable[[], float]:
         def act() -> float:
             settled(product.lun_files())
-            return rate(product.uri(name), SEQUENTIAL_WRITE, size, options.seconds)
+            return measure(product.uri(volume))
 
         return act
 
     try:
-        yield {"raid5-write": Pair(turn("parity"), turn("plain"))}
+        yield Pair(turn("parity"), turn("plain"))
     finally:
         product.close()
 
