@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from engine.edits.columns import parity_plex
 from engine.edits.dirty_places import forget_changes
-from engine.records import Disk, Kind, PieceState, PlexLayout, TaskType, VolumeLayout
+from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
+from engine.rules import volumes_of
 from engine.states import COMPLETE, pieces_out
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ def doubt(edit: Edit, disk: Disk) -> None:
             volume = edit.config.volume(plex.volume)
             edit.put(replace(volume, fenced=volume.fenced or reason, started=False))
             forget_changes(edit, volume.ref)
+            _begin_anew(edit, volume)
+
+
+def _begin_anew(edit: Edit, volume: Volume) -> None:
+    """What has been copied of a volume that is held back may be newer than what the operator comes to believe."""
+    for task in edit.config.tasks_of(volume.group):
+        if task.checkpoint and not task.ended and volume.ref in volumes_of(edit.config, task):
+            edit.put(replace(task, checkpoint=0))
 
 
 def doubt_parity(edit: Edit, ref: Ref) -> None:
@@ -54,9 +63,7 @@ def doubt_parity(edit: Edit, ref: Ref) -> None:
         return  # nothing but parity stands for what is out
     volume = edit.config.volume(ref)
     edit.put(replace(volume, parity_known=False))
-    for task in edit.config.tasks_of(volume.group):
-        if task.type is TaskType.PARITY and task.params.volume == ref and not task.ended:
-            edit.put(replace(task, checkpoint=0))
+    _begin_anew(edit, volume)
 
 
 def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
@@ -67,12 +74,12 @@ def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
 
 
 def doubt_only_copy(edit: Edit, volume: Volume, stale: Collection[str]) -> None:
-    """At an import: a volume of one mirror with a disk that has lost acknowledged changes of the configuration may have
-    lost data as well."""
-    plexes = edit.config.plexes_of(volume.ref)
-    if len(plexes) != 1:
+    """At an import: a volume of one complete mirror with a disk that has lost acknowledged changes of the configuration
+    may have lost data as well."""
+    complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
+    if len(complete) != 1:
         return
-    for subdisk in edit.config.subdisks_of(plexes[0].ref):
+    for subdisk in edit.config.subdisks_of(complete[0].ref):
         if subdisk.disk.id in stale:
             doubt(edit, edit.config.disk(subdisk.disk))
             return

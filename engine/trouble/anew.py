@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.assemble import is_held_back
 from engine.records import Kind, PlexState, Task, TaskType, Volume
 from engine.rules import volumes_of
 from engine.states import COMPLETE
@@ -22,6 +23,9 @@ COPYING = frozenset(
     {TaskType.RESYNC, TaskType.ADD_MIRROR, TaskType.ADD_COLUMN, TaskType.MOVE_SUBDISK, TaskType.EVACUATE_DISK}
 )
 """Tasks whose copy is worthless once its source is not believed, or a write has missed one of its places."""
+
+_COLUMNS = frozenset({TaskType.REBUILD, TaskType.PARITY})
+"""Those of RAID-5, which has one plex: its columns are believed, or it is held back."""
 
 
 def copies_of(config: Config, volume: Ref) -> list[Task]:
@@ -46,8 +50,14 @@ def take_back(edit: Edit, volume: Ref) -> None:
         edit.put(msgspec.structs.replace(task, checkpoint=0))
 
 
+def _is_another(before: Volume, after: Volume) -> bool:
+    """Whether the bytes of a volume come from elsewhere than they did."""
+    return after.source not in (None, before.source) or (is_held_back(after) and not is_held_back(before))
+
+
 class Restarts:
-    """Begins copies anew whenever another mirror of their volume is believed. Called under the control lock."""
+    """Begins copies anew whenever another mirror of their volume is believed, or nobody knows any more how old what
+    they copy is. Called under the control lock."""
 
     def __init__(self, committer: Committer, runner: TaskRunner) -> None:
         self._committer = committer
@@ -57,10 +67,13 @@ class Restarts:
         """After a commit."""
         for ref in sorted(ref for ref in touched if ref.kind is Kind.VOLUME):
             before, after = old.get(ref), new.get(ref)
-            if isinstance(before, Volume) and isinstance(after, Volume) and after.source not in (None, before.source):
+            if isinstance(before, Volume) and isinstance(after, Volume) and _is_another(before, after):
                 known = [task for task in copies_of(new, ref) if task.ref in old and not old.task(task.ref).ended]
                 if known:
                     self.begin(ref)
+                for task in new.tasks_of(after.group):
+                    if task.type in _COLUMNS and not task.ended and task.params.volume == ref:
+                        self._runner.begin_anew(task.ref)
 
     def begin(self, volume: Ref) -> None:
         """The copies in a volume begin anew."""

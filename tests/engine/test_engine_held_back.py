@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine.commands import (
+    AddMirrors,
     ChangeSettings,
+    DetachPlex,
+    Move,
+    MoveSubdisks,
     PauseTask,
     Rescan,
     ResumeTask,
@@ -19,6 +23,7 @@ from engine.commands import (
     VerifyVolume,
 )
 from engine.commands.volumes import LogType
+from engine.errors import CommandRejected
 from engine.records import Kind, Ref, Subdisk, Task, TaskDelay, TaskState, TaskType
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
@@ -85,9 +90,29 @@ def test_both_mirrors_that_were_exchanged_at_once(lab: EngineLab) -> None:
     assert lab.write(new) == 0
 
 
+@pytest.mark.parametrize("left", ["away", "detached"])
+def test_the_only_complete_mirror_is_an_old_image_at_a_start(lab: EngineLab, left: str) -> None:
+    lab.make_volume(size=8 * MIB, mirrors=2)
+    filled(lab, 1)
+    out, old = pieces(lab)
+    image = image_of(lab, old)
+    if left == "away":
+        lab.path_of(out.disk).rename(lab.path_of(out.disk).with_suffix(".away"))
+        lab.do(Rescan())
+    else:
+        lab.do(DetachPlex(plex=out.plex))
+    new = filled(lab, 2)
+    lab.stop()
+    put_back(image)
+    lab.start()
+    assert lab.volume().fenced
+    assert not lab.volume().serving
+    nothing_old(lab, new)
+
+
 def begun(lab: EngineLab) -> Ref:
     """A parity resynchronization that rests behind its first rows."""
-    delay = TaskDelay(type=TaskType.PARITY, iodelay_ms=60_000)
+    delay = TaskDelay(type=TaskType.PARITY, iodelay_ms=8_000)
     lab.do(ChangeSettings(iodelay_ms=(delay,)))
     lab.kill()
     lab.start()
@@ -123,3 +148,36 @@ def test_parity_follows_from_a_column_that_the_operator_believes_from_the_first_
     assert lab.engine.wait(task, 60)
     assert lab.volume().parity_known
     assert lab.do(VerifyVolume(volume=lab.volume().ref)).result == "All parity of v is right."
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("type_", [TaskType.ADD_MIRROR, TaskType.MOVE_SUBDISK])
+def test_a_copy_of_what_the_operator_believes_begins_anew(lab: EngineLab, type_: TaskType, stopped: bool) -> None:
+    """What had been copied before is newer than what is believed."""
+    lab.make_volume(size=8 * MIB)
+    filled(lab, 1)
+    image = image_of(lab, pieces(lab)[0])
+    filled(lab, 2)
+    lab.do(ChangeSettings(iodelay_ms=(TaskDelay(type=type_, iodelay_ms=8_000),)))
+    volume, moved = lab.volume().ref, Move(pieces(lab)[0].ref)
+    command = AddMirrors(volume=volume) if type_ is TaskType.ADD_MIRROR else MoveSubdisks(moves=(moved,))
+    task = lab.engine.submit(command)
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).bytes_done > 0, 60)
+    lab.engine.submit(PauseTask(task=task))
+    assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 60)
+    if stopped:
+        lab.stop()
+        put_back(image)
+        lab.start()
+    else:
+        put_back(image)
+        lab.do(Rescan())
+    lab.do(StartVolumes(volumes=(volume,)))
+    believed = lab.read(0, lab.volume().size)
+    with contextlib.suppress(CommandRejected):
+        lab.engine.submit(ThrottleTask(task=task, iodelay_ms=0))
+        lab.engine.submit(ResumeTask(task=task))
+    assert lab.engine.wait(task, 60)
+    for _ in range(2):  # each region from one mirror, then from the other
+        assert lab.read(0, len(believed)) == believed
+    assert lab.equal()

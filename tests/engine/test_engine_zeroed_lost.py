@@ -30,7 +30,7 @@ lab = lab_fixture()
 
 def resting(lab: EngineLab, command: CreateVolume | GrowVolume, type_: TaskType) -> Ref:
     """The task of a command that rests when its first pieces have been filled."""
-    lab.do(ChangeSettings(iodelay_ms=(TaskDelay(type=type_, iodelay_ms=60_000),)))
+    lab.do(ChangeSettings(iodelay_ms=(TaskDelay(type=type_, iodelay_ms=8_000),)))
     task = lab.engine.submit(command)
     assert lab.engine.committer.wait_until(lambda config: config.task(task).bytes_done > 0, 60)
     lab.engine.submit(PauseTask(task=task))
