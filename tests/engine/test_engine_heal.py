@@ -266,12 +266,16 @@ def test_latent_errors_everywhere_while_writers_verify_never_give_a_wrong_byte(l
         random = Random(99)
         pieces = [sd for plex in lab.plexes() for sd in lab.config.subdisks_of(plex.ref)]
         halves = [pieces[:2], pieces[2:]]
+        gone: set[tuple[Ref, int]] = set()
         while not stop.wait(0.005):
             half = random.choice(halves)
             if any(lab.lun(sd.disk).spoilt for sd in pieces if sd not in half):
                 continue  # both copies of a block gone bad is no case for a mirror
             subdisk = random.choice(half)
-            lab.lun(subdisk.disk).spoil(subdisk.disk_offset + random.randrange(subdisk.length // BLOCK) * BLOCK, BLOCK)
+            place_ = subdisk.disk, subdisk.disk_offset + random.randrange(subdisk.length // BLOCK) * BLOCK
+            if place_ not in gone:  # one that goes bad again while it is being mended is given up, and rightly so
+                gone.add(place_)
+                lab.lun(place_[0]).spoil(place_[1], BLOCK)
 
     threads = [threading.Thread(target=client, args=(number,)) for number in range(3)]
     rot = threading.Thread(target=decay)
