@@ -43,8 +43,11 @@ def lost_of(config: Config, volume: Ref) -> list[Subdisk]:
     found = [piece for plex in to_repair(config, volume) for piece in lost_pieces(config, plex.ref)]
     for plex in filter(is_parity, config.plexes_of(volume)):
         out = {piece.ref for piece in pieces_out(config, plex)}
-        lost = lost_pieces(config, plex.ref)
-        found += [sd for sd in lost if sd.ref in out or stays_readable(config, volume, [sd]) is None]
+        leaving: list[Subdisk] = []  # together they may be no second column of any row
+        for sd in lost_pieces(config, plex.ref):
+            if sd.ref in out or stays_readable(config, volume, [*leaving, sd]) is None:
+                leaving.append(sd)
+        found += leaving
     for log in config.logs_of(volume):
         found += lost_pieces(config, log.ref) if log.state is not PlexState.EMPTY else []
     return sorted(found, key=lambda sd: (-sd.length, sd.ref))

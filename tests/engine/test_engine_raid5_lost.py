@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.commands import (
     ChangeSettings,
@@ -16,6 +17,7 @@ from engine.commands import (
     Rescan,
     UndoRelocation,
 )
+from engine.config import Edit
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.records import PieceState, PlexState, Ref, TaskDelay, TaskType, VolumeStatus
@@ -177,6 +179,27 @@ def test_a_late_word_of_the_disk_that_a_column_has_left_says_nothing_of_its_new_
     assert lab.config.task(task).state == "completed", lab.config.task(task).result
     assert lab.volume().status is VolumeStatus.HEALTHY
     lab.engine._faults._decide(ref, late)
+    assert lab.volume().status is VolumeStatus.HEALTHY
+    assert lab.flush() == 0
+    assert parity_is_right(lab)
+
+
+def test_of_two_failing_disks_one_column_is_given_another_place_after_the_other(lab: EngineLab) -> None:
+    """Both are still read: each could be spared, and both at once would be the end of the volume."""
+    disks = [pieces(lab)[column].disk for column in (0, 1)]
+    data = bytes(range(256)) * (SIZE // 256)
+    assert lab.write(data, 0) == 0
+    failing = [replace(lab.config.disk(disk), failing=True) for disk in disks]
+
+    def change(edit: Edit) -> None:
+        for disk in failing:
+            edit.put(disk)
+
+    lab.engine.committer.commit(change)
+    for left in (1, 0):
+        lab.do(RepairVolumes(volumes=(lab.volume().ref,)))
+        assert lab.read(0, SIZE) == data
+        assert len({piece.disk for piece in pieces(lab)}.intersection(disks)) == left
     assert lab.volume().status is VolumeStatus.HEALTHY
     assert lab.flush() == 0
     assert parity_is_right(lab)
