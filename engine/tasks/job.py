@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import errno
 import logging
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -69,6 +69,7 @@ class Job:
         self._wish, self._why = order
         self._decided = False
         self._ended = False
+        self._closing = False  # nothing is waited for any more
         self._anew = False  # what has been copied is in doubt: no checkpoint counts
         self._changed = host.runtime.condition()
         self._ledger = Ledger(host)
@@ -84,6 +85,9 @@ class Job:
         """Tell it how to end. False when it ends already, or when it would have to turn back."""
         wish = order.wish
         with self._changed:
+            if wish is Wish.CLOSE:
+                self._closing = True
+                self._changed.notify_all()
             if self._decided or self._wish is Wish.CLOSE or wish is Wish.GO:
                 return wish is self._wish and not self._decided
             self._stop_working(order)
@@ -316,7 +320,8 @@ class Job:
         if failure.no_space or (failure.disk in self._told):
             return
         self._told.add(failure.disk)
-        self._host.fault(failure.disk, failure.error, writing=failure.writing)
+        with suppress(GroupFrozen):  # who meets it next marks the disk
+            self._host.fault(failure.disk, failure.error, writing=failure.writing)
 
     def _commit(self, change: Callable[[Edit], None], *, wait: bool = True) -> bool:
         """Commit; while the group is frozen try again, if `wait`, until the task is to close. Whether it was done."""
@@ -325,7 +330,7 @@ class Job:
                 self._host.commit(change)
             except GroupFrozen:
                 with self._changed:
-                    closing = self._changed.wait_for(lambda: not wait or self._wish is Wish.CLOSE, FROZEN_RETRY_S)
+                    closing = self._changed.wait_for(lambda: not wait or self._closing, FROZEN_RETRY_S)
                 if closing:
                     return False
             else:
