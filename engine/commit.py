@@ -11,6 +11,7 @@ import msgspec
 from engine.assemble import assemble
 from engine.config import Config, Edit
 from engine.edits.detach import fail_disk
+from engine.edits.unequal import name_mirrors
 from engine.errors import EngineError, GroupFrozen
 from engine.events import Batch, Remove, Upsert
 from engine.freed import FreedSpace, given_and_freed, gone_disks
@@ -93,6 +94,7 @@ class Committer:
         self.pending: dict[Ref, Callable[[Edit], None]] = {}  # by group, what the next commit to it has to do as well
         self.unequal: set[Ref] = set()  # volumes whose mirrors may differ without any record of it
         self.end_task: Callable[[Ref, str], None] = lambda task, why: None  # set by whoever runs tasks
+        self.differed: Callable[[Ref], None] = lambda volume: None  # set by whoever restarts copies
         self.follow: Callable[[Config, Config, Iterable[Ref]], None] = lambda old, new, touched: None  # after a commit
         self.task_failed: Callable[[Task], None] = lambda task: None  # set by whoever can do something about it
         self.alerted: Callable[[Alert], None] = lambda alert: None  # set by whoever passes alerts on; returns at once
@@ -139,10 +141,20 @@ class Committer:
             late = self._late(edit, owed)
             for group in late:
                 self.pending[group](edit)
+            decided = self._decided(edit, owed)
             new = self._carry_through(edit, owed)
             for group in late:
                 self.pending.pop(group, None)
-            return new
+            self.unequal.difference_update(decided)
+            for volume in decided:
+                self.differed(volume)
+            return self.config if decided else new
+
+    def _decided(self, edit: Edit, owed: Iterable[Ref]) -> list[Ref]:
+        """What came to differ while a group was frozen is decided by the first commit that goes to its disks."""
+        if not self.unequal:
+            return []
+        return name_mirrors(edit, {*owed, *self._persisted_changes(*edit.result())}, self.unequal)
 
     def _late(self, edit: Edit, owed: Iterable[Ref]) -> list[Ref]:
         """The groups for which something is pending that goes along with this edit."""

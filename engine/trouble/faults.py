@@ -15,7 +15,7 @@ from engine.dataplane.request import Op
 from engine.devices.base import NO_SPACE
 from engine.edits.detach import beyond_reach, fail_disk, without_disk
 from engine.edits.dirty_places import drop_place, is_away
-from engine.errors import GroupFrozen
+from engine.errors import EngineError, GroupFrozen
 from engine.records import Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
 from engine.trouble.anew import Restarts, copies_of
 from engine.trouble.column_faults import ColumnFaults
@@ -61,6 +61,7 @@ class FaultKeeper:
         self._upset: dict[Ref, int] = {}  # how often copies have begun anew
         self._restarts = Restarts(committer, runner)
         committer.follow = self._restarts.follow
+        committer.differed = self._may_differ
         self._columns = ColumnFaults(committer, luns, self._disk_failed, self._end, self._alert_full)
         self._thread = runtime.thread("control", self._run)
         self._healer = Healer(committer, luns, runtime, self._judge, self._make_writable)
@@ -104,9 +105,11 @@ class FaultKeeper:
             except GroupFrozen:
                 if fault.op is not Op.READ and self._columns.concerns(volume):
                     self._columns.frozen(volume)
+                self._note_unequal(volume, fault)
                 self._give_up(volume, fault.number or errno.EIO, fault)
             except Exception:
                 log.exception("A fault of %s could not be handled", fault.volume)
+                self._note_unequal(volume, fault)
                 self._give_up(volume, errno.EIO, fault)
             finally:
                 if fault.kind in _ANSWERED:
@@ -118,6 +121,32 @@ class FaultKeeper:
             if isinstance(volume, Volume) and ref in self._committer.ios:
                 ours = self._columns.handlers if self._columns.concerns(ref) else {}
                 ours.get(fault.kind, self._handlers.get(fault.kind, self._defect))(volume, fault)
+
+    def _note_unequal(self, ref: Ref, fault: Fault) -> None:
+        """A write that ends with an error may have reached some mirrors and not others. Before anybody hears of it."""
+        with self._committer.lock:
+            mirrored = len(self._committer.config.plexes_of(ref)) > 1
+            if fault.kind is FaultKind.LEG and fault.op is not Op.READ and mirrored:
+                self._committer.unequal.add(ref)
+
+    def _may_differ(self, ref: Ref) -> None:
+        """It is on record by now which mirror is believed, where there are several."""
+        volume = self._committer.config.volume(ref)
+        try:
+            self._restarts.begin(ref)
+        except EngineError as error:
+            self._committer.unequal.add(ref)
+            log.info("The copies of %s could not begin anew: %s", volume.name, error)
+        if volume.source is None:
+            return
+        self._committer.alert(
+            Severity.WARNING,
+            f"The mirrors of {volume.name} may differ.",
+            about=ref,
+            cause="A write failed while nothing could be written down. Reads come from one mirror until all are equal.",
+            remedy="Choose Resynchronize: what differs is copied from the mirror that is read.",
+            action=Remedy.RESYNC_VOLUME,
+        )
 
     def _give_up(self, ref: Ref, number: int, fault: Fault) -> None:
         """Only what met this fault ends: what waits for something else may succeed."""

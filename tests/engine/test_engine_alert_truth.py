@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+import pytest
 from msgspec.structs import replace
 
 from engine.commands import (
@@ -15,6 +16,7 @@ from engine.commands import (
     ReactivateDisk,
     ReplaceDisk,
     Rescan,
+    ResyncVolume,
     UndoRelocation,
     VerifyVolume,
 )
@@ -32,7 +34,7 @@ from engine.records import (
     TaskType,
     VolumeStatus,
 )
-from engine.units import MIB
+from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
 from tests.engine.test_engine_faults import disk_of
 from tests.engine.test_engine_life import pattern
@@ -275,3 +277,32 @@ def test_what_keeps_one_volume_from_going_home_keeps_no_other(lab: EngineLab) ->
     assert disk_of(lab, 0, "w") == home
     assert disk_of(lab, 0) != home
     assert "holds another mirror of v" in lab.engine.plan(UndoRelocation(disk=home)).problems[0].text
+
+
+@pytest.mark.parametrize("by", ["a rescan", "a first write"])
+def test_a_write_that_failed_in_a_frozen_group_leaves_mirrors_that_are_made_equal(lab: EngineLab, by: str) -> None:
+    """Whatever it is that ends the freeze."""
+    by_hand(lab)
+    volume = lab.make_volume(mirrors=2, size=8 * MIB).ref
+    lab.make_volume("w", size=4 * MIB, disks=(disk_of(lab, 0),))
+    assert lab.write(pattern(1, 64 * KIB)) == 0
+    lab.lun(disk_of(lab, 1)).fail("write", "durable", persistent=True, at=lambda offset: offset >= 5 * MIB)
+    disks = [disk.ref for disk in lab.config.disks_of(lab.group().ref)]
+    for disk in disks:
+        fails_in_private(lab, disk)
+    assert lab.write(pattern(2, 64 * KIB)) != 0
+    assert lab.group().frozen
+    assert not lab.equal()
+    for disk in disks:
+        lab.lun(disk).heal()
+    if by == "a rescan":  # which begins the copy as well
+        lab.do(Rescan())
+    else:
+        assert lab.write(pattern(3, 64 * KIB), 0, "w") == 0
+        assert lab.volume().status is VolumeStatus.FAILED_REDUNDANCY
+        alert = told(lab, "The mirrors of v may differ")
+        assert (alert.object, alert.action) == (volume, Remedy.RESYNC_VOLUME)
+        lab.do(ResyncVolume(volume=volume))
+    wait_for_status(lab, VolumeStatus.HEALTHY)
+    assert is_over(lab, "The mirrors of v may differ")
+    assert lab.equal()
