@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from pytestqt.qtbot import QtBot
 
 from engine.config import Config, natural
-from engine.events import Upsert
+from engine.events import Remove, Upsert
 from engine.records import Kind, Ref
 from tests.gui import sample_lab
 from tests.gui.random_lab import RandomLab
@@ -55,21 +56,35 @@ def test_table_equals_one_made_anew(qapp: object, mirror: Mirror, seed: int, nam
         sort_column = turn % table.columnCount()
         table.sort(sort_column, order)
         kept = {table.ref(row): QPersistentModelIndex(table.index(row, 0)) for row in range(0, table.rowCount(), 2)}
-        table.apply(mirror.fold(lab.events(lab.random.randrange(12))))
+        for _ in range(1 + turn % 3):  # rows change twice, and go, before they have moved
+            table.apply(mirror.fold(lab.events(lab.random.randrange(12))))
         table.resort()
         fresh = RecordTable(mirror, source)
         fresh.sort(sort_column, order)
         assert table.refs() == fresh.refs()
         assert {table.row_of(each) for each in table.refs()} == set(range(table.rowCount()))
         for each, index in kept.items():
-            assert (index.row() if index.isValid() else None) == table.row_of(each)
+            if index.isValid() or turn % 3 == 0:  # what went may have come back since, as another row
+                assert (index.row() if index.isValid() else None) == table.row_of(each)
     assert tester.model() is table
+
+
+def test_a_row_may_go_before_it_has_moved(qapp: object, mirror: Mirror) -> None:
+    table = RecordTable(mirror, everything(Kind.VOLUME))
+    first, last = table.refs()
+    small = msgspec.structs.replace(mirror.config.volume(first), size=1)
+    table.sort([column.id for column in table.columns].index("size"))
+    table.apply(mirror.fold([Upsert(msgspec.structs.replace(small, size=1 << 60))]))
+    table.apply(mirror.fold([Remove(first)]))
+    table.resort()
+    assert table.refs() == [last]
+    table.apply(mirror.fold([Upsert(small)]))
+    table.resort()
+    assert table.refs() == [first, last]
 
 
 def test_rows_that_a_change_concerns_are_repainted(qapp: object, mirror: Mirror) -> None:
     """A client that connects changes a cell of its volume's row, though the volume's record is the same."""
-    from engine.events import Remove
-
     table = RecordTable(mirror, everything(Kind.VOLUME))
     painted: list[int] = []
     table.dataChanged.connect(lambda first, last: painted.extend(range(first.row(), last.row() + 1)))

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
@@ -83,7 +84,7 @@ class RecordTable(QAbstractTableModel):
         self._rows: list[Ref] = []
         self._keys: list[Any] = []
         self._row_of: dict[Ref, int] = {}
-        self._moved: set[Ref] = set()  # rows that do not stand in order any more
+        self._moved: dict[Ref, Any] = {}  # rows that do not stand in order any more, and the keys by which they would
         self._renamed = False  # so may any other, since names of other objects are in them
         self._unread: deque[Ref] = deque()  # rows that the filter has not been held against yet
         self._reader = QTimer(self)
@@ -190,22 +191,24 @@ class RecordTable(QAbstractTableModel):
         if self._renamed:
             self._sort_all()
             return
-        moved, self._moved = self._moved & self._row_of.keys(), set()
-        if not moved:
+        if not self._moved:
             return
-        fresh = sorted(((self._key(ref), ref) for ref in moved), reverse=self._descending)
-        rows = [ref for ref in self._rows if ref not in moved]
-        keys = [key for key, ref in zip(self._keys, self._rows, strict=True) if ref not in moved]
-        self._put_in_order(*merged(rows, keys, fresh, self._descending))
+        moved, self._moved = self._moved, {}
+        stays = bytearray(b"\1") * len(self._rows)
+        for ref in moved:
+            stays[self._row_of[ref]] = 0
+        fresh = sorted(((key, ref) for ref, key in moved.items()), key=_KEY, reverse=self._descending)
+        there = compress(zip(self._keys, self._rows, strict=True), stays)
+        self._take_order(merged(there, fresh, self._descending))
 
     def _sort_all(self) -> None:
         """The same by another column."""
-        self._moved, self._renamed = set(), False
-        pairs = self._sorted(self._rows)
-        self._put_in_order([ref for _, ref in pairs], [key for key, _ in pairs])
+        self._moved, self._renamed = {}, False
+        self._take_order(self._sorted(self._rows))
 
-    def _put_in_order(self, rows: list[Ref], keys: list[Any]) -> None:
-        self._keys = keys
+    def _take_order(self, pairs: list[tuple[Any, Ref]]) -> None:
+        rows = [ref for _, ref in pairs]
+        self._keys = [key for key, _ in pairs]
         if rows == self._rows:
             return
         self.layoutAboutToBeChanged.emit()
@@ -228,7 +231,7 @@ class RecordTable(QAbstractTableModel):
             # In their order, so that what is found later comes behind what is shown already.
             self._unread = deque(rows if among is not None else [ref for _, ref in self._sorted(rows)])
             rows = self._read(READ_AT_ONCE, FIRST_READ_S)
-        self._moved, self._renamed = set(), False
+        self._moved, self._renamed = {}, False
         pairs = self._sorted(rows)
         self._keys = [key for key, _ in pairs]
         self._rows = [ref for _, ref in pairs]
@@ -287,8 +290,9 @@ class RecordTable(QAbstractTableModel):
     def _touch(self, rows: list[int], everything: bool) -> None:
         for row in rows:
             ref = self._rows[row]
-            if ref not in self._moved and self._key(ref) != self._keys[row]:
-                self._moved.add(ref)  # its old key stays until it moves: by that the others are found
+            key = self._key(ref)
+            if ref in self._moved or key != self._keys[row]:
+                self._moved[ref] = key  # the old one stays where it is until the row moves: by that others are found
         seen = self.seen() if self.seen is not None else range(len(self._rows))
         shown = list(seen) if everything else [row for row in rows if row in seen]
         if shown and self._rows:
@@ -302,6 +306,7 @@ class RecordTable(QAbstractTableModel):
             self.beginRemoveRows(QModelIndex(), first, last)
             for ref in self._rows[first : last + 1]:
                 del self._row_of[ref]
+                self._moved.pop(ref, None)
             del self._rows[first : last + 1]
             del self._keys[first : last + 1]
             self._number(first)
@@ -351,21 +356,9 @@ def place_of(keys: Sequence[Any], key: Any, descending: bool) -> int:
     return low
 
 
-def merged(
-    rows: list[Ref], keys: list[Any], fresh: list[tuple[Any, Ref]], descending: bool
-) -> tuple[list[Ref], list[Any]]:
-    """Rows with their keys, and more of them in the same order, as one list: stretches are copied, not compared."""
-    all_rows: list[Ref] = []
-    all_keys: list[Any] = []
-    done = 0
-    for key, ref in fresh:
-        place = place_of(keys, key, descending)
-        all_rows += rows[done:place]
-        all_keys += keys[done:place]
-        all_rows.append(ref)
-        all_keys.append(key)
-        done = place
-    return all_rows + rows[done:], all_keys + keys[done:]
+def merged(there: Iterable[tuple[Any, Ref]], fresh: list[tuple[Any, Ref]], descending: bool) -> list[tuple[Any, Ref]]:
+    """Two lists that are in order as one: sorting finds that out, and copies stretches instead of comparing them."""
+    return sorted([*there, *fresh], key=_KEY, reverse=descending)
 
 
 def _orderable(key: Any) -> Any:
