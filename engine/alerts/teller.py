@@ -26,7 +26,7 @@ class Teller:
 
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
-        self._told: frozenset[str] = frozenset()
+        self._told: frozenset[tuple[str, Ref | None]] = frozenset()
         self._away: frozenset[Ref] = frozenset()
         self._missing: dict[Ref, None] = {}  # disks that were told of as missing
 
@@ -38,10 +38,11 @@ class Teller:
             for group in config.all(Kind.GROUP, Group)
             for disk in config.disks_of(group.ref)
         }
+        problems = frozenset((said, disks.get(said)) for said in found.problems)  # another disk may go by the same name
         later: set[str] = set()  # to be told as soon as it matters
         for sentence in found.problems:
-            if sentence not in self._told:
-                about = disks.get(sentence)
+            about = disks.get(sentence)
+            if (sentence, about) not in self._told:
                 if self._tell_shrunk(sentence) or self._tell_old(sentence):
                     continue
                 if about is not None and config.disk(about).present:
@@ -51,7 +52,7 @@ class Teller:
                     self._committer.alert(Severity.WARNING, sentence)
                 else:
                     self._tell_missing(sentence, about, found)
-        self._told = frozenset(found.problems) - later
+        self._told = frozenset(each for each in problems if each[0] not in later)
         for ref in [ref for ref in self._missing if _is_back(config, ref)]:
             del self._missing[ref]
             self._settle(config.disk(ref))

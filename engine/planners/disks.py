@@ -34,7 +34,10 @@ def initialized(disk: Disk, group: Ref | None) -> Disk:
 
 
 def overwritten(draft: Draft, disks: Sequence[Disk]) -> tuple[str, str, list[Ref]]:
-    """What force destroys: the sentence for `irreversible`, the question, and the disks."""
+    """What force destroys: the sentence for `irreversible`, the question, and the disks. One that has failed before is
+    taken, but not silently."""
+    if failed := [disk.name for disk in disks if disk.failing]:
+        draft.warn(f"I/O errors were seen on {listed(failed)}.")
     lost = [disk for disk in disks if disk.content]
     if not lost:
         return "", "", []

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.commands import (
+    AddDisks,
     AddMirrors,
     ChangeSettings,
     CreateVolume,
@@ -36,7 +37,7 @@ from engine.records import (
 )
 from engine.units import KIB, MIB
 from tests.engine.engine_lab import EngineLab, lab_fixture
-from tests.engine.test_engine_faults import disk_of
+from tests.engine.test_engine_faults import disk_of, pull
 from tests.engine.test_engine_life import pattern
 from tests.engine.test_engine_relocate import fails, looked, wait_for_status
 from tests.engine.test_engine_replace import free_disk
@@ -306,3 +307,29 @@ def test_a_write_that_failed_in_a_frozen_group_leaves_mirrors_that_are_made_equa
     wait_for_status(lab, VolumeStatus.HEALTHY)
     assert is_over(lab, "The mirrors of v may differ")
     assert lab.equal()
+
+
+def test_a_disk_that_took_over_is_told_of_when_it_is_missing_too(lab: EngineLab) -> None:
+    """It goes by the name of the one before it, and nobody has looked in between."""
+    by_hand(lab)
+    lab.make_volume(mirrors=2, size=4 * MIB)
+    for _ in range(2):
+        disk = disk_of(lab, 0)
+        pull(lab, disk)
+        lab.do(Rescan())
+        assert told(lab, "of the disk group dg is missing").object == disk
+        lab.do(ReplaceDisk(disk=disk, by=free_disk(lab)))
+        assert is_over(lab, "of the disk group dg is missing")
+
+
+def test_a_disk_that_has_failed_is_not_taken_again_silently(lab: EngineLab) -> None:
+    by_hand(lab)
+    lab.make_volume(mirrors=2, size=4 * MIB)
+    failed = loses_a_mirror(lab)
+    lab.do(ReplaceDisk(disk=failed, by=free_disk(lab)))
+    assert lab.config.disk(failed).group is None
+    name = lab.config.disk(failed).name
+    again = loses_a_mirror(lab)
+    group = lab.group().ref
+    for command in (ReplaceDisk(disk=again, by=failed), AddDisks(group=group, disks=(failed,))):
+        assert f"I/O errors were seen on {name}." in lab.engine.plan(command).warnings

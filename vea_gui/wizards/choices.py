@@ -55,9 +55,13 @@ def enclosure_name(config: Config, disk: Disk) -> str:
 def disk_text(config: Config, disk: Disk) -> str:
     """`Harddisk3, 1.2 GiB free of 2.0 GiB, lab0, spare`."""
     usage = USAGE_WORDS[disk.usage]
-    failing = "I/O errors seen" if disk.failing else ""
     room = f"{format_size(disk.free)} free of {format_size(disk.size)}"
-    return ", ".join(filter(None, (disk.name, room, enclosure_name(config, disk), usage, failing)))
+    return ", ".join(filter(None, (disk.name, room, enclosure_name(config, disk), usage, errors_seen(disk))))
+
+
+def errors_seen(disk: Disk) -> str:
+    """What is said beside the name of a disk that has failed; also in no group it is the same disk."""
+    return "I/O errors seen" if disk.failing else ""
 
 
 def disks_of_group(config: Config, group: Ref | None) -> list[Option]:
@@ -80,7 +84,8 @@ def joinable_disks(config: Config) -> list[Option]:
         owner = config.get(disk.group)
         if isinstance(owner, Group) and owner.state is GroupState.IMPORTED:
             continue
-        text = ", ".join(filter(None, (disk.name, format_size(disk.size), enclosure_name(config, disk))))
+        parts = (disk.name, format_size(disk.size), enclosure_name(config, disk), errors_seen(disk))
+        text = ", ".join(filter(None, parts))
         text = f"{text}, carries: {disk.content}" if disk.content else text
         found.append(Option(disk.ref, text, short(rules.disk_can_join(config, disk.ref, force=True))))
     return found

@@ -67,7 +67,8 @@ def _free(config: Config, disk: Ref) -> list[Disk]:
 def _luns(disk: Ref, config: Config, _: Answers) -> list[Option]:
     found = []
     for each in _free(config, disk):
-        text = ", ".join(filter(None, (each.name, format_size(each.size), choices.enclosure_name(config, each))))
+        shelf, errors = choices.enclosure_name(config, each), choices.errors_seen(each)
+        text = ", ".join(filter(None, (each.name, format_size(each.size), shelf, errors)))
         found.append(
             Option(each.ref, f"{text}, carries: {each.content}" if each.content else text, _small(config, disk, each))
         )
@@ -81,9 +82,10 @@ def _small(config: Config, disk: Ref, lun: Disk) -> str:
 
 
 def _best_lun(disk: Ref, config: Config, _: Answers) -> Ref | None:
-    """The smallest that is as large as the old one and carries nothing; of the same enclosure first."""
+    """The smallest that is as large as the old one and carries nothing; of the same enclosure first. None that has
+    failed: one that was replaced stands here, too."""
     old = config.disk(disk)
-    fits = [each for each in _free(config, disk) if not _small(config, disk, each)]
+    fits = [each for each in _free(config, disk) if not each.failing and not _small(config, disk, each)]
     order = sorted(
         fits, key=lambda each: (bool(each.content), each.size < old.size, each.enclosure != old.enclosure, each.size)
     )
