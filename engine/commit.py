@@ -348,8 +348,11 @@ class Committer:
 
     def _renew_logs(self, edit: Edit, logs: _Logs) -> None:
         """What a log's entries stand for changes in the transaction that draws its new generation."""
-        ours = (ref for ref in parity_volumes(edit) if edit.config.volume(ref).group in self.stores)
-        logs.renewal.cover(edit, list(ours))
+        reached = -1
+        while reached != len(edit.touched):  # a disk that fails under one log takes columns from other volumes
+            reached = len(edit.touched)
+            ours = (ref for ref in parity_volumes(edit) if edit.config.volume(ref).group in self.stores)
+            logs.renewal.cover(edit, list(ours))
         logs.maps.cover(edit)
 
     def _persist(self, edit: Edit, group: Ref, changes: Change, logs: _Logs) -> list[tuple[Ref, str]]:

@@ -13,7 +13,7 @@ import pytest
 from engine.commands import AddLog, Rescan, StartVolumes
 from engine.edits.columns import leave_out_log
 from engine.errors import GroupFrozen
-from engine.records import PlexState, Subdisk
+from engine.records import PieceState, PlexState, Subdisk
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_raid5 import parity_is_right, pieces
 from tests.engine.test_engine_raid5_undecided import NEW, SIZE, UNIT, healed, made, may_be, undecided
@@ -88,3 +88,15 @@ def test_where_it_can_not_be_taken_back_nothing_more_is_written(lab: EngineLab) 
     assert lab.write(NEW, UNIT) == 0
     healed(lab)
     assert lab.read(UNIT, len(NEW)) == NEW
+
+
+def test_a_disk_that_fails_under_a_log_takes_a_column_from_another_volume_with_its_log(lab: EngineLab) -> None:
+    """Whose entries stand for all its columns: one that goes without a new log may come back to old ones."""
+    place = places(lab)[0]
+    lab.make_volume("w", raid5=True, columns=5, size=SIZE)
+    other, edge = lab.volume("w"), place.disk_offset
+    (column,) = (piece for piece in lab.config.subdisks_on(place.disk) if piece.ref != place.ref)
+    lab.lun(place.disk).fail("durable", at=lambda offset: edge <= offset < edge + place.length)
+    lab.do(AddLog(volume=lab.volume().ref))
+    assert lab.config.subdisk(column.ref).state is PieceState.STALE
+    assert lab.volume("w").log_generation != other.log_generation
