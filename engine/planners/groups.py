@@ -189,10 +189,13 @@ def import_(config: Config, command: ImportGroup, ids: Ids) -> Plan:
     foreign = group.state is GroupState.FOREIGN
     owner = group.owner or "another host"
     question = f"Take {group.name} from {owner}? If {owner} still uses it, data is damaged." if foreign else ""
+    lost = [f"{owner} loses {group.name}."] if foreign else []
+    if command.force and 2 * len(present) <= len(disks):
+        lost.append("Changes that only the missing disks know are lost.")
     return draft.plan(
         title,
         undo=DeportGroup(group=group.ref),
-        irreversible=f"{owner} loses {group.name}." if foreign else "",
+        irreversible=" ".join(lost),
         confirm=question,
         confirm_button="Import Disk Group" if question else "",
     )

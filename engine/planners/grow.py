@@ -69,7 +69,8 @@ def _warn_connected(draft: Draft, volume: Volume) -> None:
         verb = "sees" if len(names) == 1 else "see"
         draft.warn(f"{rules.listed(names)} {verb} the new size only after connecting again.")
     if volume.content:
-        draft.warn(f"The {volume.content} on {volume.name} stays as large as it is until it is resized, too.")
+        text = f"The {volume.content} on {volume.name} stays as large as it is until it is resized, too"
+        draft.warn(f"{text}: File System > Resize.")
 
 
 def _problem(config: Config, command: GrowVolume, volume: Volume) -> Problem | None:

@@ -43,7 +43,8 @@ def replace_disk(config: Config, command: ReplaceDisk, ids: Ids) -> Plan:
     return msgspec.structs.replace(
         plan,
         destroys=tuple(destroys),
-        irreversible=f"{irreversible} {plan.irreversible}".strip() or f"{old.name} leaves the disk group.",
+        irreversible=f"{irreversible} {plan.irreversible}".strip()
+        or f"The LUN that was {old.name} leaves the disk group.",
         confirm=confirm or question,
         confirm_button="Replace Disk",
     )

@@ -56,7 +56,7 @@ def undo(edit: Edit, task: Task) -> str:
         edit.drop(target.ref)
     moved = len(task.params.subdisks) - len(targets)
     kept = " What had been moved before stays where it is now." if moved else ""
-    return f"{_count(len({target.replaces for target in targets}))} where it was.{kept}"
+    return f"{_stays(len({target.replaces for target in targets}))}.{kept}"
 
 
 def remaining(config: Config, task: Task) -> list[Subdisk]:
@@ -105,5 +105,5 @@ def _change_over(task: Task, targets: tuple[Ref, ...], *, last: bool) -> Commit:
     return Commit(lambda edit: take_over(edit, targets), last=last)
 
 
-def _count(subdisks: int) -> str:
-    return "The subdisk stays" if subdisks == 1 else f"{subdisks} subdisks stay"
+def _stays(subdisks: int) -> str:
+    return "The subdisk stays where it was" if subdisks == 1 else f"{subdisks} subdisks stay where they were"

@@ -61,6 +61,9 @@ def test_ext4_follows_its_volume_up_and_goes_ahead_of_it_down(
     needs(EXT4)
     volume = lab.make_volume(size=24 * MIB, **choices).ref
     put(lab, tmp_path, EXT4, 24 * MIB)
+    assert any(
+        "File System > Resize" in line for line in lab.engine.plan(GrowVolume(volume=volume, size=40 * MIB)).warnings
+    )
     lab.do(GrowVolume(volume=volume, size=40 * MIB))
     done = run(lab)
     assert (done.state, done.result) == (TaskState.COMPLETED, f"The {EXT4} on v has 40 MiB now.")

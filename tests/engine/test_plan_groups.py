@@ -154,6 +154,7 @@ def test_import_wants_more_than_half_of_the_disks(present: int, force: bool, sai
     made = site.plan(c.ImportGroup(group=site.group(), force=force))
     assert (made.problems[0].text if made.problems else "")[: len(said)] == said
     assert bool(made.problems) == bool(said)
+    assert made.irreversible == ("Changes that only the missing disks know are lost." if force and not said else "")
 
 
 def test_another_hosts_group_is_taken_only_with_its_id_cleared() -> None:
