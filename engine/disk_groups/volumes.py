@@ -13,7 +13,7 @@ from engine.assemble import is_held_back
 from engine.disk_groups.column_keeper import ColumnKeeper
 from engine.disk_groups.renewed_stamps import note, renew_stamps
 from engine.edits.dirty_places import is_unequal
-from engine.edits.doubts import doubt_parity
+from engine.edits.doubts import believe_one, doubt_parity
 from engine.edits.kept_cells import gathered, put
 from engine.edits.mistrust import lost_target
 from engine.errors import CommandRejected, EngineError
@@ -129,7 +129,8 @@ class VolumeKeeper:
         config = self._committer.config
         for volume in config.volumes_of(group):
             self._tell_fenced(volume)
-            if volume.source is not None and not is_resynched(config, volume) and self._put_resync(volume) is not None:
+            waits = is_held_back(volume) or volume.source is None or is_resynched(config, volume)
+            if not waits and self._put_resync(volume) is not None:
                 self._tell_resync(
                     volume, "was not stopped in order", "The engine or the host went down while it was written."
                 )
@@ -212,11 +213,18 @@ class VolumeKeeper:
                 held_back = self.columns.restart_fenced(edit, volume.ref, force=command.force) if volume.fenced else ""
                 if is_held_back(edit.base.volume(ref)):
                     doubt_parity(edit, ref)
+                    self._make_equal(edit, ref)
                 if held_back:
                     help_ = "Bring its disks back and rescan; or be ready to check its data, and start it by force."
                     raise CommandRejected((Problem(held_back, help_, ref, typed="-f"),))
 
         return change
+
+    def _make_equal(self, edit: Edit, ref: Ref) -> None:
+        others = believe_one(edit, ref)
+        if others and not is_resynched(edit.config, edit.config.volume(ref)):
+            volume = edit.config.volume(ref)
+            edit.put(self._resync_of(volume, others, volume.size, whole=True))
 
     def recover_volumes(self, command: commands.StartVolumes, plan: Plan) -> None:
         """After a start by hand: as after an import."""
@@ -235,19 +243,22 @@ class VolumeKeeper:
             return None
         io = self._committer.ios.get(volume.ref)
         size = volume.size if io is None or io.dirty is None else io.dirty.dirty_bytes
-        task = Task(
+        task = self._resync_of(volume, others, size)
+        self._committer.commit(lambda edit: edit.put(task))
+        return task.ref
+
+    def _resync_of(self, volume: Volume, others: tuple[Ref, ...], size: int, *, whole: bool = False) -> Task:
+        return Task(
             ref=Ref(Kind.TASK, str(self._state.number()), self._state.host_id),
             name=f"Resynchronize {volume.name}" + (f": {format_size(size)} that may differ" if size else ""),
             type=TaskType.RESYNC,
             object=volume.ref,
             group=volume.group,
-            params=TaskParams(volume=volume.ref, plexes=others),
+            params=TaskParams(volume=volume.ref, plexes=others, whole=whole),
             bytes_total=size * len(others),
-            iodelay_ms=config.delay_of(TaskType.RESYNC),
+            iodelay_ms=self._committer.config.delay_of(TaskType.RESYNC),
             started_at=self._committer.runtime.time(),
         )
-        self._committer.commit(lambda edit: edit.put(task))
-        return task.ref
 
     def _tell_resync(self, volume: Volume, what: str, why: str) -> None:
         remedy = "Nothing to do: its mirrors are made equal from one of them while it serves."

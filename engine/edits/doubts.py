@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine.edits.columns import parity_plex
-from engine.edits.dirty_places import forget_changes
-from engine.records import Disk, Kind, PieceState, PlexLayout, VolumeLayout
+from engine.edits.detach import believe_what_is_left
+from engine.edits.dirty_places import forget_changes, untrack
+from engine.records import Disk, Kind, PieceState, PlexLayout, TaskType, VolumeLayout
 from engine.rules import volumes_of
-from engine.states import COMPLETE, pieces_out
+from engine.states import COMPLETE, is_whole, pieces_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -43,16 +44,34 @@ def doubt(edit: Edit, disk: Disk) -> None:
         if plex.state in COMPLETE and subdisk.replaces is None and good:
             reason = f"{disk.name} was overwritten, or another LUN has taken its place: its data may be older."
             volume = edit.config.volume(plex.volume)
-            edit.put(replace(volume, fenced=volume.fenced or reason, started=False))
+            fellows = [one.ref for one in edit.config.plexes_of(volume.ref) if one.state in COMPLETE]
+            fellows = [one for one in fellows if one != plex.ref]
+            source = fellows[0] if fellows and volume.source in (None, plex.ref) else volume.source
+            edit.put(replace(volume, fenced=volume.fenced or reason, started=False, source=source))
             forget_changes(edit, volume.ref)
+            untrack(edit, volume.ref)  # what a mirror has missed is not all that it differs in from an older one
             _begin_anew(edit, volume)
 
 
 def _begin_anew(edit: Edit, volume: Volume) -> None:
     """What has been copied of a volume that is held back may be newer than what the operator comes to believe."""
     for task in edit.config.tasks_of(volume.group):
-        if task.checkpoint and not task.ended and volume.ref in volumes_of(edit.config, task):
-            edit.put(replace(task, checkpoint=0))
+        if not task.ended and volume.ref in volumes_of(edit.config, task):
+            whole = task.params.whole or task.type is TaskType.RESYNC
+            edit.put(replace(task, checkpoint=0, params=replace(task.params, whole=whole)))
+
+
+def believe_one(edit: Edit, ref: Ref) -> tuple[Ref, ...]:
+    """The operator believes mirrors of which nobody knows how old they are: one of them. Answers those that have to be
+    made equal to it, every byte of them."""
+    believe_what_is_left(edit, ref)
+    volume = edit.config.volume(ref)
+    complete = [plex.ref for plex in edit.config.plexes_of(ref) if plex.state in COMPLETE]
+    if len(complete) < 2:
+        return ()
+    source = volume.source or next((one for one in complete if is_whole(edit.config, one)), complete[0])
+    edit.put(replace(volume, source=source))
+    return tuple(one for one in complete if one != source)
 
 
 def doubt_parity(edit: Edit, ref: Ref) -> None:
@@ -74,12 +93,12 @@ def doubt_all(edit: Edit, disks: Collection[Ref | None]) -> None:
 
 
 def doubt_only_copy(edit: Edit, volume: Volume, stale: Collection[str]) -> None:
-    """At an import: a volume of one complete mirror with a disk that has lost acknowledged changes of the configuration
-    may have lost data as well."""
+    """At an import: a volume whose only complete mirrors have a disk that has lost acknowledged changes of the
+    configuration, or is away, may have lost data as well."""
     complete = [plex for plex in edit.config.plexes_of(volume.ref) if plex.state in COMPLETE]
-    if len(complete) != 1:
+    disks = [{subdisk.disk for subdisk in edit.config.subdisks_of(plex.ref)} for plex in complete]
+    older = [{disk for disk in found if disk.id in stale} for found in disks]
+    if any(is_whole(edit.config, plex.ref) and not found for plex, found in zip(complete, older, strict=True)):
         return
-    for subdisk in edit.config.subdisks_of(complete[0].ref):
-        if subdisk.disk.id in stale:
-            doubt(edit, edit.config.disk(subdisk.disk))
-            return
+    for disk in sorted(set().union(*older)):
+        doubt(edit, edit.config.disk(disk))
