@@ -18,7 +18,7 @@ from engine.records import (
     Severity,
     Volume,
 )
-from engine.rules import found_different, lost_of, relocated
+from engine.rules import lost_of, relocated
 from engine.states import COMPLETE, pieces_out
 
 if TYPE_CHECKING:
@@ -38,10 +38,14 @@ class SettledAlerts:
     """An alert that has been true once is settled as soon as it isn't any more, and any alert when the object that it
     is about has gone. What tells of something that is over stays until somebody acknowledges it."""
 
-    def __init__(self, committer: Committer, held_up: Callable[[Config, Group], str]) -> None:
-        """`held_up` says what keeps hot relocation in a group from beginning."""
+    def __init__(
+        self, committer: Committer, held_up: Callable[[Config, Group], str], differs: Callable[[Ref], bool]
+    ) -> None:
+        """`held_up` says what keeps hot relocation in a group from beginning, `differs` whether the mirrors of a volume
+        are known to differ."""
         self._committer = committer
         self._held_up = held_up
+        self._differs = differs
         self._true: set[Ref] = set()
         self._seen: set[Ref] = set()  # alerts whose object was there
 
@@ -78,7 +82,7 @@ class SettledAlerts:
         if alert.action is Remedy.RESYNC_VOLUME and isinstance(on, Volume):
             return _is_incomplete(config, on)
         if alert.action is Remedy.REPAIR_MIRRORS and isinstance(on, Volume):
-            return bool(found_different(config, on.ref)) and len(config.plexes_of(on.ref)) > 1
+            return self._differs(on.ref) and len(config.plexes_of(on.ref)) > 1
         if isinstance(about, Disk):
             return _of_disk(config, about, alert)
         if isinstance(about, Volume) and alert.action in _OF_RELOCATION:

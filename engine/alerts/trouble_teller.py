@@ -5,17 +5,17 @@ Who finds it out may be a commit, a start or an import, which say nothing themse
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from engine.records import Alert, Kind, Remedy, Severity
+from engine.records import Alert, Kind, Remedy, Severity, Task, TaskType, Volume
 from engine.rules import differing
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from engine.commit import Committer
     from engine.config import Config
-    from engine.records import Disk, Group, Ref, Task
+    from engine.records import Disk, Group, Record, Ref
 
 
 class TroubleTeller:
@@ -26,12 +26,27 @@ class TroubleTeller:
         self._failing: frozenset[Ref] = frozenset()
         self._frozen: frozenset[Ref] = frozenset()
         self._differing: frozenset[Ref] = frozenset()
+        self._verified: dict[Ref, Task] | None = None  # what verifications have found; None: to be looked up
+
+    def hear(self, record: Record) -> None:
+        """A record has changed. There may be thousands of ended tasks: they are gone through when this says so."""
+        if isinstance(record, Task) and record.ended and record.type in (TaskType.VERIFY, TaskType.SCRUB):
+            self._verified = None
+
+    def differs(self, volume: Ref) -> bool:
+        """Whether the last that was seen of a volume's mirrors is that they differ."""
+        return volume in self._found()
+
+    def _found(self) -> dict[Ref, Task]:
+        if self._verified is None:
+            self._verified = differing(self._committer.config)
+        return self._verified
 
     def look(self) -> None:
         """Tell what is new since the last look; the first one tells everything."""
         config, stores = self._committer.config, self._committer.stores
         groups = [config.group(ref) for ref in sorted(stores) if ref in config]
-        failing = [disk for group in groups for disk in config.disks_of(group.ref) if disk.failing and disk.present]
+        failing = [disk for group in groups for disk in _failing(config, group.ref)]
         for disk in failing:
             if disk.ref not in self._failing and not _is_told(config, disk.ref, Remedy.REPLACE_DISK):
                 self._tell_failing(disk)
@@ -41,7 +56,7 @@ class TroubleTeller:
             if group.ref not in self._frozen:
                 self._tell_frozen(group)
         self._frozen = frozenset(group.ref for group in frozen)
-        differ = {ref: task for ref, task in differing(config).items() if _has_mirrors(config, ref, stores)}
+        differ = {ref: task for ref, task in self._found().items() if _has_mirrors(config, ref, stores)}
         for ref, task in differ.items():
             if ref not in self._differing and not _is_told(config, ref, Remedy.REPAIR_MIRRORS):
                 self._tell_differing(ref, task)
@@ -79,10 +94,17 @@ class TroubleTeller:
         )
 
 
+def _failing(config: Config, group: Ref) -> list[Disk]:
+    """Of thousands of disks few are put in order."""
+    disks = cast("Iterable[Disk]", config.children(group, Kind.DISK, "group"))
+    return sorted((disk for disk in disks if disk.failing and disk.present), key=lambda disk: disk.ref)
+
+
 def _is_told(config: Config, about: Ref, action: Remedy) -> bool:
     alerts = (alert for alert in config.all(Kind.ALERT, Alert) if alert.open and alert.action is action)
     return any(about in (alert.object, alert.action_on) for alert in alerts)
 
 
 def _has_mirrors(config: Config, volume: Ref, groups: Container[Ref]) -> bool:
-    return config.volume(volume).group in groups and len(config.plexes_of(volume)) > 1
+    record = config.get(volume)
+    return isinstance(record, Volume) and record.group in groups and len(config.plexes_of(volume)) > 1

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from engine.config import Config
-from engine.records import Kind, Ref, Task, TaskState, TaskType, Volume
+from engine.records import Kind, Ref, Task, TaskState, TaskType
 
 Ranges = tuple[tuple[int, int], ...]
 
 
 def differing(config: Config) -> dict[Ref, Task]:
-    """The volumes whose mirrors are known to differ in places, each with the verification that has found these."""
+    """The volumes whose mirrors are known to differ in places, each with the verification that has found these. Some of
+    these volumes may have gone."""
     last: dict[Ref, Task] = {}
     for task in config.all(Kind.TASK, Task):
         volume = task.params.volume
         if volume is not None and _looked(task) and (volume not in last or _number(task) > _number(last[volume])):
             last[volume] = task
-    found = {volume: task for volume, task in last.items() if task.type is TaskType.VERIFY and task.params.ranges}
-    return {volume: task for volume, task in found.items() if isinstance(config.get(volume), Volume)}
+    return {volume: task for volume, task in last.items() if task.type is TaskType.VERIFY and task.params.ranges}
 
 
 def found_different(config: Config, volume: Ref) -> Ranges:

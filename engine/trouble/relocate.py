@@ -47,7 +47,7 @@ class HotRelocation:
         self._catch_up = catch_up
         self._runtime = runtime
         self._troubles = TroubleTeller(committer)
-        self._settled = SettledAlerts(committer, too_much_away)
+        self._settled = SettledAlerts(committer, too_much_away, self._troubles.differs)
         self._missing: dict[Ref, float] = {}  # since when, by our clock
         self._begun: set[Ref] = set()  # tasks
         self._tried: dict[Ref, list[Subdisk]] = {}  # what a repair was last begun for
@@ -64,8 +64,10 @@ class HotRelocation:
     def _hear(self, batch: Batch) -> None:
         """A listener: called under the control lock, and done at once."""
         for event in batch.events:
-            if isinstance(event, Upsert) and isinstance(event.record, Alert):
-                self._settled.note(event.record)
+            if isinstance(event, Upsert):
+                self._troubles.hear(event.record)
+                if isinstance(event.record, Alert):
+                    self._settled.note(event.record)
         if any(_matters(event) for event in batch.events):
             self._lookout.wake()
 
