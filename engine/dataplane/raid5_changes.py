@@ -11,17 +11,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.dataplane.fault import LEG_ERRORS, errno_of
-from engine.dataplane.parity import xor_of
+from engine.dataplane.parity import is_zero, xor_of
 from engine.dataplane.raid5_log_format import Entry, ExtentKind, LogExtent, payload_checksum
 from engine.dataplane.raid5_rows import LegError, Lost, load, map_of
 from engine.errors import DeviceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from engine.dataplane.raid5_map import Raid5Map
     from engine.dataplane.table import Table
     from engine.devices.base import BlockDevice
+
+
+_AT_A_TIME = 256 << 10
+"""So much of each column is looked at together."""
 
 
 class FailedLeg(NamedTuple):
@@ -108,12 +112,38 @@ class Changes:
                 raise Damage("has rows that were being written as a whole when a column was lost.")
 
     def apply_unlogged(self, rows: Iterable[int]) -> None:
-        """Make the parity of these rows follow from their data."""
-        for row in rows:
-            parity = map_of(self._table, row)
+        """Make the parity of these ascending rows follow from their data, where it does not."""
+        for parity, some in self._runs(rows):
             self._done.missed.update(parity.out)
             if parity.whole:
-                self._follow(parity, row)
+                for row in self._odd(parity, some):
+                    self._follow(parity, row)
+
+    def _runs(self, rows: Iterable[int]) -> Iterator[tuple[Raid5Map, range]]:
+        """The rows in runs of one segment that are read at a time."""
+        most = max(_AT_A_TIME // self._geometry.unit, 1)
+        run, parity = range(0), None
+        for row in rows:
+            here = map_of(self._table, row)
+            if here is not parity or row != run.stop or len(run) >= most:
+                if parity is not None:
+                    yield parity, run
+                run, parity = range(row, row), here
+            run = range(run.start, row + 1)
+        if parity is not None:
+            yield parity, run
+
+    def _odd(self, parity: Raid5Map, rows: range) -> list[int]:
+        """Those of the rows whose columns are not nothing together; all of them where one cannot be read."""
+        unit = self._geometry.unit
+        try:
+            columns = range(self._geometry.columns)
+            total = xor_of([load(parity, rows.start, column, 0, len(rows) * unit) for column in columns])
+        except LegError:
+            return [*rows]
+        if is_zero(total):
+            return []
+        return [row for at, row in enumerate(rows) if not is_zero(total[at * unit : (at + 1) * unit])]
 
     def flush(self) -> None:
         """Bring everything written to stable storage."""
