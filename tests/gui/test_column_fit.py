@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtCore import QPoint, Qt
 from pytestqt.qtbot import QtBot
 
+from tests.gui import sample_lab
+from tests.gui.planned_engine import PlannedEngine
 from tests.gui.sample_lab import HOST
 from vea_gui.tree_shape import AGENT, DISKS, VOLUMES, Folder
-from vea_gui.views.column_fit import Wish, fitted
+from vea_gui.views.column_fit import MARK, Wish, fitted
 from vea_gui.views.main_window import MainWindow
 from vea_gui.views.table_view import RecordTableView
 
@@ -72,3 +75,16 @@ def test_a_width_that_was_set_by_hand_stays(window: MainWindow, qtbot: QtBot) ->
     window.resize(1000, 700)
     window.resize(1400, 700)
     assert view.columnWidth(0) == width
+
+
+def test_a_state_that_gets_longer_words_is_read_whole(window: MainWindow, api: PlannedEngine, qtbot: QtBot) -> None:
+    view = table(window, VOLUMES, qtbot)
+    window.resize(1000, 700)
+    state = [column.id for column in view.table.columns].index("status")
+    qtbot.waitUntil(lambda: view.viewport().width() < 700)
+    narrow = view.columnWidth(state)
+    api.change([replace(sample_lab.disk(2), failing=True)])
+    qtbot.waitUntil(lambda: "Healthy (At Risk)" in [view.table.index(row, state).data() for row in range(2)])
+    words = view.fontMetrics().horizontalAdvance("Healthy (At Risk)")
+    assert words > narrow - MARK
+    qtbot.waitUntil(lambda: view.columnWidth(state) > words + MARK, timeout=60_000)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ LOOKED_AT = 60
 LEAST_LETTERS = 10
 LONG_LETTERS, MOST_LETTERS = 24, 60
 PAD, MARK, TITLE_PAD = 20, 28, 32
+AGAIN_MS = 500
+"""So often at most it is looked whether states have become longer words."""
 
 
 class Wish(NamedTuple):
@@ -57,6 +59,11 @@ class ColumnFit(QObject):
         view.installEventFilter(self)
         view.viewport().installEventFilter(self)
         view.horizontalHeader().sectionResized.connect(self._resized)
+        self._again = QTimer(self)
+        self._again.setSingleShot(True)
+        self._again.setInterval(AGAIN_MS)
+        self._again.timeout.connect(self._fit_states)
+        view.table.dataChanged.connect(self._words_changed)
         view.table.modelReset.connect(self._rows_came)
         view.table.count_changed.connect(self._rows_came)
 
@@ -100,6 +107,17 @@ class ColumnFit(QObject):
 
     def _rows_came(self) -> None:
         if not self._measured:
+            self.fit()
+
+    def _words_changed(self) -> None:
+        if not self.chosen and not self._again.isActive():
+            self._again.start()
+
+    def _fit_states(self) -> None:
+        """A state that got worse is what is looked for: it is not cut while others have room."""
+        view = self._view
+        states = [section for section in view.shown_columns() if view.table.columns[section].tone is not None]
+        if view.isVisible() and any(self._wish(section).needed > view.columnWidth(section) for section in states):
             self.fit()
 
     def _resized(self, section: int, _old: int, _new: int) -> None:
