@@ -377,8 +377,9 @@ class VolumeIo:
             self._flusher.put(self, request, sink)
 
     def _hand_to_map(self, request: Request, sink: Sink) -> None:
-        """To all maps that lack a mark, so that one wait does for all."""
-        lacking = [known for known in self.maps.values() if not known.note(request.offset, request.length)]
+        """To all maps that lack a mark, so that one wait does for all. Outside of the gate: the volume may have become
+        smaller meanwhile, so nothing is touched."""
+        lacking = [known for known in self.maps.values() if _lacks(known, request)]
         if not lacking:
             self.hand_to_pool(request, sink)
             return
@@ -429,6 +430,11 @@ class VolumeIo:
             self._late += change
             if not self._late:
                 self._changed.notify_all()
+
+
+def _lacks(known: DirtyMap, request: Request) -> bool:
+    first, last = request.offset >> known.shift, (request.offset + request.length - 1) >> known.shift
+    return known.open.find(0, first, last + 1) >= 0
 
 
 def _unpin(request: Request) -> None:

@@ -59,9 +59,14 @@ class Claims:
         here = Ref(Kind.GROUP, label.group, self._state.host_id) in self._committer.stores
         return "" if here else "a disk of a disk group that was found since the last rescan"
 
+    def keep_freed(self, config: Config, group: Ref) -> None:
+        """Give no space of a group back to this host any more. Before another one may have it: what is in hand may land
+        late."""
+        self._committer.freed.withdraw_disks(disk.ref for disk in config.disks_of(group))
+
     def unlock_group(self, config: Config, group: Ref) -> None:
         """Give up the locks of all disks of a group."""
-        self._committer.freed.withdraw_disks(disk.ref for disk in config.disks_of(group))
+        self.keep_freed(config, group)
         for disk in config.disks_of(group):
             lun = self._luns.of(disk.ref)
             if lun is not None:

@@ -71,6 +71,7 @@ class GroupMoves:
         volumes = [record.ref for record in plan.puts if isinstance(record, Volume)]
         store = self._committer.stores[command.group]
         self._stop(volumes)
+        self._committer.freed.withdraw_disks(disks)  # before anybody else may have them
         move = Move(
             kind=MoveKind.SPLIT,
             token=self._committer.runtime.token(16),

@@ -106,6 +106,7 @@ class GroupKeeper:
             names, name = listed([volume.name for volume in lost]), config.group(command.group).name
             text = f"What was written to {names} could not be brought to stable storage."
             raise EngineError(f"{text} {name} stays here. See the alert, then deport again.")
+        self._claims.keep_freed(config, command.group)
         self._committer.stores[command.group].deport()
         self._committer.release(command.group)
         self._claims.unlock_group(config, command.group)
