@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from engine.dataplane.flusher import Flusher
     from engine.dataplane.gate import Slot
-    from engine.dataplane.raid5_log_format import LogCopy
+    from engine.dataplane.raid5_log_format import LogCopy, Superblock
     from engine.dataplane.request import Request, Sink
     from engine.dataplane.table import Table
     from engine.dataplane.volume_io import VolumeIo
@@ -170,12 +170,12 @@ class Raid5Io:
 
     # What the flusher tells.
 
-    def mark(self) -> tuple[Raid5Log, int] | None:
+    def mark(self) -> tuple[Raid5Log, Superblock] | None:
         """Before a flush of what the volume has written: what of the log it will make stable."""
         log = self.log
         return None if log is None else (log, log.mark())
 
-    def flushed(self, mark: tuple[Raid5Log, int] | None) -> None:
+    def flushed(self, mark: tuple[Raid5Log, Superblock] | None) -> None:
         """That flush has gone well."""
         if mark is not None:
             mark[0].flushed(mark[1])

@@ -101,7 +101,7 @@ class Raid5Log:
         self._changed = runtime.condition()
         self._trimming = self._retired = self._frozen = False
         self._pins: set[object] = set()
-        self._head = Superblock(0, 0, -1, first_chain(self.owner))
+        self._head = self._clean = Superblock(0, 0, -1, first_chain(self.owner))
         self._next = self._tail = self._reserved = 0
         self._chain = self._head.chain
         self._durable = -1
@@ -232,20 +232,28 @@ class Raid5Log:
 
     # What a flush of everything that the volume has written says to it.
 
-    def mark(self) -> int:
-        """Before a flush: the first entry whose legs have not all returned."""
+    def mark(self) -> Superblock:
+        """Before a flush: where the log may begin after it, at the first entry whose legs have not all returned."""
         with self._changed:
             self._all_done(self._marks.end())
-            return self._pending[0].sequence if self._pending else self._next
+            return self._first_needed()
 
-    def flushed(self, mark: int) -> None:
-        """The flush that began behind `mark` has gone well."""
+    def flushed(self, mark: Superblock) -> None:
+        """The flush that began behind `mark` has gone well. Where rows were unlogged, and none is any more, that is
+        on record when this returns: what a flush has covered is not to be held back."""
         with self._changed:
-            if not self._pinned and mark > self._stable:
-                self._stable = mark
-                self._summed = {row: sequence for row, sequence in self._summed.items() if sequence >= mark}
-                self._marks.flushed(mark)
-                self._all_done(self._marks.end())  # what a mark says of stable entries must hold for all under it
+            if self._pinned or mark.head <= self._stable:
+                return
+            marked = self._marks.unstable
+            self._stable = mark.head
+            self._summed = {row: sequence for row, sequence in self._summed.items() if sequence >= mark.head}
+            self._marks.flushed(mark.head)
+            self._all_done(self._marks.end())  # what a mark says of stable entries must hold for all under it
+            self._clean = mark
+            if not marked or self._marks.unstable or self._trimming or self._frozen or self._useless():
+                return
+            self._trimming = True
+        self._move_head(mark)
 
     # What keeps the ring from running full.
 
@@ -276,6 +284,10 @@ class Raid5Log:
             self._all_done(self._marks.end())
             self._trimming = True
             head = self._first_needed()
+        return self._move_head(head, flush)
+
+    def _move_head(self, head: Superblock, flush: Callable[[], bool] | None = None) -> bool:
+        """Only for whoever has set `_trimming`, which ends here."""
         try:
             return self._trim_to(head, flush)
         finally:
@@ -283,11 +295,12 @@ class Raid5Log:
                 self._trimming = False
                 self._changed.notify_all()
 
-    def _trim_to(self, head: Superblock, flush: Callable[[], bool]) -> bool:
-        if not flush():
+    def _trim_to(self, head: Superblock, flush: Callable[[], bool] | None) -> bool:
+        if flush is not None and not flush():
             self.pin()
         if self._pinned or self._retired:
             return False
+        head = max(head, self._clean)  # what was flushed meanwhile has been left to us
         try:
             self._write_superblock(head)
         except LogFailed as failure:

@@ -115,11 +115,11 @@ class Marks:
         self._told = {row: sequence for row, sequence in self._told.items() if sequence >= stable}
 
 
-def ranges_of(rows: Iterable[range], row_bytes: int, stop: int) -> list[range]:
-    """The ranges, as they are marked, that rows below `stop` lie in."""
+def ranges_of(rows: range, row_bytes: int, within: range) -> list[range]:
+    """The ranges, as they are marked, that rows lie in; no part of them is outside of `within`."""
     size = max(RANGE // row_bytes, 1)
-    numbers = {number for each in rows for number in range(each.start // size, (each.stop - 1) // size + 1)}
-    return [range(number * size, min((number + 1) * size, stop)) for number in sorted(numbers)]
+    numbers = range(rows.start // size, (rows.stop - 1) // size + 1)
+    return [range(max(number * size, within.start), min((number + 1) * size, within.stop)) for number in numbers]
 
 
 def _ended(marks: Iterable[Mark]) -> list[int]:

@@ -285,17 +285,22 @@ class Batch:
         return _Told(marks, sequence)
 
     def _unlogged(self, log: Raid5Log, plans: Sequence[RowPlan]) -> list[RowPlan]:
-        """The whole rows of a stream, which need no entry."""
+        """The whole rows of a stream, which need no entry: those of which nothing has been promised before a flush."""
         geometry = self._table.raid5
         if geometry is None or log.summed_rows * geometry.row_bytes < raid5_marks.STREAM:
             return []
-        return [plan for plan in plans if self._needs_no_bytes(plan)]
+        return [plan for plan in plans if not plan.durable and self._needs_no_bytes(plan)]
 
     def _hold_marks(self, log: Raid5Log, plans: Sequence[RowPlan], size: int) -> list[Mark]:
-        """What these are written under; none when they are to have an entry all the same."""
-        geometry, rows = plans[0].parity.geometry, [plan.rows for plan in plans]
-        ranges = raid5_marks.ranges_of(rows, geometry.row_bytes, geometry.rows_for(self._table.size))
-        return log.hold_marks(rows, ranges, size)
+        """What these are written under; none when they are to have an entry all the same. No mark goes beyond the
+        segment: where a column is out, nobody could make anything of it."""
+        geometry = plans[0].parity.geometry
+        ranges: dict[range, None] = {}
+        for plan in plans:
+            segment = self._table.find(plan.rows.start * geometry.row_bytes)
+            within = geometry.rows_of(segment.start, segment.end - segment.start)
+            ranges.update(dict.fromkeys(raid5_marks.ranges_of(plan.rows, geometry.row_bytes, within)))
+        return log.hold_marks([plan.rows for plan in plans], [*ranges], size)
 
     def _append(self, log: Raid5Log, plans: Sequence[RowPlan], zeros: Sequence[_ZeroRows]) -> int:
         """The sequence of the entry; TOO_LARGE, and nothing logged, when it takes more than was set aside."""
