@@ -132,16 +132,16 @@ class Healer:
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
             volume, fault = item
+            done = False
             try:
                 with self._one_at_a_time:
                     mended = self._mend(volume, fault)
-            except _Cannot as why:
+                done = self._count(volume, fault, mended)
+            except (_Cannot, EngineError) as why:
                 log.info("A fault of %s could not be mended: %s", fault.volume, why)
-                mended = None
             except Exception:
                 log.exception("A fault of %s met a defect while it was mended", fault.volume)
-                mended = None
-            if mended is None or not self._count(volume, fault, mended):
+            if not done:
                 self._pass_on(volume, fault)
 
     # --- deciding ---
