@@ -233,9 +233,9 @@ class Engine:
             return self._work.control_task(command)
         with self._drives.away(meant, force=bool(getattr(command, "force", False))):
             self._work.prepare(command)
-            try:
-                return self._submit_locked(command, basis)
-            except Unsettled:
+            for _ in getattr(command, "choices", ()) or (None,):  # each volume of a set may just meet its first write
+                with contextlib.suppress(Unsettled):
+                    return self._submit_locked(command, basis)
                 self._work.let_decide(command, _DECIDED_S)
             return self._submit_locked(command, basis)
 

@@ -36,8 +36,9 @@ def fence(lab: EngineLab) -> None:
     """One column is out, and another one has missed a write."""
     with undecided(lab):
         fail(lab, pieces(lab)[0].disk)
-    assert lab.engine.committer.wait_until(lambda _: bool(lab.volume().fenced), 60)
-    lab.lun(pieces(lab)[1].disk).heal()
+    missed = pieces(lab)[1].disk
+    assert lab.engine.committer.wait_until(lambda config: bool(lab.volume().fenced) and config.disk(missed).failing, 60)
+    lab.lun(missed).heal()
 
 
 def started(lab: EngineLab) -> None:

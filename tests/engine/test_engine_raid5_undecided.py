@@ -99,8 +99,9 @@ def test_a_second_column_that_is_given_up_meanwhile_costs_no_byte(lab: EngineLab
     """Without the first one's new bytes the second one's do not follow from the rest of the row."""
     with undecided(lab):
         fail(lab, pieces(lab)[0].disk)
-    assert lab.engine.committer.wait_until(lambda _: bool(lab.volume().fenced), 60)
-    lab.lun(pieces(lab)[1].disk).heal()
+    missed = pieces(lab)[1].disk
+    assert lab.engine.committer.wait_until(lambda config: bool(lab.volume().fenced) and config.disk(missed).failing, 60)
+    lab.lun(missed).heal()
     lab.do(StartVolumes(volumes=(lab.volume().ref,)))
     may_be(lab.read(0, SIZE))
     healed(lab)
