@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.assemble import is_held_back
+from engine.assemble import assemble, is_held_back
 from engine.disk_groups.column_keeper import ColumnKeeper
 from engine.disk_groups.renewed_stamps import note, renew_stamps
 from engine.edits.dirty_places import is_unequal
 from engine.edits.doubts import believe_one, doubt_parity
 from engine.edits.kept_cells import gathered, put
 from engine.edits.mistrust import lost_target
-from engine.errors import CommandRejected, EngineError
+from engine.errors import CommandRejected, EngineError, GroupFrozen
 from engine.plans import Problem
 from engine.records import (
     Alert,
@@ -37,12 +37,13 @@ from engine.states import is_resynched
 from engine.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from engine import commands
     from engine.commit import Committer
     from engine.config import Edit
     from engine.dataplane.volume_io import VolumeIo
+    from engine.devices.base import BlockDevice
     from engine.luns import LunTable
     from engine.plans import Plan
     from engine.state_folder.host_state import HostState
@@ -58,6 +59,7 @@ class VolumeKeeper:
     def __init__(self, committer: Committer, state: HostState, luns: LunTable, runner: TaskRunner) -> None:
         self._committer = committer
         self._state = state
+        self._luns = luns
         self._runner = runner
         self.columns = ColumnKeeper(committer, state, luns, runner)
         self._fences_told: dict[Ref, str] = {}
@@ -88,8 +90,25 @@ class VolumeKeeper:
                 ended.extend(note(edit, stamps))
 
             with committer.maps.keeping(cells):
-                committer.commit(change)
+                try:
+                    committer.commit(change)
+                except GroupFrozen:
+                    self._stay_clean(clean)
+                    raise
         self._tell_failed(stamps.failed, ended)
+
+    def _stay_clean(self, volumes: Collection[Ref]) -> None:
+        """It was given up, and a disk may have it, with which the group begins next time. Nobody is inside yet: so they
+        are clean, and who writes first says ACTIVE before, as after any stop."""
+        committer = self._committer
+        committer.show(lambda edit: mark_clean(edit, volumes))
+        for ref in volumes:
+            config = committer.config
+            committer.ios[ref].swap(assemble(config, config.volume(ref), self._device_of))
+
+    def _device_of(self, disk: Ref) -> BlockDevice | None:
+        lun = self._luns.of(disk)
+        return lun.device if lun is not None and self._committer.config.disk(disk).present else None
 
     def _tell_failed(self, disks: Iterable[Ref], ended: Iterable[Ref]) -> None:
         """Disks that did not take their stamps."""
