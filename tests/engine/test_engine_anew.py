@@ -24,6 +24,7 @@ from engine.errors import CommandRejected
 from engine.records import PlexState, Ref, Task, TaskDelay, TaskState, TaskType
 from engine.units import MIB
 from tests.engine.engine_lab import EngineLab
+from tests.engine.model_sink import eventually
 from tests.engine.test_engine_faults import disk_of
 from tests.engine.test_engine_life import pattern
 
@@ -90,6 +91,8 @@ def test_a_write_that_reached_only_some_mirrors_upsets_no_copy(lab: EngineLab, w
     assert ended.state in (TaskState.COMPLETED, TaskState.FAILED), ended.result
     if number == errno.ENOSPC:  # the copy's own first write may be what met it
         assert ended.state is TaskState.COMPLETED or "has no space left" in ended.result, ended.result
+    undecided = lab.engine._groups.volumes.is_undecided
+    eventually(lambda: not undecided(lab.volume().ref), "the decision about what the client has heard of")
     if lab.volume().source is not None or any(plex.state is not PlexState.ACTIVE for plex in lab.plexes()):
         lab.do(ChangeSettings(iodelay_ms=()))
         lab.do(ResyncVolume(volume=lab.volume().ref))
