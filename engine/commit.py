@@ -213,6 +213,11 @@ class Committer:
             change(edit)
             self._adopt_quietly(edit)
 
+    def show_tables(self, volumes: Iterable[Ref]) -> None:
+        """Under the lock, after `show`: clients meet these volumes as they are shown."""
+        for ref in volumes:
+            self.ios[ref].swap(self._table(self.config, self.config.volume(ref)))
+
     def wait_until(self, holds: Callable[[Config], bool], timeout_s: float | None = None) -> bool:
         """Wait for a change that makes something true; False when `timeout_s` were not enough."""
         with self.lock:
@@ -432,7 +437,7 @@ class Committer:
                 if ref in self.ios:
                     ended[ref] = self.ios.pop(ref)
                 continue
-            table = assemble(new, volume, lambda disk: self._device(new, disk))
+            table = self._table(new, volume)
             if ref in self.ios:
                 logs.maps.take_over(ref, new, self.ios[ref])
                 logs.renewal.take_over(ref, volume, self.ios[ref], table)
@@ -441,6 +446,9 @@ class Committer:
                 logs.maps.take_over(ref, new, self.ios[ref])
             logs.maps.settled(ref, new, self.ios[ref])
         return ended
+
+    def _table(self, config: Config, volume: Volume) -> Table:
+        return assemble(config, volume, lambda disk: self._device(config, disk))
 
     def _device(self, config: Config, disk: Ref) -> BlockDevice | None:
         lun = self._luns.of(disk)

@@ -79,8 +79,7 @@ class Changes:
     def examine(self, entry: Entry, kept: memoryview | None) -> None:
         """Damage when an entry does not suffice to put its rows right. `kept` are the data of its SUM rows."""
         for index, extent in enumerate(entry.extents):
-            last = extent.first // self._geometry.unit if extent.kind is ExtentKind.COLUMN else self._last(extent)
-            if last >= self._rows:
+            if extent.rows(self._geometry.unit).stop > self._rows:
                 raise Damage("tells of a row that the volume does not have.")
             if extent.kind is ExtentKind.SUM and self._counts(entry, index, extent.first):
                 self._examine_sum(entry, index, kept)
@@ -153,11 +152,6 @@ class Changes:
             except DeviceError as error:
                 for column, key in self._written[device]:
                     self._done.failed[key] = FailedLeg(column, device, errno_of(error))
-
-    @staticmethod
-    def _last(extent: LogExtent) -> int:
-        many = extent.kind in (ExtentKind.ZERO, ExtentKind.MARK)
-        return extent.first + extent.length - 1 if many else extent.first
 
     def _counts(self, entry: Entry, index: int, row: int) -> bool:
         """Whether no later change has all of the row."""

@@ -198,7 +198,7 @@ class Raid5Log:
 
     def hold_marks(self, rows: Sequence[range], ranges: Sequence[range], size: int) -> list[Mark]:
         """The marks of these `ranges`, durable, under which whole `rows` may be written without an entry; `drop_marks`
-        when all legs have returned, well. None when the log has something of these rows, or new marks would take more
+        when all legs have returned, well. Empty when the log has something of these rows, or new marks would take more
         than `size` bytes of it. LogFailed as in `append`."""
         with self._changed:
             if self.failed is not None:

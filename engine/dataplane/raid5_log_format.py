@@ -65,6 +65,16 @@ class LogExtent(NamedTuple):
     first: int
     length: int
 
+    def rows(self, unit: int) -> range:
+        """The rows that it has to do with, of a volume with this stripe unit."""
+        match self.kind:
+            case ExtentKind.COLUMN:
+                return range(self.first // unit, (self.first + self.length - 1) // unit + 1)
+            case ExtentKind.ZERO | ExtentKind.MARK:
+                return range(self.first, self.first + self.length)
+            case _:
+                return range(self.first, self.first + 1)
+
 
 class LogCopy(NamedTuple):
     """One copy of a log: `length` bytes at `offset` of a LUN. `key` names it for whoever decides about faults; `disk`

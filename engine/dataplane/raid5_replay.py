@@ -93,15 +93,7 @@ def _unlogged(table: Table, entries: Sequence[Entry]) -> list[int]:
     marked: set[int] = set()
     told: set[int] = set()
     for extent in (extent for entry in entries for extent in entry.extents):
-        match extent.kind:
-            case ExtentKind.MARK:
-                marked.update(range(extent.first, extent.first + extent.length))
-            case ExtentKind.ZERO:
-                told.update(range(extent.first, extent.first + extent.length))
-            case ExtentKind.COLUMN:
-                told.update(range(extent.first // unit, (extent.first + extent.length - 1) // unit + 1))
-            case _:
-                told.add(extent.first)
+        (marked if extent.kind is ExtentKind.MARK else told).update(extent.rows(unit))
     return sorted(marked - told)
 
 

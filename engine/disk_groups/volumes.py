@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.assemble import assemble, is_held_back
+from engine.assemble import is_held_back
 from engine.disk_groups.column_keeper import ColumnKeeper
 from engine.disk_groups.renewed_stamps import note, renew_stamps
 from engine.edits.dirty_places import is_unequal
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from engine.commit import Committer
     from engine.config import Edit
     from engine.dataplane.volume_io import VolumeIo
-    from engine.devices.base import BlockDevice
     from engine.luns import LunTable
     from engine.plans import Plan
     from engine.state_folder.host_state import HostState
@@ -59,7 +58,6 @@ class VolumeKeeper:
     def __init__(self, committer: Committer, state: HostState, luns: LunTable, runner: TaskRunner) -> None:
         self._committer = committer
         self._state = state
-        self._luns = luns
         self._runner = runner
         self.columns = ColumnKeeper(committer, state, luns, runner)
         self._fences_told: dict[Ref, str] = {}
@@ -100,15 +98,8 @@ class VolumeKeeper:
     def _stay_clean(self, volumes: Collection[Ref]) -> None:
         """It was given up, and a disk may have it, with which the group begins next time. Nobody is inside yet: so they
         are clean, and who writes first says ACTIVE before, as after any stop."""
-        committer = self._committer
-        committer.show(lambda edit: mark_clean(edit, volumes))
-        for ref in volumes:
-            config = committer.config
-            committer.ios[ref].swap(assemble(config, config.volume(ref), self._device_of))
-
-    def _device_of(self, disk: Ref) -> BlockDevice | None:
-        lun = self._luns.of(disk)
-        return lun.device if lun is not None and self._committer.config.disk(disk).present else None
+        self._committer.show(lambda edit: mark_clean(edit, volumes))
+        self._committer.show_tables(volumes)
 
     def _tell_failed(self, disks: Iterable[Ref], ended: Iterable[Ref]) -> None:
         """Disks that did not take their stamps."""

@@ -47,7 +47,7 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
         ended += _zeroed_by(edit.config, subdisk)
         plex = edit.config.plex(subdisk.plex)
         if subdisk.replaces is not None:
-            ended += _fillers(edit.config, subdisk.ref)
+            ended += fillers(edit.config, subdisk.ref)
             edit.drop(subdisk.ref)
         elif plex.layout is PlexLayout.LOG:
             if not edit.config.volume(plex.volume).fenced:  # else it is what puts the rows right
@@ -55,7 +55,7 @@ def without_disk(edit: Edit, disk: Ref, state: PlexState) -> list[Ref]:
         elif plex.layout is PlexLayout.RAID5:
             ended += _without_piece(edit, subdisk)
         elif plex.state is PlexState.FILLING:
-            ended += _fillers(edit.config, plex.ref)
+            ended += fillers(edit.config, plex.ref)
             edit.put(left_out(edit.config, plex, state))
         elif plex.state in COMPLETE:
             leave_out(edit, plex, state)
@@ -76,14 +76,14 @@ def _without_piece(edit: Edit, piece: Subdisk) -> list[Ref]:
     """A column does without this piece where parity can stand for it; what fills it, or moves it, ends."""
     if piece.state is PieceState.STALE or not leave_out_piece(edit, piece):
         return []
-    return _fillers(edit.config, piece.ref) + drop_targets(edit, piece)
+    return fillers(edit.config, piece.ref) + drop_targets(edit, piece)
 
 
 def drop_targets(edit: Edit, piece: Subdisk) -> list[Ref]:
     """Where a piece that is out of date was moving to goes with it; answers the tasks that end by that."""
     ended: list[Ref] = []
     for target in edit.config.replacements_of(piece.ref):
-        ended += _fillers(edit.config, target.ref)
+        ended += fillers(edit.config, target.ref)
         edit.drop(target.ref)
     return ended
 
@@ -131,7 +131,7 @@ def beyond_reach(edit: Edit, volume: Ref) -> list[Disk]:
     return [edit.config.disk(ref) for ref in sorted(missing)]
 
 
-def _fillers(config: Config, target: Ref) -> list[Ref]:
+def fillers(config: Config, target: Ref) -> list[Ref]:
     """The tasks that fill a plex, or a subdisk that is moved to."""
     record = config.get(target)
     plex = config.plex(record.plex if isinstance(record, Subdisk) else target)

@@ -44,8 +44,8 @@ def doubt(edit: Edit, disk: Disk) -> None:
         if plex.state in COMPLETE and subdisk.replaces is None and good:
             reason = f"{disk.name} was overwritten, or another LUN has taken its place: its data may be older."
             volume = edit.config.volume(plex.volume)
-            fellows = [one.ref for one in edit.config.plexes_of(volume.ref) if one.state in COMPLETE]
-            fellows = [one for one in fellows if one != plex.ref]
+            others = (one for one in edit.config.plexes_of(volume.ref) if one.ref != plex.ref)
+            fellows = [one.ref for one in others if one.state in COMPLETE]
             source = fellows[0] if fellows and volume.source in (None, plex.ref) else volume.source
             edit.put(replace(volume, fenced=volume.fenced or reason, started=False, source=source))
             forget_changes(edit, volume.ref)

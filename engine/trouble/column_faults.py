@@ -15,14 +15,14 @@ from engine.dataplane.fault import FaultKind
 from engine.dataplane.request import Op
 from engine.devices.base import NO_SPACE
 from engine.edits.columns import leave_out_log, leave_out_piece, parity_plex
-from engine.edits.detach import drop_targets, fail_disk
+from engine.edits.detach import drop_targets, fail_disk, fillers
 from engine.records import Disk, PieceState, Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from engine.commit import Committer
-    from engine.config import Config, Edit
+    from engine.config import Edit
     from engine.dataplane.fault import Fault
     from engine.luns import LunTable
 
@@ -121,7 +121,7 @@ class ColumnFaults:
     def _target_failed(self, volume: Volume, fault: Fault, piece: Subdisk, disk: Ref | None) -> None:
         """What is being filled takes no more writes from now on; its task ends."""
         why = f"{self._name(piece.disk)} failed: {os.strerror(fault.number)}."
-        self._end(_fillers(self._committer.config, piece.ref), why)
+        self._end(fillers(self._committer.config, piece.ref), why)
 
         def change(edit: Edit) -> None:
             record = edit.config.get(piece.ref)
@@ -246,10 +246,3 @@ class ColumnFaults:
     def _name(self, disk: Ref | None) -> str:
         record = self._committer.config.get(disk)
         return record.name if record is not None else "A disk"
-
-
-def _fillers(config: Config, piece: Ref) -> list[Ref]:
-    """The tasks that fill a piece."""
-    volume = config.volume_of(config.subdisk(piece))
-    tasks = (task for task in config.tasks_of(volume.group) if not task.ended)
-    return [task.ref for task in tasks if piece in task.params.subdisks]

@@ -13,7 +13,7 @@ from engine.allocate.dirty import maps_of
 from engine.dataplane.fault import Fault, FaultKind
 from engine.dataplane.request import Op
 from engine.devices.base import NO_SPACE
-from engine.edits.detach import beyond_reach, fail_disk, without_disk
+from engine.edits.detach import beyond_reach, fail_disk, fillers, without_disk
 from engine.edits.dirty_places import drop_place, is_away
 from engine.errors import EngineError, GroupFrozen
 from engine.records import Plex, PlexState, Ref, Remedy, Severity, Subdisk, Volume
@@ -209,7 +209,7 @@ class FaultKeeper:
     def _target_failed(self, volume: Volume, fault: Fault, disk: Ref | None, target: Ref) -> None:
         """What is being filled takes no more writes from now on; its task ends."""
         why = f"{_name(self._committer.config, disk)} failed: {os.strerror(fault.number)}."
-        self._end(_fillers(self._committer.config, volume, target), why)
+        self._end(fillers(self._committer.config, target), why)
 
         def change(edit: Edit) -> None:
             record = edit.config.get(target)
@@ -295,7 +295,7 @@ class FaultKeeper:
         def change(edit: Edit) -> None:
             plexes = edit.config.plexes_of(volume.ref)
             for plex in plexes:
-                if plex.state is PlexState.FILLING and not self._is_filled(edit.config, volume, plex):
+                if plex.state is PlexState.FILLING and not self._is_filled(edit.config, plex):
                     edit.put(msgspec.structs.replace(plex, state=PlexState.STALE))
             complete = [plex for plex in plexes if plex.complete]
             if len(complete) > 1 and edit.config.volume(volume.ref).source is None:
@@ -309,10 +309,9 @@ class FaultKeeper:
             self._committer.unequal.add(volume.ref)
             raise
 
-    def _is_filled(self, config: Config, volume: Volume, plex: Plex) -> bool:
+    def _is_filled(self, config: Config, plex: Plex) -> bool:
         """Whether a copy that is to begin anew fills a plex."""
-        tasks = (task for task in _fillers(config, volume, plex.ref))
-        return any(self._upset.get(task, 0) <= _BEGIN_ANEW_MAX for task in tasks)
+        return any(self._upset.get(task, 0) <= _BEGIN_ANEW_MAX for task in fillers(config, plex.ref))
 
     def _defect(self, volume: Volume, fault: Fault) -> None:
         self._differ(volume, fault, f"A request to {volume.name} failed inside of the engine.")
@@ -374,12 +373,6 @@ class FaultKeeper:
             remedy="Replace the disk, or see to the cause and reactivate it.",
             action=Remedy.REPLACE_DISK,
         )
-
-
-def _fillers(config: Config, volume: Volume, target: Ref) -> list[Ref]:
-    """The tasks that fill a plex or a subdisk."""
-    tasks = (task for task in config.tasks_of(volume.group) if not task.ended)
-    return [task.ref for task in tasks if target in (*task.params.plexes, *task.params.subdisks)]
 
 
 def _fence(edit: Edit, volume: Ref, reason: str) -> None:

@@ -56,6 +56,17 @@ def put_back(*images: Path) -> None:
         image.replace(image.with_suffix(".img"))
 
 
+def older(lab: EngineLab, image: Path, *, stopped: bool) -> None:
+    """An older image takes a disk's place, while nobody looks or under a living engine."""
+    if stopped:
+        lab.stop()
+    put_back(image)
+    if stopped:
+        lab.start()
+    else:
+        lab.do(Rescan())
+
+
 def nothing_old(lab: EngineLab, new: bytes | bytearray) -> None:
     """What a client gets that is still connected."""
     for at in range(0, len(new), STEP):
@@ -168,13 +179,7 @@ def test_parity_follows_from_a_column_that_the_operator_believes_from_the_first_
     image = image_of(lab, pieces(lab)[1])
     new = filled(lab, 2)
     task = begun(lab)
-    if stopped:
-        lab.stop()
-        put_back(image)
-        lab.start()
-    else:
-        put_back(image)
-        lab.do(Rescan())
+    older(lab, image, stopped=stopped)
     assert lab.volume().fenced
     nothing_old(lab, new)
     lab.do(StartVolumes(volumes=(lab.volume().ref,)))
@@ -200,13 +205,7 @@ def test_a_copy_of_what_the_operator_believes_begins_anew(lab: EngineLab, type_:
     assert lab.engine.committer.wait_until(lambda config: config.task(task).bytes_done > 0, 60)
     lab.engine.submit(PauseTask(task=task))
     assert lab.engine.committer.wait_until(lambda config: config.task(task).state is TaskState.PAUSED, 60)
-    if stopped:
-        lab.stop()
-        put_back(image)
-        lab.start()
-    else:
-        put_back(image)
-        lab.do(Rescan())
+    older(lab, image, stopped=stopped)
     lab.do(StartVolumes(volumes=(volume,)))
     believed = lab.read(0, lab.volume().size)
     with contextlib.suppress(CommandRejected):

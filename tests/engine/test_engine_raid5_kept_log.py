@@ -24,21 +24,12 @@ from engine.errors import CommandRejected
 from engine.records import PieceState, PlexState
 from tests.engine.engine_lab import EngineLab
 from tests.engine.test_engine_raid5 import bring_back, log_place, pieces, pull
-from tests.engine.test_engine_raid5_undecided import NEW, SIZE, UNIT, fail, healed, made, may_be, undecided
+from tests.engine.test_engine_raid5_undecided import NEW, SIZE, UNIT, fail, fence, healed, made, may_be, undecided
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[EngineLab]:
     yield from made(tmp_path)
-
-
-def fence(lab: EngineLab) -> None:
-    """One column is out, and another one has missed a write."""
-    with undecided(lab):
-        fail(lab, pieces(lab)[0].disk)
-    missed = pieces(lab)[1].disk
-    assert lab.engine.committer.wait_until(lambda config: bool(lab.volume().fenced) and config.disk(missed).failing, 60)
-    lab.lun(missed).heal()
 
 
 def started(lab: EngineLab) -> None:

@@ -82,6 +82,15 @@ def fail(lab: EngineLab, disk: Ref) -> None:
     lab.engine.committer.commit(change)
 
 
+def fence(lab: EngineLab) -> None:
+    """One column is out, and another one has missed a write."""
+    with undecided(lab):
+        fail(lab, pieces(lab)[0].disk)
+    missed = pieces(lab)[1].disk
+    assert lab.engine.committer.wait_until(lambda config: bool(lab.volume().fenced) and config.disk(missed).failing, 60)
+    lab.lun(missed).heal()
+
+
 def healed(lab: EngineLab) -> None:
     for disk in lab.config.all(Kind.DISK, Disk):
         if disk.failing:
@@ -97,11 +106,7 @@ def healed(lab: EngineLab) -> None:
 
 def test_a_second_column_that_is_given_up_meanwhile_costs_no_byte(lab: EngineLab) -> None:
     """Without the first one's new bytes the second one's do not follow from the rest of the row."""
-    with undecided(lab):
-        fail(lab, pieces(lab)[0].disk)
-    missed = pieces(lab)[1].disk
-    assert lab.engine.committer.wait_until(lambda config: bool(lab.volume().fenced) and config.disk(missed).failing, 60)
-    lab.lun(missed).heal()
+    fence(lab)
     lab.do(StartVolumes(volumes=(lab.volume().ref,)))
     may_be(lab.read(0, SIZE))
     healed(lab)
